@@ -409,7 +409,7 @@ class Daemon:
         reloads = [] if self.reloader is None else self.reloader.routes
         health = health_routes(self.metrics, health=self.health, before_scrape=self._before_scrape)
         self._apps["admin"].app = admin_app(
-            [*api_routes(self, has_token=auth is not None), *self._console(self), *reloads],
+            [*api_routes(self), *self._console(self), *reloads],
             [] if "intake" in self.listeners else self.intake.routes,
             health,
             metrics=self.metrics,

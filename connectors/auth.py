@@ -2,7 +2,7 @@
 
 import base64
 import hmac
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
@@ -19,6 +19,11 @@ def one_or_more(value: Any) -> Any:
 
 Secrets = Annotated[tuple[Secret, ...], BeforeValidator(one_or_more), Field(min_length=1)]
 """A secret or a list of them, each of which is good: a new one is added, callers change over, the old one is removed."""
+
+
+def any_is(shown: bytes, expected: Iterable[bytes]) -> bool:
+    """Whether `shown` is one of the secrets. Compares with each of them, in constant time."""
+    return sum(hmac.compare_digest(shown, each) for each in expected) > 0
 
 
 class _Settings(BaseModel):
@@ -60,7 +65,7 @@ class Auth(_Settings):
 
     def is_one(self, shown: bytes) -> bool:
         """Whether `shown`, what follows the scheme in a header, is one of the secrets. Compares in constant time."""
-        return sum(hmac.compare_digest(shown, expected) for expected in self._credentials()) > 0
+        return any_is(shown, self._credentials())
 
     def authorization(self) -> bytes:
         """The header that shows the first secret."""

@@ -14,12 +14,12 @@ else:
 
 
 class ReadFile(_Path):
-    """A path that equals another only if both files held the same when they were read: a renewed certificate is another."""
+    """A path that equals another such only if both files held the same when read: a renewed certificate is another."""
 
     digest = b""
 
     def __eq__(self, other: object) -> bool:
-        return bool(super().__eq__(other) is True and self.digest == getattr(other, "digest", b""))
+        return bool(super().__eq__(other) is True and self.digest == getattr(other, "digest", self.digest))
 
     def __hash__(self) -> int:
         return super().__hash__()

@@ -15,10 +15,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bridge.admin.api.operation import PREFIX
 from bridge.admin.api.problems import problem_response
-from bridge.admin.api.routes import PATTERN
+from bridge.admin.api.routes import PATTERN, too_little
 from bridge.admin.health import Part, is_ready, lines, missing_at, parts_at
+from bridge.admin.roles import ANYBODY_HERE, CALLER, Caller, Role
+from bridge.config.admin_auth import AdminAuth
 from bridge.observe.metrics import Metrics
-from connectors.auth import Auth
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1"})
 _LOOPBACK_NAMES = _LOOPBACK | {"localhost"}
@@ -29,7 +30,7 @@ OPEN_PATHS = frozenset({"/livez", "/readyz", "/startupz"})
 PROBES_PATHS = OPEN_PATHS | {"/metrics"}
 """What the listener for probes answers while it is over its limits."""
 
-_OPEN_BELOW = "/readyz/"
+_OPEN_BELOW, _COMMANDS_BELOW = "/readyz/", "/-/"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 Health = Callable[[], Sequence[Part]]
@@ -78,7 +79,7 @@ def admin_app(
     health: Sequence[Route],
     *,
     metrics: Metrics,
-    auth: Auth | None,
+    auth: AdminAuth | None,
 ) -> ASGIApp:
     """Health for all, `public` routes by their own rules, everything else for administrators alone.
 
@@ -101,42 +102,52 @@ def _parts_response(lines: Sequence[str], *, ready: bool) -> Response:
 class _AdminAuth:
     """Lets only administrators beyond the open paths."""
 
-    def __init__(self, app: ASGIApp, *, auth: Auth | None, open_paths: frozenset[str]) -> None:
+    def __init__(self, app: ASGIApp, *, auth: AdminAuth | None, open_paths: frozenset[str]) -> None:
         self._app = app
         self._auth = auth
         self._open_paths = open_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not self._is_open(scope["path"]):
-            refusal = _refusal_in(scope["path"], self._refusal(Headers(scope=scope), scope))
-            if refusal is not None:
-                await refusal(scope, receive, send)
+            found = self._asked(Headers(scope=scope), scope)
+            if isinstance(found, Response):
+                await _as_problem(scope["path"], found)(scope, receive, send)
                 return
+            scope[CALLER] = found
         await self._app(scope, receive, send)
 
     def _is_open(self, path: str) -> bool:
         return path in self._open_paths or path.startswith(_OPEN_BELOW)
 
-    def _refusal(self, headers: Headers, scope: Scope) -> Response | None:
-        """Why not, or None. A request that a page of another site makes a browser send comes from this machine as well."""
+    def _asked(self, headers: Headers, scope: Scope) -> Caller | Response:
+        """Who asks, or why not. A request that a page of another site makes a browser send comes from this machine too."""
         if _is_from_another_site(headers, scope["method"]):
             return PlainTextResponse("not from another site\n", 403)
         if self._auth is None:
             client = scope.get("client")
             is_ours = client is not None and client[0] in _LOOPBACK and _hostname(headers) in _LOOPBACK_NAMES
-            return None if is_ours else PlainTextResponse(_ONLY_HERE, 403)
-        if _is_shown(self._auth, headers.get("authorization", "").encode("latin-1")):
-            return None
+            if not is_ours:
+                return PlainTextResponse(_ONLY_HERE, 403)
+            return ANYBODY_HERE
+        if (caller := _caller(self._auth, headers.get("authorization", "").encode("latin-1"))) is not None:
+            return _checked(caller, scope["path"])
         refusal = PlainTextResponse("a token is needed\n", 401)
         basic = 'Basic realm="pushbridge", charset="UTF-8"'
-        for challenge in (basic,) if self._auth.bearer is None else ("Bearer", basic):
+        for challenge in (basic,) if not self._auth.takes_bearer else ("Bearer", basic):
             refusal.headers.append("www-authenticate", challenge)
         return refusal
 
 
-def _refusal_in(path: str, refusal: Response | None) -> Response | None:
+def _checked(caller: Caller, path: str) -> Caller | Response:
+    """The caller, or why not: to reload is no operation of the API, and needs a role as well."""
+    if path.startswith(_COMMANDS_BELOW) and caller.role < Role.OPERATOR:
+        return PlainTextResponse(f"{too_little(caller, Role.OPERATOR)}\n", 403)
+    return caller
+
+
+def _as_problem(path: str, refusal: Response) -> Response:
     """The same as a problem, where the API is asked."""
-    if refusal is None or not path.startswith(f"{PREFIX}/"):
+    if not path.startswith(f"{PREFIX}/"):
         return refusal
     problem = problem_response(refusal.status_code, bytes(refusal.body).decode().strip())
     for challenge in refusal.headers.getlist("www-authenticate"):
@@ -166,15 +177,26 @@ def _split(url: str) -> SplitResult:
         return urlsplit("")
 
 
-def _is_shown(auth: Auth, authorization: bytes) -> bool:
-    """Whether a secret is shown. A bearer token may come as the password of any user (RFC 7617), as browsers can."""
+def _caller(auth: AdminAuth, authorization: bytes) -> Caller | None:
+    """Whose secret is shown. A bearer token may come as the password of any user (RFC 7617), as browsers can."""
     scheme, _, credentials = authorization.partition(b" ")
-    if auth.bearer is not None and scheme.lower() == b"basic":
+    shared, token = auth.shared, credentials.strip()
+    if auth.takes_bearer and scheme.lower() == b"basic":
         try:
-            return auth.is_one(base64.b64decode(credentials, validate=True).partition(b":")[2])
+            token = base64.b64decode(credentials, validate=True).partition(b":")[2]
         except ValueError:
-            return False
-    return auth.is_shown(authorization)
+            return None
+        authorization = authorization if auth.basic is not None else b"Bearer " + token
+    elif scheme.lower() != b"bearer":
+        token = b""
+    named = auth.holder_of(token)
+    if shared is not None and shared.is_shown(authorization):
+        return _SHARED
+    return None if named is None else Caller(Role[named.role.upper()], named.name)
+
+
+_SHARED = Caller(Role.ADMIN)
+"""Who shows the secret that administrators share."""
 
 
 class RequestMetrics:

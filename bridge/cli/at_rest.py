@@ -34,13 +34,14 @@ async def _answer(
 
     from bridge.admin.api.operation import PREFIX
     from bridge.admin.api.routes import routes
+    from bridge.admin.roles import Caller, Role
     from hub.store.sqlite.read_only import ReadOnlyStore
 
     stored = ReadOnlyStore(store)
     await stored.open()
     try:
         # Who can read the file can read all that is in it.
-        app = Starlette(routes=routes(_management(settings, config_hash, stored), has_token=True))
+        app = Starlette(routes=routes(_management(settings, config_hash, stored), caller=Caller(Role.ADMIN)))
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url=f"http://store{PREFIX}") as client:
             return await client.get(url, params=dict(params))

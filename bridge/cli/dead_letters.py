@@ -42,7 +42,7 @@ def list_(
 @dead_letters.command()
 @client_command
 def show(client: Client, id: Annotated[int, typer.Argument(help="Its id in the list.", show_default=False)]) -> Answer:
-    """Show one, with its body for who has the admin token."""
+    """Show one, with its body for the role admin."""
     return Answer(client.get("dead-letters", str(id)), _print_letter)
 
 

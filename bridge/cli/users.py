@@ -26,7 +26,7 @@ _PATIENCE = 600.0
 @users.command()
 @client_command
 def export(client: Client, id: Id) -> Answer:
-    """Print all that is kept of a person, bodies and push channels included; it needs the admin token."""
+    """Print all that is kept of a person, bodies and push channels included; it needs the role admin."""
     return Answer(list(client.items("users", id, "export", limit=_ALL)), _print_rows)
 
 

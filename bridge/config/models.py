@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, create_model, model_validator
 
+from bridge.config.admin_auth import AdminAuth
 from bridge.config.credentials import ListenerTls, Remote
 from bridge.config.registration import Registration
 from bridge.config.section import Section, form
@@ -24,7 +25,7 @@ from bridge.decode.mapping import MAP_NAMES, EventMap
 from bridge.decode.pattern import compile_pattern
 from bridge.decode.readers import formats
 from bridge.decode.schema import JsonSchema
-from connectors.auth import Auth, Secrets, one_or_more
+from connectors.auth import Secrets, one_or_more
 from connectors.connector import MAX_BODY, Connector, DeadLetterRoute, SinkRoute
 from connectors.duration import Duration
 from connectors.size import Size
@@ -103,7 +104,7 @@ class AdminListener(ListenerSettings):
 
     address: ListenOn = Listen("127.0.0.1", 8080)
     """Address and port of console and admin API, and of HTTP sources unless listeners.intake is set."""
-    auth: Auth | None = None
+    auth: AdminAuth | None = None
     """What administrators have to show for everything but health; without it only loopback may ask."""
 
 

@@ -14,9 +14,9 @@ from starlette.types import ASGIApp
 
 from bridge.admin.health import Part
 from bridge.admin.server import RequestMetrics, admin_app, health_routes
+from bridge.config.admin_auth import AdminAuth
 from bridge.config.models import Listen
 from bridge.observe.metrics import Metrics
-from connectors.auth import Auth
 
 ANY_PORT = Listen("127.0.0.1", 0)
 TOKEN = "s3cret-ü"
@@ -34,7 +34,7 @@ class Admin:
             [Route("/in/orders", _hello, methods=["POST"])],
             health_routes(self.metrics, health=self._health, before_scrape=self._before_scrape),
             metrics=self.metrics,
-            auth=None if token is None else Auth.model_validate({"bearer": token}),
+            auth=None if token is None else AdminAuth.model_validate({"bearer": token}),
         )
 
     def client(self, address: str = "127.0.0.1") -> httpx.AsyncClient:

@@ -69,7 +69,7 @@ def test_what_is_spelled_as_in_0_1_0_means_the_same() -> None:
     admin = settings.listeners.admin
     assert (admin.address, admin.connections.max) == (("127.0.0.1", 8081), 10)
     assert admin.auth is not None
-    assert admin.auth.is_shown(b"Bearer canary")
+    assert admin.auth.authorization() == b"Bearer canary"
     assert settings.listeners.hub_api.address == ("127.0.0.1", 8444)
     http, news = (settings.sources[name] for name in ("hr", "news"))
     assert isinstance(http.connector_settings, HttpSettings)

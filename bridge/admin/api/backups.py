@@ -41,6 +41,7 @@ OPERATIONS = (
         summary="Copy the state of the store's database to a file, while events go on.",
         run=_back_up,
         answer=BackedUp,
+        admin_only=True,
         body=Backup,
         patience=_PATIENCE,
     ),

@@ -19,7 +19,7 @@ _LIST = "dead-letters"
 _LARGEST_ID = 2**63 - 1
 _REPLAY_SECONDS = 4.0
 """After this time a request begins no other letter: one may take 5 s to read, and an answer has 10."""
-_WITHHELD = "the body may be personal: it is shown to holders of the admin token, so set listeners.admin.auth"
+_WITHHELD = "the body may be personal: it is shown to the role admin alone; set listeners.admin.auth"
 
 
 class DeadLetterSummary(Model):
@@ -204,7 +204,7 @@ async def _show(call: Call) -> DeadLetter:
         content_type=kept.letter.content_type,
         headers={name: str(value) for name, value in redact(kept.letter.headers).items()},
         replays=[LetterReplay(at=instant(one.at), actor=one.actor, outcome=one.outcome) for one in kept.replays],
-        **(_body(kept.letter.body) if call.has_token else {"withheld": _WITHHELD}),
+        **(_body(kept.letter.body) if call.sees_values else {"withheld": _WITHHELD}),
     )
 
 
@@ -295,6 +295,7 @@ OPERATIONS = (
         summary="Forget dead letters, for good.",
         run=_drop,
         answer=Dropped,
+        admin_only=True,
         body=Drop,
     ),
     Operation(

@@ -32,7 +32,7 @@ from hub.target import StoredTemplate
 _LIST = "devices"
 _MAX_PAYLOAD = 8192
 """Characters of a payload that are shown."""
-_WITHHELD = "payloads may be personal: they are shown to holders of the admin token, so set listeners.admin.auth"
+_WITHHELD = "payloads may be personal: they are shown to the role admin alone; set listeners.admin.auth"
 _HANDLE_END = 8
 """Characters of a push channel that a search needs: so many are indexed."""
 _MAX_TAGS = MaxTags(only_or=100, only_and=100, mixed=100)
@@ -237,14 +237,14 @@ async def _received(call: Call) -> ReceivedList:
     ids = sorted({each.template_id for each in found.pushes if each.template_id is not None})
     templates = await store.templates(ids) if ids else {}
     return ReceivedList(
-        items=[_received_push(each, templates, has_token=call.has_token) for each in found.pushes],
+        items=[_received_push(each, templates, sees_values=call.sees_values) for each in found.pushes],
         whole=found.is_whole,
     )
 
 
-def _received_push(push: ReceivedPush, templates: Mapping[int, StoredTemplate], *, has_token: bool) -> Received:
+def _received_push(push: ReceivedPush, templates: Mapping[int, StoredTemplate], *, sees_values: bool) -> Received:
     notification = push.notification
-    payload, headers, missing = _payload(push, templates) if has_token else (None, {}, _WITHHELD)
+    payload, headers, missing = _payload(push, templates) if sees_values else (None, {}, _WITHHELD)
     return Received(
         at=instant(push.at),
         notification=notification.id,

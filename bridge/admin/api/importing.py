@@ -69,6 +69,7 @@ OPERATIONS = (
         summary="Take installations and registrations of another hub, never over what was said here since.",
         run=_take,
         answer=Outcome,
+        admin_only=True,
         body=Things,
         missing="There is no such hub.",
         patience=_PATIENCE,

@@ -14,13 +14,13 @@ ACTOR_HEADER = "Pushbridge-Actor"
 
 _DESCRIPTION = (
     "Times are RFC 3339 in UTC. A list comes in parts: `next` is the `cursor` of the part that follows, null at the end. "
-    "Reading needs the admin token where one is configured, and else a connection from this machine; a change needs a "
-    "token that is configured. Mistakes are problem details of RFC 9457."
+    "Reading needs a token where one is configured, and else a connection from this machine; a change needs a token of the "
+    "role operator or admin. Mistakes are problem details of RFC 9457."
 )
 _PROBLEMS = {
     400: "what was sent has a mistake, which `detail` names",
-    401: "the admin token is missing or wrong",
-    403: "not from here, or no admin token is configured and this would change something",
+    401: "the token is missing or wrong",
+    403: "not from here, or the role of who asks is too little",
     413: "the body is too large",
     429: "too many notifications wait: come again after Retry-After",
     503: "the store cannot do it now: come again after Retry-After",

@@ -11,6 +11,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 from bridge.admin.health import Part
+from bridge.admin.roles import Role
 from bridge.config.models import Settings
 from bridge.observe.recent import RecentEvents
 from bridge.observe.replay import Replay
@@ -74,7 +75,7 @@ class Paged(Model):
 class Call:
     """One request, checked: `path` has the names in the operation's path, `query` and `body` are of its models.
 
-    `has_token`: who asks has shown the admin token, not merely asked from this machine. `actor` is who says to ask.
+    `role` is what who asks may do, and `actor` who that is.
     """
 
     management: Management
@@ -82,12 +83,17 @@ class Call:
     query: Any
     body: Any
     actor: str
-    has_token: bool
+    role: Role
+
+    @property
+    def sees_values(self) -> bool:
+        """Whether who asks may read what may be personal."""
+        return self.role is Role.ADMIN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """A method at a path below `/api/v1`; what is no GET changes something, and needs the admin token.
+    """A method at a path below `/api/v1`; what is no GET changes something, and needs an operator or more.
 
     `missing` says in the document what a 404 means, empty where there is none. `patience`: seconds that an answer may
     take; the store may be busy, or hang.
@@ -103,6 +109,7 @@ class Operation:
     body: type[Model] | None = None
     status: int = 200
     missing: str = ""
+    admin_only: bool = False
     patience: float = 10.0
     max_body: int = MAX_BODY
     """Bytes of a request's body, at most."""
@@ -112,6 +119,11 @@ class Operation:
     @property
     def is_change(self) -> bool:
         return self.method != "GET"
+
+    @property
+    def least_role(self) -> Role:
+        """What who asks has to be at least."""
+        return Role.ADMIN if self.admin_only else Role.OPERATOR if self.is_change else Role.VIEWER
 
 
 def cursor_of(list_name: str, after: str) -> str | None:

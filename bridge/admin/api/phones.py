@@ -40,6 +40,7 @@ OPERATIONS = (
         summary="Write all phones that registered with a user's token to the hub's engine again, after its loss.",
         run=_rewrite,
         answer=Rewritten,
+        admin_only=True,
         missing="There is no such hub.",
         patience=_PATIENCE,
     ),

@@ -31,6 +31,7 @@ from bridge.admin.api.openapi import ACTOR_HEADER, document
 from bridge.admin.api.operation import PREFIX, Call, Management, Model, Operation
 from bridge.admin.api.problems import Mistake, ProblemError, invalid, problem_response, response_for
 from bridge.admin.rest import REST
+from bridge.admin.roles import ANYBODY_HERE, CALLER, Caller, Role
 from hub.api.request import read_body
 from hub.errors import HubError
 
@@ -57,13 +58,13 @@ PATTERN = "pushbridge.route"
 
 _MAX_ACTOR = 100
 _HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
-_READ_ONLY = "a change needs the admin token, and none is configured: set listeners.admin.auth"
+_READ_ONLY = "this needs the role {}, and who asks without a token is a viewer: set listeners.admin.auth"
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def routes(management: Management, *, has_token: bool) -> list[Route]:
-    """All of `/api/v1`; who may ask at all is decided before, by the admin token if the listener `has_token`."""
+def routes(management: Management, *, caller: Caller | None = None) -> list[Route]:
+    """All of `/api/v1`; who asks is `caller`, else what was decided before and is in each request's scope."""
     by_path: dict[str, dict[str, Operation]] = defaultdict(dict)
     for operation in OPERATIONS:
         by_path[operation.path][operation.method] = operation
@@ -71,7 +72,7 @@ def routes(management: Management, *, has_token: bool) -> list[Route]:
     ordered = sorted(by_path.items(), key=lambda item: (item[0].count("{"), item[0].endswith("}")))
     return [
         Route(DOCUMENT_PATH, _document, methods=["GET"]),
-        *(_route(PREFIX + path, _endpoint(management, path, methods, has_token)) for path, methods in ordered),
+        *(_route(PREFIX + path, _endpoint(management, path, methods, caller)) for path, methods in ordered),
         _route(f"{PREFIX}/{{rest:{REST}}}", _unknown),
     ]
 
@@ -97,7 +98,7 @@ async def _unknown(request: Request) -> Response:
     return problem_response(404, f"nothing is at {request.url.path[:200]}; {DOCUMENT_PATH} says what there is")
 
 
-def _endpoint(management: Management, path: str, methods: Mapping[str, Operation], has_token: bool) -> Endpoint:
+def _endpoint(management: Management, path: str, methods: Mapping[str, Operation], caller: Caller | None) -> Endpoint:
     async def answer(request: Request) -> Response:
         request.scope[PATTERN] = PREFIX + path
         operation = methods.get("GET" if request.method == "HEAD" else request.method)
@@ -107,7 +108,7 @@ def _endpoint(management: Management, path: str, methods: Mapping[str, Operation
                 405, f"{request.method} is not allowed here; {allowed} is", headers={"allow": allowed}
             )
         try:
-            call = await _call(management, operation, request, has_token)
+            call = await _call(management, operation, request, caller or request.scope.get(CALLER, ANYBODY_HERE))
             async with asyncio.timeout(operation.patience):
                 result = await operation.run(call)
         except ProblemError as error:
@@ -121,10 +122,10 @@ def _endpoint(management: Management, path: str, methods: Mapping[str, Operation
     return answer
 
 
-async def _call(management: Management, operation: Operation, request: Request, has_token: bool) -> Call:
+async def _call(management: Management, operation: Operation, request: Request, caller: Caller) -> Call:
     """Raises: ProblemError; HubError: the body is too large."""
-    if operation.is_change and not has_token:
-        raise ProblemError(403, _READ_ONLY)
+    if caller.role < operation.least_role:
+        raise ProblemError(403, too_little(caller, operation.least_role))
     body = None
     if operation.body is not None:
         body = _checked(operation.body, _json(await read_body(request, most=operation.max_body)), what="body")
@@ -133,9 +134,16 @@ async def _call(management: Management, operation: Operation, request: Request, 
         path=request.path_params,
         query=_checked(operation.query, _query(request), what="query"),
         body=body,
-        actor=_actor(request, named=operation.needs_name),
-        has_token=has_token,
+        actor=caller.name or _actor(request, named=operation.needs_name),
+        role=caller.role,
     )
+
+
+def too_little(caller: Caller, least: Role) -> str:
+    """What is said to somebody whose role is less than this needs."""
+    if caller is ANYBODY_HERE:
+        return _READ_ONLY.format(least.word)
+    return f"this needs the role {least.word}, and {caller.name} is {caller.role.word}"
 
 
 def _query(request: Request) -> Mapping[str, str]:

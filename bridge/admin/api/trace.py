@@ -29,7 +29,7 @@ from hub.store.contracts.telemetry import KeptNotification
 _DIGITS = 32
 _SAME_ID = 50
 """Events of one id that are looked at: of several sources, or one that was taken more than once."""
-_WITHHELD = "values may be personal: they are shown to holders of the admin token, so set listeners.admin.auth"
+_WITHHELD = "values may be personal: they are shown to the role admin alone; set listeners.admin.auth"
 _NOT_KEPT = {reason.value: reason.meaning for reason in NotKept}
 _MEANINGS = {outcome.value: outcome.meaning for outcome in EventOutcome}
 
@@ -152,7 +152,7 @@ async def _of_event(call: Call, event: KeptEvent) -> Trace:
             found.append(await call.management.hub.store.notification(id_))
         except NotFoundError:
             gone.append(id_)
-    withheld = "" if call.has_token or content is None else _WITHHELD
+    withheld = "" if call.sees_values or content is None else _WITHHELD
     values = {} if content is None or withheld else content
     traced = rules_of(call, event, detail, content, is_same=is_same)
     return Trace(

@@ -54,14 +54,14 @@ def rules_of(
     """
     settings = call.management.settings
     if kept := detail.get("explanations"):
-        seen = content if call.has_token else None
+        seen = content if call.sees_values else None
         type_ = detail.get("type", "")
         return TracedRules(rules=[RuleTrace(**_with_values(each, type_, seen)) for each in kept])
     if "type" not in detail:
         return TracedRules(rules=[])
     missing = _missing(call.management.config_hash, settings, content, is_same=is_same)
     if content is not None and not missing:
-        report = explanation_report if call.has_token else condition_without_values
+        report = explanation_report if call.sees_values else condition_without_values
         asked = settings.rules.explain(_event_of(event, detail, content), own_only=True)
         return TracedRules(rules=[RuleTrace(**report(each)) for each in asked])
     failed = {failure["rule"] for failure in detail.get("failures", ())}

@@ -3,7 +3,6 @@
 from typing import Any
 
 from bridge.admin.api.operation import Call, Model, NoQuery, Operation, Paged, cursor_of, place_in
-from bridge.admin.api.problems import ProblemError
 from bridge.observe.redaction import redact
 from hub.errors import InvalidRequestError
 from hub.store.contracts.people import Kept
@@ -12,7 +11,6 @@ _LIST = "users"
 _LONGEST = 1024
 _PATIENCE = 600.0
 """Seconds that an erasure may take: a person may have 100,000 rows."""
-_WITHHELD = "what is kept of a person is shown to holders of the admin token: set listeners.admin.auth"
 
 
 class UserSummary(Model):
@@ -64,8 +62,6 @@ async def _summary(call: Call) -> UserSummary:
 
 
 async def _export(call: Call) -> KeptRows:
-    if not call.has_token:
-        raise ProblemError(403, _WITHHELD)
     query: Paged = call.query
     page = await call.management.hub.store.export_person(
         _person(call), after=place_in(_LIST, query.cursor), limit=query.limit
@@ -107,9 +103,10 @@ OPERATIONS = (
         name="exportUser",
         method="GET",
         path="/users/{id}/export",
-        summary="All that is kept of a person, for who has the admin token.",
+        summary="All that is kept of a person, for the role admin.",
         run=_export,
         answer=KeptRows,
+        admin_only=True,
         query=Paged,
     ),
     Operation(
@@ -119,6 +116,7 @@ OPERATIONS = (
         summary="Erase all that is kept of a person, for good.",
         run=_erase,
         answer=ErasedUser,
+        admin_only=True,
         patience=_PATIENCE,
     ),
 )

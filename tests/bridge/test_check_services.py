@@ -16,6 +16,8 @@ APNS = "apns: { payload: { aps: { alert: hi } }, headers: { @ } }"
 SILENT = "apns: { payload: { aps: { content-available: 1 } }, headers: { @ } }"
 PAYLOAD = "apns: { payload: @ }"
 FCM = "fcm: { payload: { message: { @ } } }"
+WEB = "webpush: { payload: { title: hi }, headers: { @ } }"
+WEB_PAYLOAD = "webpush: { payload: @ }"
 WNS = "wns: { payload: '<toast/>', headers: { @ } }"
 
 
@@ -82,6 +84,33 @@ def said(directory: Path, *texts: str) -> list[str]:
         (FCM, "apns: { headers: { apns-priority: 7 } }", "fcm.payload.message.apns.headers.apns-priority", "10"),
         (FCM, "apns: { payload: { alert: x } }", "fcm.payload.message.apns.payload", "aps is missing"),
         (FCM, "webpush: { headers: { Urgency: soon } }", "fcm.payload.message.webpush.headers.Urgency", "very-low"),
+        (WEB, "TTL: 6h", "webpush.headers.TTL", "push.ttl takes 6h too"),
+        (WEB, "Urgency: soon", "webpush.headers.Urgency", "very-low, low, normal, high"),
+        (WEB, f"Topic: {'x' * 33}", "webpush.headers.Topic", "push.collapse is made to fit"),
+        (WEB, "Topic: a b", "webpush.headers.Topic", "up to 32"),
+        (WEB, "apns-priority: 5", "webpush.headers.apns-priority", "a header of apns"),
+        (WEB, "X-Foo: 5", "webpush.headers.X-Foo", "one of the headers TTL, Urgency, Topic"),
+        (WEB_PAYLOAD, f"{{ title: {'x' * 4000} }}", "webpush.payload", "takes 3993"),
+        (WEB_PAYLOAD, "{ notification: hi }", "webpush.payload.notification", "expected an object"),
+        (WEB_PAYLOAD, "{ notification: { body: hi } }", "webpush.payload.notification", "title is missing"),
+        (
+            WEB_PAYLOAD,
+            "{ web_push: 8031, notification: { title: t, navigate: 'https://x/' } }",
+            "webpush.payload.web_push",
+            "the number 8030",
+        ),
+        (
+            WEB_PAYLOAD,
+            "{ web_push: 8030, notification: { title: t } }",
+            "webpush.payload.web_push",
+            "navigate is missing",
+        ),
+        (
+            WEB_PAYLOAD,
+            "{ notification: { title: t, navigate: /x } }",
+            "webpush.payload.notification.navigate",
+            "https://HOST",
+        ),
         (WNS, "X-WNS-Type: wns/badge", "wns.headers.X-WNS-Type", "wns/toast"),
         (WNS, "X-WNS-Type: toast", "wns.headers.X-WNS-Type", "write wns/toast"),
         (WNS, "X-WNS-Cache-Policy: none", "wns.headers.X-WNS-Cache-Policy", "no-cache"),
@@ -115,6 +144,10 @@ def test_what_is_sure_to_be_refused_is_named_once(form: str, text: str, key: str
         "fcm: { payload: { message: { android: { priority: HIGH, ttl: 3.5s, notification: { channelId: c } } } } }",
         'fcm: { payload: { message: { android: { ttl: "{{ data.s }}s", priority: "{{ data.p }}" } } } }',
         """fcm: { payload: '{"message": {"notification": {"title": "x"}, "fcmOptions": {"analyticsLabel": "a"}}}' }""",
+        "webpush: { payload: { title: hi, body: '{{ data.t }}' }, headers: { ttl: 60, URGENCY: low, Topic: a-1_B } }",
+        "webpush: { payload: { notification: '{{ data.n }}' }, headers: { TTL: '{{ data.t }}' } }",
+        "webpush: { payload: { web_push: 8030, notification: { title: t, navigate: '{{ data.url }}' } } }",
+        "webpush: { payload: { sync: 1 } }",
         "wns: { payload: '<toast/>', headers: { X-WNS-Type: wns/toast, X-WNS-Tag: a1, X-WNS-TTL: 60, X-WNS-PRIORITY: 1 } }",
         "wns: { payload: '<?xml version=\"1.0\"?><!-- c --><badge/>', headers: { x-wns-type: wns/badge } }",
         "wns: { payload: '<toast/>', headers: { X-WNS-Type: wns/raw, X-WNS-Cache-Policy: no-cache } }",

@@ -30,12 +30,16 @@ def advise(payload: Written, headers: Mapping[str, Written], complaints: Complai
     check_size(json_size(payload), MAX_MESSAGE, payload, complaints)
     entries = payload.value if isinstance(payload.value, dict) else {}
     notification = entries.get("notification")
-    if notification is not None and not has_placeholder(notification) and not isinstance(notification.value, dict):
-        complaints.warn(notification, "expected an object", "write notification: { title: …, body: … }")
+    if notification is not None and has_placeholder(notification):
         return
-    shown = {} if notification is None or not isinstance(notification.value, dict) else notification.value
-    if notification is not None and "title" not in shown and "title" not in entries:
-        complaints.warn(notification, "title is missing, and a browser shows nothing by itself without it")
+    shown: Mapping[str, Written] = {}
+    if notification is not None:
+        if not isinstance(notification.value, dict):
+            complaints.warn(notification, "expected an object", "write notification: { title: …, body: … }")
+            return
+        shown = notification.value
+        if "title" not in shown and "title" not in entries:
+            complaints.warn(notification, "title is missing, and a browser shows nothing by itself without it")
     _check_declaration(entries, shown, complaints)
 
 

@@ -116,10 +116,10 @@ def _words(status: int, headers: Mapping[str, str], said: Mapping[str, object], 
     return (f"{text} (errno {errno})" if isinstance(errno, int) else text) or f"HTTP {status}"
 
 
-def message_and_lines(
+def shared_by(
     group: PushGroup, settings: WebPushSettings, *, now: datetime
 ) -> tuple[bytes, dict[str, str], str] | SendResult:
-    """What the pushes of a group share before they are encrypted, the header fields, and the topic; or why none is sent.
+    """The message, the header fields and the topic that the pushes of a group share, or why none of them is sent.
 
     A header given with the push wins over what would be derived. A hint that services would refuse is made to fit or left
     out. A notification has a tag: the collapse key, else the collapse id, so that a push that is sent again replaces itself
@@ -149,7 +149,7 @@ def requests_for(
     A body is encrypted when it is read.
     """
     for group, run in page.runs():
-        made = message_and_lines(group, settings, now=now)
+        made = shared_by(group, settings, now=now)
         if isinstance(made, SendResult):
             yield Refused(run, made)
             continue
@@ -163,18 +163,18 @@ def requests_for(
                 by_origin.setdefault(addressed[1].origin, []).append(addressed)
         for origin, addressees in by_origin.items():
             own = {"authorization": authorization(origin), **fields, **_own_fields(origin, fields["ttl"])}
-            tails = [subscription.endpoint[len(origin) :] for _, subscription, _ in addressees]
-            positions = [position for position, *_ in addressees]
-            ids = [page.ids[position] for position in positions]
-            bodies = _bodies(message, addressees)
-            keys = [own_topic] * len(ids)
-            lines = field_lines(own)
-            if own_topic:
-                yield RequestGroup(
-                    origin, positions, "", tails, lines, PUSH_ID_HEADER, ids, bodies, key_name="topic", keys=keys
-                )
-            else:
-                yield RequestGroup(origin, positions, "", tails, lines, PUSH_ID_HEADER, ids, bodies)
+            yield RequestGroup(
+                origin,
+                [position for position, *_ in addressees],
+                "",
+                [subscription.endpoint[len(origin) :] for _, subscription, _ in addressees],
+                field_lines(own),
+                PUSH_ID_HEADER,
+                [page.ids[position] for position, *_ in addressees],
+                _bodies(message, addressees),
+                "topic" if own_topic else "",
+                [own_topic] * len(addressees) if own_topic else (),
+            )
 
 
 _Addressed = tuple[int, Subscription, ec.EllipticCurvePublicKey]

@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urlsplit
@@ -97,9 +98,9 @@ def verdict(status: int, headers: Mapping[str, str], body: bytes) -> SendResult:
         location = headers.get("location", "")
         return SendResult(reaction=Reaction.DELIVERED, outcome=OutcomeName.SUCCESS, pns_id=location)
     said = json_object(body)
-    reaction, outcome = _REASONS.get(str(said.get("reason")), _STATUSES.get(status, UNKNOWN))
-    if status in (404, 410):
-        reaction, outcome = _STATUSES[status]
+    reaction, outcome = _STATUSES.get(status, UNKNOWN)
+    if status in (400, 403):
+        reaction, outcome = _REASONS.get(str(said.get("reason")), (reaction, outcome))
     return SendResult(
         reaction=reaction, outcome=outcome, reason=_words(status, headers, said, body), retry_after=retry_after(headers)
     )
@@ -264,10 +265,17 @@ class WebPushSender:
             requests = await loop.run_in_executor(self._encrypting, _made, requests)
         left = ends_at - loop.time()
         said = await post(self._transport, requests, verdict, deadline=left, in_order=page.in_order)
+        exceptions = dict(said.exceptions)
         for position, result in said.exceptions.items():
+            if result.outcome is OutcomeName.BAD_CHANNEL and result.reaction is Reaction.DROP:
+                continue  # nothing was sent, and there may be no subscription
+            to = subscription_of(page.push_channels[position])
             if _is_stale(result):
-                self._tokens.forget(subscription_of(page.push_channels[position]).origin)
-        return said
+                self._tokens.forget(to.origin)
+            if to.secret and to.secret in result.reason:
+                # Who knows the endpoint can push to the browser, so it is in no log, whoever repeats it.
+                exceptions[position] = replace(result, reason=result.reason.replace(to.secret, "[endpoint]"))
+        return PageVerdict(delivered=said.delivered, exceptions=exceptions)
 
 
 def _made(requests: Requests) -> list[RequestGroup | Refused]:

@@ -21,6 +21,7 @@ MAX_ENDPOINT: Final = 2048  # characters; those of browsers have a few hundred
 _ENDPOINT = re.compile(
     r"https://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?((?:[/?][!$-;=?-\[\]-~]*)?)"  # no " # < > \ in it
 )
+_SHORTEST_SECRET: Final = 8
 _ORIGIN = re.compile(r"https://[^/?]+")
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]*")
 
@@ -43,6 +44,12 @@ class Subscription:
         match = _ORIGIN.match(self.endpoint)
         assert match is not None
         return match[0]
+
+    @property
+    def secret(self) -> str:
+        """What is behind the origin; empty if there is next to nothing."""
+        tail = self.endpoint[len(self.origin) :].strip("/")
+        return tail if len(tail) >= _SHORTEST_SECRET else ""
 
     def __repr__(self) -> str:  # who knows the rest can push to the browser
         return f"Subscription({self.origin})"

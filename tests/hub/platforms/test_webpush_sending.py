@@ -139,6 +139,16 @@ async def test_odd_answers_are_outcomes_and_the_next_push_goes_on(
         assert next_one.outcome is OutcomeName.SUCCESS
 
 
+async def test_an_endpoint_that_a_service_repeats_is_in_no_reason(services: PushServices, tmp_path: Path) -> None:
+    def repeated(exchange: Exchange) -> None:
+        exchange.answer(Answer(status=404, body=(f"no such page: {exchange.path}, sorry".encode(),)))
+
+    (directory := tmp_path / "ca").mkdir()
+    async with origins(services, directory, repeated) as (port,), lane_to(services, directory) as lane:
+        (result,) = await lane.send([push_to(port, "/push/c4n4ry-token")])
+        assert (result.reaction, result.reason) == (Reaction.GONE, "no such page: /[endpoint], sorry")
+
+
 async def test_a_service_that_speaks_http_1_only_gets_the_same_pushes(tmp_path: Path) -> None:
     class Old(WebPush):
         versions = ("http/1.1",)

@@ -311,16 +311,42 @@ class Hub:
     def max_pending(self) -> int:
         return self._max_pending
 
-    async def hand_over(self, notifications: Sequence[Notification], *, withdrawn: Callable[[], bool]) -> HandedOver:
+    async def hand_over(
+        self,
+        notifications: Sequence[Notification],
+        *,
+        arrivals: Callable[[], Sequence[Ingest]],
+        withdrawn: Callable[[], bool],
+    ) -> HandedOver:
         """Hand over those of hubs that have to have them before their event is settled; the others are not looked at.
 
-        A hub that is away is asked again until `withdrawn` comes true. Raises: WithdrawnError.
+        `arrivals` are the events that cause them: what one causes that was accepted before is not handed over again. A
+        hub that is away is asked again until `withdrawn` comes true. Raises: WithdrawnError.
         """
-        for_now = [each for each in notifications if each.hub in self._at_once] if self._at_once else ()
+        for_now = [each for each in notifications if each.hub in self._at_once] if self._at_once else []
+        if for_now:
+            new = await self._caused_anew(arrivals())
+            for_now = [each for each in for_now if each.id in new]
         if not for_now:
             return HandedOver()
         refused = await self._handing_over.hand_over(for_now, withdrawn=withdrawn)
         return HandedOver(taken={each.id for each in for_now}.difference(refused), refused=refused)
+
+    async def _caused_anew(self, arrivals: Sequence[Ingest]) -> Collection[str]:
+        """Ids of the notifications of events that were not accepted before.
+
+        Of a store that fails nothing is known, and acceptance is about to wait for it: then all of them are.
+        """
+        try:
+            duplicates = await self._in_time(self.store.duplicates(arrivals))
+        except StoreError:
+            duplicates = frozenset()
+        return {
+            notification.id
+            for index, arrival in enumerate(arrivals)
+            if index not in duplicates
+            for notification in arrival.notifications
+        }
 
     async def accept(
         self, arrivals: Sequence[Ingest], *, withdrawn: Callable[[], bool] = lambda: False

@@ -90,8 +90,15 @@ class Accepting(Protocol):
     async def full_for(self, notifications: Sequence[Notification]) -> Collection[str]:
         """Ids of those that are for push services alone for which no more may wait. Raises: StoreError."""
 
-    async def hand_over(self, notifications: Sequence[Notification], *, withdrawn: Callable[[], bool]) -> HandedOver:
-        """Hand over those that have to be at their hub before anything is settled. Raises: WithdrawnError, as `accept`."""
+    async def hand_over(
+        self,
+        notifications: Sequence[Notification],
+        *,
+        arrivals: Callable[[], Sequence[Ingest]],
+        withdrawn: Callable[[], bool],
+    ) -> HandedOver:
+        """Hand over those that have to be at their hub before anything is settled, but for those of events among
+        `arrivals` that were accepted before. Raises: WithdrawnError, as `accept`."""
 
     async def accept(self, arrivals: Sequence[Ingest], *, withdrawn: Callable[[], bool]) -> AcceptanceResult:
         """Durable when it returns. Raises: WithdrawnError, when `withdrawn` came true while the store failed."""
@@ -317,13 +324,9 @@ class Pipeline:
             events = [in_flight for routed in ours for in_flight in routed.events]
             try:
                 await self.turn_away_full(events)
-                await self._hand_over(events, withdrawn=partial(_any_lost, ours))
-                ingests = [
-                    self._ingest_for(in_flight, goes_on=number > 0)
-                    for routed in ours
-                    for number, in_flight in enumerate(routed.events)
-                ]
-                result = await self._hub.accept(ingests, withdrawn=partial(_any_lost, ours))
+                arrivals = partial(self._ingests_for, ours)
+                await self._hand_over(events, arrivals=arrivals, withdrawn=partial(_any_lost, ours))
+                result = await self._hub.accept(arrivals(), withdrawn=partial(_any_lost, ours))
             except WithdrawnError:
                 continue
             for index in result.duplicates:
@@ -344,13 +347,19 @@ class Pipeline:
         if full:
             self._fail(batch, dict.fromkeys(full, Refusal(Reason.SERVICE_FULL, Reason.SERVICE_FULL.meaning)))
 
-    async def _hand_over(self, batch: Sequence[InFlightEvent], *, withdrawn: Callable[[], bool]) -> None:
+    async def _hand_over(
+        self,
+        batch: Sequence[InFlightEvent],
+        *,
+        arrivals: Callable[[], Sequence[Ingest]],
+        withdrawn: Callable[[], bool],
+    ) -> None:
         """Give remote hubs what they have to have before anything is settled; let rules fail whose notification is refused.
 
         Raises: WithdrawnError.
         """
         notifications = [intent.notification for in_flight in batch for intent in in_flight.decision.intents]
-        handed_over = await self._hub.hand_over(notifications, withdrawn=withdrawn)
+        handed_over = await self._hub.hand_over(notifications, arrivals=arrivals, withdrawn=withdrawn)
         if handed_over.refused:
             self._fail(batch, handed_over.refused)
         if handed_over.taken:
@@ -374,6 +383,13 @@ class Pipeline:
                 if route.sender_waits and in_flight.message.is_alone and not left:
                     _end(in_flight, EventOutcome.REJECTED, failures[0].reason, failures[0].detail)
                     in_flight.dead_letters = ()
+
+    def _ingests_for(self, batch: Sequence[RoutedMessage]) -> list[Ingest]:
+        return [
+            self._ingest_for(in_flight, goes_on=number > 0)
+            for routed in batch
+            for number, in_flight in enumerate(routed.events)
+        ]
 
     def _ingest_for(self, in_flight: InFlightEvent, *, goes_on: bool) -> Ingest:
         event, source = in_flight.event, in_flight.message.source

@@ -203,7 +203,13 @@ class _NoHub:
     async def full_for(self, notifications: Sequence[Notification]) -> Collection[str]:
         return ()
 
-    async def hand_over(self, notifications: Sequence[Notification], *, withdrawn: Callable[[], bool]) -> HandedOver:
+    async def hand_over(
+        self,
+        notifications: Sequence[Notification],
+        *,
+        arrivals: Callable[[], Sequence[Ingest]],
+        withdrawn: Callable[[], bool],
+    ) -> HandedOver:
         return HandedOver()
 
     async def accept(self, arrivals: Sequence[Ingest], *, withdrawn: Callable[[], bool]) -> AcceptanceResult:

@@ -30,7 +30,7 @@ OPERATIONS: Mapping[str, str] = {
     "record": "record",
     "sum_up": "record",
     **dict.fromkeys(("audiences", "targets", "templates", "get_installation", "get_registration", "details"), "read"),
-    **dict.fromkeys(("queue_states", "registrations_by_platform", "unpublished", "offsets"), "read"),
+    **dict.fromkeys(("queue_states", "registrations_by_platform", "unpublished", "offsets", "duplicates"), "read"),
     **dict.fromkeys(
         (
             "devices",

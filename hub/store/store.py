@@ -191,6 +191,9 @@ class SqlStore:
     async def accept(self, batch: Sequence[Ingest], *, start: int) -> AcceptanceResult:
         return await self._outbox.accept(batch, start=start)
 
+    async def duplicates(self, batch: Sequence[Ingest]) -> frozenset[int]:
+        return await self._outbox.duplicates(batch)
+
     async def offsets(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
         return await self._outbox.offsets(partitions)
 

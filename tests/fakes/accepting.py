@@ -39,7 +39,13 @@ class FakeAccepting:
     async def full_for(self, notifications: Sequence[Notification]) -> Collection[str]:
         return [notification.id for notification in notifications if notification.rule in self.full]
 
-    async def hand_over(self, notifications: Sequence[Notification], *, withdrawn: Callable[[], bool]) -> HandedOver:
+    async def hand_over(
+        self,
+        notifications: Sequence[Notification],
+        *,
+        arrivals: Callable[[], Sequence[Ingest]],
+        withdrawn: Callable[[], bool],
+    ) -> HandedOver:
         for_now = [each for each in notifications if each.hub in self.at_once]
         self.handed_over += for_now
         refused = {each.id: Refusal(Reason.HUB_REJECT, why) for each in for_now if (why := self.refused.get(each.rule))}

@@ -293,7 +293,7 @@ EVENTS = 24  # in each round; they are under way together
 
 
 class PlayedCentral:
-    """Answers every send with 201, and keeps what it was sent: (idempotency key, body), as it came.
+    """Answers every send with `status`, and keeps what it was sent: (idempotency key, body), as it came.
 
     While `held`, answers wait until `let_go` lets some of them out.
     """
@@ -302,6 +302,7 @@ class PlayedCentral:
         self.sends: list[tuple[str, bytes]] = []
         self.answered: set[str] = set()
         self.held = False
+        self.status = 201
         self._waiting: list[Exchange] = []
         context = authority.server_context(["http/1.1"])
         self._server = HttpServer(
@@ -324,7 +325,7 @@ class PlayedCentral:
     def let_go(self, count: int) -> None:
         """Answer this many of those that wait, oldest first."""
         for exchange in self._waiting[:count]:
-            exchange.answer(Answer(status=201))
+            exchange.answer(Answer(status=self.status))
             self.answered.add(exchange.headers["idempotency-key"])
         del self._waiting[:count]
 
@@ -403,3 +404,38 @@ async def until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE):
         while not holds():
             await asyncio.sleep(0.005)
+
+
+async def test_an_event_that_comes_again_is_not_handed_over_again_after_a_refusal_nor_after_a_restart(
+    tmp_path: Path,
+) -> None:
+    """An Azure Notification Hub does not know the keys of sends: it would ring twice."""
+    authority = Authority(tmp_path)
+    async with PlayedCentral(authority) as central, httpx.AsyncClient(verify=False, timeout=PATIENCE) as client:
+        string = f"Endpoint=sb://127.0.0.1:{central.port}/;SharedAccessKeyName=Send;SharedAccessKey=key"
+        remote = {"connection_string": string, "tls": {"ca_file": str(authority.ca_file)}, "durability": "remote"}
+        configuration = {
+            "sources": {"orders": {"http": {"path": "/in/orders"}, "map": {"id": "{{ data.id }}"}}},
+            "rules": [
+                {"name": each, "push": {"to": "everyone", "hub": each, "with": {"title": "{{ data.id }}"}}}
+                for each in ("mobile", "here")
+            ],
+            "hubs": {"mobile": {"remote": remote}, "here": {"default": True}},
+        }
+        async with Daemon(tmp_path, configuration) as sidecar:
+
+            async def outcome(id: str) -> str:
+                answer = await client.post(f"{sidecar.url}/in/orders", json={"id": id})
+                assert answer.status_code == httpx.codes.ACCEPTED
+                return str(answer.json()["outcome"])
+
+            await sidecar.start()
+            central.status = 400
+            assert await outcome("refused") == "accepted"
+            central.status = 201
+            assert await outcome("taken") == "accepted"
+            assert [await outcome("refused"), await outcome("taken")] == ["duplicate"] * 2
+            await sidecar.kill()
+            await sidecar.start()
+            assert [await outcome("refused"), await outcome("taken")] == ["duplicate"] * 2
+    assert [orjson.loads(body)["title"] for _, body in central.sends] == ["refused", "taken"]

@@ -179,6 +179,9 @@ class Outbox(Protocol):
         """Take a batch in one transaction: marks of events, notifications, dead letters, journal. The first `start`
         notifications that are due are in the caller's hand, if this process owns a queue."""
 
+    async def duplicates(self, batch: Sequence[Ingest]) -> frozenset[int]:
+        """Indices of the events that `accept` would call duplicates now; nothing is taken or remembered."""
+
     async def offsets(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
         """The next offset of each of these of which something was accepted."""
 

@@ -75,6 +75,13 @@ def marks_of(batch: Sequence[Ingest]) -> list[bytes | None]:
     ]
 
 
+def duplicates_in(batch: Sequence[Ingest], marks: Sequence[bytes | None], claims: Claims) -> frozenset[int]:
+    """Indices of events that the store or the batch had before, by their offset or their mark."""
+    passed, _ = _passed(batch, claims.offsets)
+    marked, _ = _repetitions([None if index in passed else mark for index, mark in enumerate(marks)], claims.marks)
+    return marked | passed
+
+
 def decide_acceptance(
     batch: Sequence[Ingest],
     marks: Sequence[bytes | None],

@@ -9,7 +9,7 @@ from hub.errors import ConflictError
 from hub.outcome import State
 from hub.people import people_of
 from hub.store.connection import Connection, Row, Statement
-from hub.store.decide.acceptance import Admission, Admitted, Claims, decide_acceptance, marks_of
+from hub.store.decide.acceptance import Admission, Admitted, Claims, decide_acceptance, duplicates_in, marks_of
 from hub.store.journal.writing import journal_write
 from hub.store.letters.writing import letter_writes
 from hub.store.outbox.holding import ADD_APPROVAL, approval_rows
@@ -181,6 +181,18 @@ def accept(
     )
     _write(connection, arrivals, claims, admission, now, (int(marked_at), oldest))
     return admission
+
+
+def duplicates(connection: Connection, batch: Sequence[Ingest], *, oldest: int) -> frozenset[int]:
+    """Indices of events that were accepted before, marked since `oldest`; nothing is written."""
+    arrivals = Arrivals.of(batch, queue=0, numbers=range(0), start=0)
+    marks = [mark for mark in arrivals.marks if mark is not None]
+    claims = Claims(
+        marks={mark for (mark,) in connection.read_by_keys(MARKS, marks, oldest=oldest)},
+        notifications=frozenset(),
+        offsets=next_offsets(connection, arrivals.partitions),
+    )
+    return duplicates_in(batch, arrivals.marks, claims)
 
 
 def next_offsets(connection: Connection, partitions: Sequence[Partition]) -> Mapping[Partition, int]:

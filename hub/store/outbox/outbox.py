@@ -331,6 +331,10 @@ class SqlOutbox:
         assert result is not None
         return result
 
+    async def duplicates(self, batch: Sequence[Ingest]) -> frozenset[int]:
+        oldest = self._sweep.oldest(self._clock.now() - self._shift)
+        return await self._database.read(lambda connection: accepting.duplicates(connection, batch, oldest=oldest))
+
     async def accept_if(
         self, claim: Callable[[Connection], bool], batch: Sequence[Ingest], *, start: int
     ) -> AcceptanceResult | None:

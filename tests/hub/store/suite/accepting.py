@@ -125,6 +125,17 @@ class Accepting(Suite):
         result = await store.accept([arrival(notification(schedule_at=at))], start=WHOLE)
         assert len(result.work) == 1
 
+    async def test_what_was_accepted_is_told_without_taking_anything(self, store: SqlStore, clock: HostClock) -> None:
+        batch = [arrival(notification(), event_id=event_id) for event_id in ("a", "b")]
+        batch += [replace(arrival(notification()), event_id="", offset=(Partition("s", "t", 0), 5))]
+        assert await store.duplicates(batch) == frozenset()
+        assert await store.duplicates([*batch, batch[0]]) == {3}
+        await store.accept(batch[1:], start=WHOLE)
+        assert await store.duplicates(batch) == {1, 2}
+        following = replace(batch[2], offset=(Partition("s", "t", 0), 6))
+        assert await store.duplicates([following]) == frozenset()
+        assert (await store.accept([batch[0], following], start=WHOLE)).duplicates == frozenset()
+
     async def test_an_event_is_known_again_in_its_own_batch(self, store: SqlStore, clock: HostClock) -> None:
         batch = [arrival(notification(), event_id=event_id) for event_id in ("a", "b", "a", "b", "c")]
         result = await store.accept(batch, start=WHOLE)

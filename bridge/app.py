@@ -49,6 +49,7 @@ from bridge.observe.facts import (
     ConfigurationRefused,
     ConnectionRefused,
     Limit,
+    SchemaLookedUp,
     SourceState,
     SourceStatus,
     Started,
@@ -61,6 +62,7 @@ from bridge.observe.telemetry import Telemetry
 from bridge.phones import PhoneServices
 from bridge.reports.follow_ups import FollowUpLoop
 from bridge.reports.sinks import SinkManager
+from bridge.schemas.registry import SchemaRegistries
 from bridge.senders import remotes_of, senders_of
 from bridge.stores import DaemonStore, store_of
 from bridge.wiring import access_of, guards_of, metric_names, relay_of, report_policies_of, routes_of, source_of
@@ -140,6 +142,9 @@ class Daemon:
         self.phones = PhoneServices(self.hub, observer=self.telemetry)
         self._housekeeping = Housekeeping(self.hub, settings=lambda: self.settings, observer=self.telemetry)
         self.pipeline = Pipeline({}, RuleSet(), self.hub, observer=self.telemetry)
+        self._registries = SchemaRegistries(
+            on_lookup=lambda source, result: self.telemetry.observe(SchemaLookedUp(source=source, result=result))
+        )
         self.replayer = Replayer(
             self.pipeline, self.hub, hubs=lambda: {name.lower() for name in self.settings.hubs}, observer=self.telemetry
         )
@@ -398,7 +403,7 @@ class Daemon:
         version = ConfigurationVersion(revision=settings.bridge.revision, hash=config_hash)
         return partial(
             self.pipeline.exchange,
-            routes_of(settings),
+            routes_of(settings, self._registries),
             settings.rules,
             configuration=version,
             journaling=Journaling(settings.journal, settings.rules),
@@ -458,6 +463,7 @@ class Daemon:
             source,
             self.pipeline.handle,
             capacity=lambda: self.hub.capacity,
+            readable=self.pipeline.readable,
             observer=self.telemetry,
             limiter=None if source_settings.connector.is_posted_to else limiter,
             sizes=self._batch_sizes,
@@ -518,6 +524,7 @@ class Daemon:
     async def _before_scrape(self) -> None:
         """Gauges that are read when scraped."""
         self.metrics.intake.set_sources(self._statuses)
+        self.metrics.intake.set_schemas(self._statuses, self._registries.sizes)
         self.metrics.delivery.set_bulkheads(self.hub.bulkheads)
         self.metrics.delivery.set_remotes(self.hub.remotes)
         self.metrics.delivery.set_held(self.hub.held)

@@ -3,18 +3,22 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TypedDict
 from zoneinfo import ZoneInfo
 
 from bridge.config.models import HubSettings, Settings, SourceSettings
 from bridge.decode import Decoded, decoder_for
 from bridge.decode.mapping import DecodedMessage
+from bridge.decode.registered import in_clear, schema_ids
 from bridge.decode.split import split_of
 from bridge.errors import EventError, Reason
+from bridge.intake.message_schemas import MessageSchemas
 from bridge.intake.pipeline import Route
 from bridge.intake.publishing import Letters, OutgoingLetters
 from bridge.observe.intake_metrics import Owners
 from bridge.relay import Relay
+from bridge.schemas.registry import SchemaRegistries
 from connectors.base import Message, Settlement, Source
 from connectors.connector import Capacity
 from hub.api.access import AccessPolicy, HubAccess, Right
@@ -42,12 +46,14 @@ def relay_of(name: str, settings: Settings, store: Letters, *, observe: Callable
     return Relay(name, publisher, letters, observe=observe)
 
 
-def routes_of(settings: Settings) -> dict[str, Route]:
-    """How the messages of each source become events."""
-    return {name: route_of(name, source, settings) for name, source in settings.sources.items()}
+def routes_of(settings: Settings, registries: SchemaRegistries | None = None) -> dict[str, Route]:
+    """How the messages of each source become events. Without `registries` none is asked: see `in_clear`."""
+    return {name: route_of(name, source, settings, registries) for name, source in settings.sources.items()}
 
 
-def route_of(name: str, source: SourceSettings, settings: Settings) -> Route:
+def route_of(
+    name: str, source: SourceSettings, settings: Settings, registries: SchemaRegistries | None = None
+) -> Route:
     """How the messages of a source become events, and what becomes of those that do not."""
     timezone = ZoneInfo(settings.bridge.timezone)
     event_map = source.event_map(name, timezone)
@@ -73,6 +79,12 @@ def route_of(name: str, source: SourceSettings, settings: Settings) -> Route:
 
     target = settings.dead_letters.sources.get(name)
     decode_settings = replace(source.decode_settings, timezone=timezone)
+    schemas = None
+    if registries is None:
+        decode_settings = in_clear(decode_settings)
+    elif (registry := registries.of(name, decode_settings.registry)) is not None:
+        decode_settings = replace(decode_settings, schemas=registry)
+        schemas = MessageSchemas(registry, partial(schema_ids, settings=decode_settings))
     return Route(
         decode=decoder_for(decode_settings),
         split=split_of(decode_settings),
@@ -83,6 +95,7 @@ def route_of(name: str, source: SourceSettings, settings: Settings) -> Route:
         relay=name if target is not None and target.place is not None else None,
         sender_waits=source.connector.is_posted_to,
         owner=source.owner,
+        schemas=schemas,
     )
 
 
@@ -98,7 +111,7 @@ def possible_dead_letters(settings: Settings) -> list[tuple[str, str, str]]:
         kept = source.on_no_match == "dead_letter"
         others = [
             *([Reason.NO_MATCH] if kept else ()),
-            *([Reason.SCHEMA] if source.decode.json_schema is not None else ()),
+            *([Reason.SCHEMA] if source.decode.json_schema or source.decode.registry is not None else ()),
         ]
         found += [(name, "", reason.value) for reason in (*_OF_A_MESSAGE, *others)]
     for rule in settings.rules.rules:
@@ -145,6 +158,7 @@ class MetricNames(TypedDict):
     """See `Metrics.declare`."""
 
     sources: list[str]
+    registries: list[str]
     rules: list[str]
     hubs: list[str]
     remotes: list[str]
@@ -160,6 +174,7 @@ def metric_names(settings: Settings) -> MetricNames:
     """What a configuration names, for the metrics."""
     return {
         "sources": list(settings.sources),
+        "registries": [name for name, source in settings.sources.items() if source.decode.registry is not None],
         "rules": [rule.name for rule in settings.rules.rules],
         "hubs": list(settings.hubs),
         "remotes": [name for name, hub in settings.hubs.items() if hub.is_remote],

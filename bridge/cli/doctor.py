@@ -13,6 +13,7 @@ from bridge.cli.process import print_problems
 
 if TYPE_CHECKING:
     from bridge.config.models import Settings, SourceSettings
+    from bridge.schemas.settings import RegistrySettings
     from hub.store.findings import Finding
 
 _PROBE_TIMEOUT = 30.0
@@ -30,7 +31,9 @@ OptionalConfig = Annotated[
 
 @answer_command
 def doctor(config: OptionalConfig = None) -> Answer:
-    """Look at the store's disk, file and schema, and whether each source could start. A daemon may run at the same time.
+    """Look at the store's disk, file and schema, whether each source could start, and whether its schema registry answers.
+
+    A daemon may run at the same time.
 
     Nothing is consumed, and nothing is created at a broker.
     """
@@ -50,8 +53,25 @@ def doctor(config: OptionalConfig = None) -> Answer:
 
 
 async def _probed(settings: "Settings") -> "list[Finding]":
-    """Whether each source could start, side by side."""
-    return list(await asyncio.gather(*(_probe(name, source) for name, source in settings.sources.items())))
+    """Whether each source could start, and whether each schema registry lets us in, side by side."""
+    probes = [_probe(name, source) for name, source in settings.sources.items()]
+    registries = [(name, source.decode.registry) for name, source in settings.sources.items()]
+    looks = [_look(name, registry) for name, registry in registries if registry is not None]
+    return list(await asyncio.gather(*probes, *looks))
+
+
+async def _look(name: str, registry: "RegistrySettings") -> "Finding":
+    from bridge.schemas.client import LookupFailedError, RegistryRefusedError, look
+    from hub.store.findings import Finding, Health
+
+    try:
+        await look(registry)
+    except LookupFailedError as error:
+        cure = "see that the address is right, the registry runs, and nothing on the way stops the connection"
+        if isinstance(error, RegistryRefusedError):
+            cure = "look at registry.auth, and at what the registry allows it: reading subjects and schemas is enough"
+        return Finding(name=name, health=Health.FAILED, text=str(error), cure=cure)
+    return Finding(name=name, health=Health.OK, text=f"schema registry {registry.url[0]}: answers, and lets us in")
 
 
 async def _probe(name: str, source: "SourceSettings") -> "Finding":

@@ -19,6 +19,7 @@ from bridge.cli.pairs import pairs_of
 
 if TYPE_CHECKING:
     from bridge.config.models import Settings
+    from bridge.intake.pipeline import Route
     from bridge.trial.trial import Registrations, TriedEvent
     from connectors.base import Message
 
@@ -153,11 +154,21 @@ async def _tried(
 
     async with AsyncExitStack() as stack:
         try:
-            trial = Trial(settings, registrations=await _registrations(stack, settings, devices, store))
+            registrations = await _registrations(stack, settings, devices, store)
+            trial = Trial(settings, registrations=registrations, routes=_routes(settings, message))
             stack.push_async_callback(trial.close)
             return await trial.each(message)
         except StoreError as error:
             raise fail(str(error), Exit.CANNOT_START) from error
+
+
+def _routes(settings: "Settings", message: "Message") -> "Mapping[str, Route]":
+    """A body that names a schema is read by it, the one thing that asks another host; any other is the data as JSON."""
+    from bridge.decode.registered import schema_id
+    from bridge.schemas.registry import SchemaRegistries
+    from bridge.wiring import routes_of
+
+    return routes_of(settings, None if schema_id(message.body) is None else SchemaRegistries())
 
 
 async def _registrations(

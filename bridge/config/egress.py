@@ -48,7 +48,11 @@ def warn_of_unproxied(checked: Sections, root: Node, problems: Problems) -> None
 
 def _source(source: SourceSettings, default: EgressDefaults) -> SourceSettings:
     connector = source.connector
-    return source.model_copy(update={connector.key: connector.behind(source.connector_settings, default)})
+    decode = source.decode
+    if decode.registry is not None:
+        decode = decode.model_copy(update={"registry": decode.registry.behind(default)})
+    behind = {connector.key: connector.behind(source.connector_settings, default), "decode": decode}
+    return source.model_copy(update=behind)
 
 
 def _sink(sink: SinkSettings, default: EgressDefaults) -> SinkSettings:

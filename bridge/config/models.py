@@ -6,6 +6,7 @@ Times are in seconds, sizes in bytes, whatever unit the file uses. Secrets are n
 import math
 import re
 from collections.abc import Iterable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -18,13 +19,15 @@ from bridge.config.registration import Registration
 from bridge.config.section import Section, form
 from bridge.config.store import StoreSettings
 from bridge.decode import DecodeSettings
-from bridge.decode.base import FieldSettings, FieldType, ValueType
+from bridge.decode.base import FieldSettings, FieldType, KeyFormat, ValueType
 from bridge.decode.charset import charset_named
 from bridge.decode.fixed_width import NUMBERS_IN_BYTES
 from bridge.decode.mapping import MAP_NAMES, EventMap
 from bridge.decode.pattern import compile_pattern
 from bridge.decode.readers import formats
+from bridge.decode.registered import has_registry
 from bridge.decode.schema import JsonSchema
+from bridge.schemas.settings import RegistrySettings
 from connectors.auth import Secrets, one_or_more
 from connectors.connector import MAX_BODY, Connector, DeadLetterRoute, SinkRoute
 from connectors.duration import Duration
@@ -311,6 +314,10 @@ class Decode(Section):
     """What of one body is an event of its own: lines, records of length bytes, or the elements of an array."""
     json_schema: Annotated[ExistingFile, AfterValidator(_schema)] | None = Field(default=None, alias="schema")
     """A file with a JSON Schema that the data have to meet; an event whose data do not is a dead letter."""
+    registry: RegistrySettings | None = None
+    """A schema registry with what bodies name before their content; avro needs one, json and debezium may have one."""
+    key: KeyFormat | None = None
+    """The format of messages' keys, where the registry has their schemas too; meta.key is then the key's value."""
     encoding: Annotated[str, AfterValidator(_encoding)] | None = None
     """The charset of bodies that do not name theirs."""
     max_body: Annotated[Size, Field(gt=0)] = MAX_BODY
@@ -337,7 +344,23 @@ class Decode(Section):
         self._check_columns()
         self._check_fields()
         self._check_split()
+        self._check_registry()
         return self
+
+    def _check_registry(self) -> None:
+        """Raises: ValueError."""
+        if self.registry is None:
+            if self.format == "avro":
+                raise ValueError("avro needs registry, such as { url: https://registry.example.com:8081 }")
+            if self.key is not None:
+                raise ValueError("key needs registry, which has the schemas of keys")
+            return
+        if not has_registry(self.format or "json"):
+            raise ValueError("registry is for format: avro, json and debezium")
+        if self.split is not None:
+            raise ValueError("split is not for bodies with a schema of a registry")
+        if "avro" in (self.format, self.key) and find_spec("fastavro") is None:
+            raise ValueError("avro needs its library: install pushbridge[avro]")
 
     def _check_columns(self) -> None:
         """Raises: ValueError."""
@@ -498,6 +521,8 @@ class SourceSettings(_ConnectorKeys):
                 "map.id is the same for all records of a message, of which the first alone would be taken: name a field"
                 " of data, or meta.record beside what tells messages apart"
             )
+        if self.decode.key is not None and "key" not in self.connector.meta:
+            raise ValueError(f"decode.key: messages of {self.connector.title} have no key")
         handed_out = self.connector.handed_out(self.connector_settings)
         if self.rate is not None and handed_out > self.rate.per_second * _LONGEST_UNSETTLED:
             most = max(1, math.floor(self.rate.per_second * _LONGEST_UNSETTLED))
@@ -538,6 +563,8 @@ class SourceSettings(_ConnectorKeys):
             length=self.decode.length,
             split=self.decode.split,
             schema=None if self.decode.json_schema is None else JsonSchema(self.decode.json_schema),
+            registry=self.decode.registry,
+            key=self.decode.key,
             encoding=self.decode.encoding,
             max_body=self.decode.max_body,
         )

@@ -2,6 +2,8 @@
 
 from bridge.decode.base import Decoded, Decoder, DecodeSettings
 from bridge.decode.readers import reader_for
+from bridge.decode.registered import reader as registered_reader
+from bridge.decode.registered import with_key
 from bridge.decode.trace import trace_from
 from bridge.decode.wrapping import may_be_wrapped, unwrapped
 from bridge.errors import EventError, Reason
@@ -19,6 +21,8 @@ def decoder_for(settings: DecodeSettings) -> Decoder:
     name positions and kinds, never values.
     """
     decode = _decoder_of_format(settings)
+    if settings.key is not None:
+        decode = with_key(decode, settings)
     max_body = settings.max_body
 
     def decode_bounded(message: Message) -> Decoded:
@@ -51,7 +55,7 @@ def _decoder_of_format(settings: DecodeSettings) -> Decoder:
         from bridge.decode.debezium import DebeziumDecoder
 
         return DebeziumDecoder(settings)
-    read = reader_for(settings.format, settings)
+    read = reader_for(settings.format, settings) if settings.registry is None else registered_reader(settings)
 
     def decode(message: Message) -> Decoded:
         data = read(message.body, message.content_type) if message.has_body else None

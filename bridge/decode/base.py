@@ -6,6 +6,8 @@ from datetime import UTC, datetime, tzinfo
 from typing import Any, Literal
 
 from bridge.decode.schema import JsonSchema
+from bridge.schemas.registry import NO_SCHEMAS, KnownSchemas
+from bridge.schemas.settings import RegistrySettings
 from connectors.base import Message
 
 ValueType = Literal["decimal", "int", "float", "bool", "datetime", "date"]
@@ -14,6 +16,7 @@ MAX_DEPTH = 64
 """How deep data may be nested: everything that walks it later may recurse."""
 
 
+KeyFormat = Literal["avro", "json"]
 FieldType = Literal["text", "packed", "zoned", "binary", "decimal", "int", "float", "bool", "datetime", "date"]
 
 
@@ -41,6 +44,8 @@ class DecodeSettings:
     what stands between two fields.
     `fields` (fixed width) say where each field of a record is, `length` how many bytes a record has.
     `schema` is what the data have to be like.
+    With a `registry` each body names the schema that it was written by, and `schemas` are those that were looked up; with
+    `key` the key of a message does so too, and is of that format.
     `split` says how one body is taken apart into several events: `lines`, `records` of `length` bytes, or the path of an
     array in JSON, which begins with `data`.
     `lists` (XML) names the elements that always are lists, in the same way, or by a path with dots. All four also apply
@@ -60,6 +65,9 @@ class DecodeSettings:
     length: int | None = None
     split: str | None = None
     schema: JsonSchema | None = None
+    registry: RegistrySettings | None = None
+    key: KeyFormat | None = None
+    schemas: KnownSchemas = NO_SCHEMAS
     encoding: str | None = None
     timezone: tzinfo = UTC
     max_body: int = 1024 * 1024

@@ -7,8 +7,9 @@ from typing import Any, Final
 
 import orjson
 
-from bridge.decode.base import Decoded, DecodeSettings
-from bridge.decode.json import read_json
+from bridge.decode.base import Decoded, DecodeSettings, Reader
+from bridge.decode.readers import reader_for
+from bridge.decode.registered import reader as registered_reader
 from bridge.decode.trace import trace_from
 from bridge.errors import EventError, Reason
 from connectors.base import Message
@@ -29,7 +30,7 @@ _LATEST_MS: Final = 253_402_300_799_000  # the year 9999
 
 
 class DebeziumDecoder:
-    """Decodes a change of one row, with the schema of its value (`schemas.enable`) or without.
+    """Decodes a change of one row, with the schema of its value (`schemas.enable`) or without, or in a registry.
 
     The data has `op` (`created`, `updated`, `deleted`, `read` in a snapshot, `truncated`, `message`), `database`, `schema`,
     `table`, `before`, `after`, and `row`, which is the one of the two that there is, the later one first; `changed` are the
@@ -42,14 +43,14 @@ class DebeziumDecoder:
     """
 
     def __init__(self, settings: DecodeSettings) -> None:
-        self._encoding = settings.encoding
+        self._read: Reader = reader_for("json", settings) if settings.registry is None else registered_reader(settings)
 
     def __call__(self, message: Message) -> Decoded:
         """Raises: EventError."""
         trace = trace_from(message.headers)
         if not message.has_body:
             return Decoded(data=None, type="row.tombstone", trace=trace)
-        envelope = read_json(message.body, message.content_type, self._encoding)
+        envelope = self._read(message.body, message.content_type)
         if isinstance(envelope, dict) and envelope.keys() == {"schema", "payload"}:
             envelope = envelope["payload"]
         if not isinstance(envelope, dict):

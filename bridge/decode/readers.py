@@ -11,6 +11,7 @@ _MODULES = {
     "text": "bridge.decode.text",
     "csv": "bridge.decode.csv",
     "fixed_width": "bridge.decode.fixed_width",
+    "avro": "bridge.decode.registered",
 }
 """By the word in `decode.format`, the module whose `reader(settings)` makes a reader; it raises ValueError only."""
 

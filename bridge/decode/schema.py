@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urljoin
 
 import orjson
 
@@ -16,23 +17,20 @@ Check = Callable[[Any], None]
 """Raises: EventError: data that is not of the schema."""
 
 
-class JsonSchema:
-    """A schema of a file; what it compiles to is made when it is first used.
+class Schema:
+    """A schema, ready to check data.
 
-    A `$ref` leads to a place in the same file: nothing is fetched. Numbers are compared exactly. A `pattern` is given up
-    after 20 ms of a text, which then does not have it.
+    A `$ref` leads to a place in the same document, or to one of `others`, which are documents by the names that refer to
+    them: nothing is fetched. Numbers are compared exactly. A `pattern` is given up after 20 ms of a text, which then does
+    not have it.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Raises: ValueError: there is no schema in the file, in words for its author."""
-        self.path = path
-        self._validator = _validator(_document(path), path)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, JsonSchema) and self._validator.schema == other._validator.schema
-
-    def __hash__(self) -> int:
-        return hash(self.path)
+    def __init__(self, document: Any, *, called: str = "", others: Mapping[str, Any] | None = None) -> None:
+        """Raises: ValueError: the document is no schema, in words for its author that begin with `called`."""
+        try:
+            self._validator = _validator(document, others or {})
+        except ValueError as error:
+            raise ValueError(f"{called}{error}") from None
 
     def check(self, data: Any) -> None:
         """Raises: EventError, which names the place and the keyword, and no value."""
@@ -42,6 +40,21 @@ class JsonSchema:
             raise EventError(Reason.SCHEMA, "the data are nested too deep for the schema") from None
         if error is not None:
             raise EventError(Reason.SCHEMA, _said_of(error))
+
+
+class JsonSchema(Schema):
+    """A schema of a file."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises: ValueError: there is no schema in the file, in words for its author."""
+        super().__init__(_document(path), called=f"{path}")
+        self.path = path
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, JsonSchema) and self._validator.schema == other._validator.schema
+
+    def __hash__(self) -> int:
+        return hash(self.path)
 
 
 def _document(path: Path) -> Any:
@@ -57,36 +70,51 @@ def _document(path: Path) -> Any:
         raise ValueError(f"{path} is no JSON: {error.msg} at line {error.lineno}") from None
 
 
-def _validator(document: Any, path: Path) -> Any:
+def _validator(document: Any, others: Mapping[str, Any]) -> Any:
+    """Raises: ValueError."""
     from jsonschema import Draft202012Validator, validators
     from jsonschema.exceptions import SchemaError
-    from referencing import Registry, Resource
     from referencing.exceptions import Unresolvable
-    from referencing.jsonschema import DRAFT202012
 
     if not isinstance(document, dict | bool):
-        raise ValueError(f"{path} is no JSON Schema: it is an object")
+        raise ValueError(" is no JSON Schema: it is an object")
     library: Any = validators
     kind = library.validator_for(document, default=Draft202012Validator)
-    try:
-        kind.check_schema(document)
-    except (SchemaError, RecursionError) as error:
-        place = error.json_path if isinstance(error, SchemaError) else "$"
-        raise ValueError(f"{path} is no JSON Schema: see {place}") from None
-    resource = Resource.from_contents(document, default_specification=DRAFT202012) if document else None
-    resolver = None if resource is None else Registry().with_resource("", resource).resolver()
-    for reference in _references(document):
-        if not reference.startswith("#"):
-            raise ValueError(
-                f"{path}: $ref leads out of the file, and nothing is fetched: put what it means into $defs"
-            )
+    for each in (document, *others.values()):
         try:
-            if resolver is not None:
+            kind.check_schema(each)
+        except (SchemaError, RecursionError) as error:
+            place = error.json_path if isinstance(error, SchemaError) else "$"
+            raise ValueError(f" is no JSON Schema: see {place}") from None
+    registry, resource = _resources(document, others)
+    for reference in _references([document, *others.values()]):
+        if not reference.startswith("#") and reference.partition("#")[0] not in registry:
+            raise ValueError(": $ref leads out of the file, and nothing is fetched: put what it means into $defs")
+    if resource is not None:
+        resolver = registry.resolver_with_root(resource)
+        for reference in _references(document):
+            try:
                 resolver.lookup(reference)
-        except Unresolvable:
-            raise ValueError(f"{path}: $ref {reference[:_LONGEST_PLACE]} leads nowhere") from None
+            except Unresolvable:
+                raise ValueError(f": $ref {reference[:_LONGEST_PLACE]} leads nowhere") from None
     own = {"pattern": _pattern, "multipleOf": _multiple_of, "uniqueItems": _unique_items}
-    return library.extend(kind, own)(document, registry=Registry())
+    return library.extend(kind, own)(document, registry=registry)
+
+
+def _resources(document: Any, others: Mapping[str, Any]) -> tuple[Any, Any]:
+    """What a `$ref` may lead to: `others` by their names, also where a name is relative to the `$id` of the document."""
+    from referencing import Registry, Resource
+    from referencing.jsonschema import DRAFT202012
+
+    if not document:
+        return Registry(), None
+    root = Resource.from_contents(document, default_specification=DRAFT202012)
+    base = root.id() or ""
+    made = [
+        (name, Resource.from_contents(each, default_specification=root._specification)) for name, each in others.items()
+    ]
+    named = [(address, each) for name, each in made for address in {name, urljoin(base, name), each.id() or name}]
+    return Registry().with_resources(named), root
 
 
 def _references(value: Any) -> Iterator[str]:

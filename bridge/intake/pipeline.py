@@ -14,6 +14,7 @@ from bridge.errors import EventError, Reason, Stage
 from bridge.intake.disposition import disposition_for, disposition_of_records
 from bridge.intake.envelope import envelope_of
 from bridge.intake.journaling import Journaling
+from bridge.intake.message_schemas import MessageSchemas, Readable
 from bridge.intake.offload import Offload, TimeLimitError
 from bridge.observe.facts import EventOutcome, EventsStored, InFlightEvent, IntakeObserver, MessagesGivenUp
 from connectors.base import NACK, Disposition, Message, Settlement
@@ -61,7 +62,8 @@ class Route:
     letter, or only counted when not `keep_undecodable`. `native` dead-letters with the
     broker's own means besides keeping the row; `relay` names the publisher that sends dead letters on. A sender that
     `sender_waits` for its answer (HTTP) has the message still: what cannot be read is refused and not kept. `owner` is
-    who answers for the source. With `split` a message is taken apart into records, each of them an event.
+    who answers for the source. With `split` a message is taken apart into records, each of them an event. `schemas` are
+    those that its bodies name, and that are looked up before they are decoded.
     """
 
     decode: Decoder
@@ -73,6 +75,7 @@ class Route:
     relay: str | None = None
     sender_waits: bool = False
     owner: str = ""
+    schemas: MessageSchemas | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +141,13 @@ class Pipeline:
         self._rules = rules
         self._configuration = configuration
         self._journaling = journaling
+
+    async def readable(self, messages: Sequence[Message]) -> Readable:
+        """How many messages of a batch of one source can be decoded, from the first on; asks for schemas not known yet."""
+        route = self._routes[messages[0].source]
+        if route.schemas is None:
+            return Readable(count=len(messages))
+        return await route.schemas.readable(messages, sender_waits=route.sender_waits)
 
     async def handle(self, messages: Sequence[Message]) -> list[tuple[Message, Disposition]]:
         """Take a batch all the way and return how to settle each message: nothing before it is durable.

@@ -98,7 +98,10 @@ class Replayer:
             return await self._plan_of_notification(kept)
         if not self._pipeline.knows(kept.letter.source):
             return _failed(kept, NO_SOURCE, f"the configuration has no source {kept.letter.source}")
-        in_flight = await self._pipeline.route(_message_of(kept))
+        message = _message_of(kept)
+        if missing := (await self._pipeline.readable([message])).missing:
+            return _failed(kept, Reason.SCHEMA.value, missing)
+        in_flight = await self._pipeline.route(message)
         await self._pipeline.turn_away_full([in_flight])
         return self._plan_of_event(kept, in_flight)
 

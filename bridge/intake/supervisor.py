@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+from bridge.intake.message_schemas import Readable
 from bridge.intake.sharing import BatchSizes
 from bridge.observe.facts import IntakeObserver, SourceChanged, SourceState, SourceStatus
-from connectors.base import Disposition, Message, Source
+from connectors.base import NACK, Disposition, Message, Source
 from connectors.errors import AuthenticationError, NotConnectedError, SourceClosedError, SourceError, TopologyError
 from hub.backoff import Backoff
 from hub.facts import Crashed
@@ -22,6 +23,9 @@ _OPERATOR_PAUSE = 30.0
 """Seconds between tries when only an operator can help: credentials refused, settings that differ."""
 
 _FULL_PAUSE = 0.05
+_SCHEMA_PAUSE = 1.0
+"""Seconds between two looks whether the schemas of messages that wait for one are there."""
+
 _PAUSED_AFTER = 1.0
 """Seconds without room after which the source is called paused."""
 
@@ -40,6 +44,10 @@ _MAX_REPORTED = 20
 """Causes of one trouble that are reported."""
 
 
+async def _all_readable(messages: Sequence[Message]) -> Readable:
+    return Readable(count=len(messages))
+
+
 class _StalledError(Exception):
     """The watchdog found a backlog that does not move."""
 
@@ -47,6 +55,7 @@ class _StalledError(Exception):
 class Supervisor:
     """One source's life. `handle` takes a batch to the store; `capacity` says how many more messages may come in.
 
+    A message that is not `readable` yet waits unsettled, and all behind it in the batch wait with it.
     A message that `limiter` does not allow yet is not received: it waits where the broker keeps it. `sizes` are shared by
     all sources.
     """
@@ -58,6 +67,7 @@ class Supervisor:
         *,
         capacity: Callable[[], int],
         observer: IntakeObserver,
+        readable: Callable[[Sequence[Message]], Awaitable[Readable]] = _all_readable,
         limiter: RateLimiter | None = None,
         sizes: BatchSizes | None = None,
         watchdog_suspended: Callable[[], bool] = lambda: False,
@@ -67,6 +77,7 @@ class Supervisor:
         self._source = source
         self._handle = handle
         self._capacity = capacity
+        self._readable = readable
         self._observer = observer
         self._limiter = RateLimiter() if limiter is None else limiter
         self._sizes = BatchSizes() if sizes is None else sizes
@@ -174,11 +185,31 @@ class Supervisor:
             self._sizes.took(self.status.name)
             self.status.unsettled_since = self._clock()
             try:
-                await self._source.settle(await self._handle(messages))
+                await self._handle_readable(messages)
             finally:
                 self.status.unsettled_since = 0.0
             self.status.last_message = self._clock()
             self._progress()
+
+    async def _handle_readable(self, messages: Sequence[Message]) -> None:
+        """Take a batch to the store and settle it; wait for schemas where there is one that cannot be decoded yet."""
+        while messages:
+            found = Readable(count=0)
+            async with self._until_stopped(None):
+                found = await self._readable(messages)
+            ready, messages = messages[: found.count], messages[found.count :]
+            if ready:
+                await self._source.settle(await self._handle(ready))
+                self._progress()
+            if messages and (found.sender_waits or self._stopping.is_set()):
+                await self._source.settle([(message, NACK) for message in messages])
+                return
+            if messages:
+                self._become(SourceState.AWAITING_SCHEMA, found.missing)
+                await self._wait(_SCHEMA_PAUSE)
+                messages = [message for message in messages if not message.is_lost()]
+        if self.status.state is SourceState.AWAITING_SCHEMA:
+            self._become(SourceState.RUNNING, "; ".join(self._source.warnings))
 
     async def _wait_for_capacity(self) -> None:
         """A short wait is a busy process, and no news; one that lasts is."""
@@ -254,7 +285,8 @@ class Supervisor:
 
     def _may_wait(self) -> bool:
         """Whether nothing moves for a reason of ours."""
-        return self._waits_for_rate or self.status.state is SourceState.PAUSED or self._watchdog_suspended()
+        waits = self.status.state in (SourceState.PAUSED, SourceState.AWAITING_SCHEMA)
+        return waits or self._waits_for_rate or self._watchdog_suspended()
 
     async def _backlog(self) -> int | None:
         """Raises: NotConnectedError, also when there is no answer: it is asked because nothing else may be moving."""

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from bridge.decode.mapping import MAX_ATTRIBUTE
 from bridge.errors import Reason, Stage
+from bridge.schemas.client import LookupResult
 from connectors.base import Message
 from hub.acceptance import NO_CONFIGURATION, ConfigurationVersion, DeadLetter
 from hub.explained import Explained
@@ -141,6 +142,10 @@ class SourceState(Explained):
     LIMITED = "limited", "More messages come than `rate` of the source allows: the others wait at the broker."
     DEGRADED = "degraded", "Credentials or settings are refused: only an operator can help."
     STALLED = "stalled", "Messages wait at the broker and none comes: the connection is built again."
+    AWAITING_SCHEMA = (
+        "awaiting_schema",
+        "A message names a schema that the registry does not give: it waits, with all behind it, and is asked for again.",
+    )
     STOPPED = "stopped", "The source was taken away, or the process is stopping."
 
 
@@ -200,6 +205,14 @@ class DeadLetterReplayed:
     outcome: ReplayOutcome
     reason: str
     actor: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchemaLookedUp:
+    """The registry of a source was asked for a schema."""
+
+    source: str
+    result: LookupResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -305,7 +318,14 @@ class FollowUpsMeasured:
 
 
 IntakeFact = (
-    EventsStored | MessagesGivenUp | DeadLetterReplayed | DeadLettersStored | SourceChanged | SourceLate | Crashed
+    EventsStored
+    | MessagesGivenUp
+    | DeadLetterReplayed
+    | DeadLettersStored
+    | SchemaLookedUp
+    | SourceChanged
+    | SourceLate
+    | Crashed
 )
 ProcessFact = ConnectionRefused | Started | ConfigurationApplied | ConfigurationRefused
 SinkFact = ReportsPublished | ReportsDropped | SinksMeasured | PushesFollowedUp | FollowUpsMeasured | Crashed

@@ -11,12 +11,14 @@ from bridge.observe.facts import (
     MessagesGivenUp,
     NotKept,
     ReplayOutcome,
+    SchemaLookedUp,
     SourceChanged,
     SourceState,
     SourceStatus,
 )
 from bridge.observe.metric_set import MetricSet, Named, values_of
 from bridge.observe.telemetry import Takes
+from bridge.schemas.client import LookupResult
 from hub.acceptance import DeadLetter
 from hub.facts import DeadLettersStored
 
@@ -101,6 +103,18 @@ class IntakeMetrics:
             source=Named.SOURCES,
         )
         self._source_rebuilds = counter("source_rebuilds", "Connections of a source built again.", source=Named.SOURCES)
+        self._schema_lookups = counter(
+            "schema_lookups",
+            "Lookups of schemas at a registry, by how they ended.",
+            source=Named.REGISTRIES,
+            result=values_of(LookupResult),
+        )
+        self._schemas_cached = gauge("schemas_cached", "Schemas of a registry that are kept.", source=Named.REGISTRIES)
+        self._schema_awaited = gauge(
+            "schema_awaited_since_timestamp_seconds",
+            "Since when messages of a source wait for a schema, 0 while none does.",
+            source=Named.REGISTRIES,
+        )
         self._source_info = metrics.info("source", "Who answers for a source.", "source", "owner")
         self._rule_info = metrics.info("rule", "Who answers for a rule.", "rule", "owner")
         self._rule_evaluations = counter(
@@ -131,6 +145,7 @@ class IntakeMetrics:
             DeadLetterReplayed: self._dead_letter_replayed,
             EventsStored: self._events_stored,
             MessagesGivenUp: self._messages_given_up,
+            SchemaLookedUp: self._schema_looked_up,
             SourceChanged: self._source_changed,
             DeadLettersStored: self._dead_letters_stored,
         }
@@ -167,6 +182,17 @@ class IntakeMetrics:
             self._limited_seconds.labels(status.name).inc(_grown(seconds, status.limited_seconds))
             self._limited_requests.labels(status.name).inc(_grown(requests, status.limited_requests))
             self._limits_counted[status.name] = (status.limited_seconds, status.limited_requests)
+
+    def set_schemas(self, statuses: Sequence[SourceStatus], kept: Mapping[str, int]) -> None:
+        """Before a scrape. `kept` counts schemas by source, for sources with a registry."""
+        for status in statuses:
+            if status.name in kept:
+                waits = status.state is SourceState.AWAITING_SCHEMA
+                self._schemas_cached.labels(status.name).set(kept[status.name])
+                self._schema_awaited.labels(status.name).set(status.since if waits else 0)
+
+    def _schema_looked_up(self, fact: SchemaLookedUp) -> None:
+        self._schema_lookups.labels(fact.source, fact.result.value).inc()
 
     def _events_stored(self, fact: EventsStored) -> None:
         fresh = [event for event in fact.events if event.outcome is not EventOutcome.DUPLICATE]

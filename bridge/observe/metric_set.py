@@ -24,6 +24,7 @@ class Named(Enum):
     """Label values that a configuration names: what is called so now, and what was called so before."""
 
     SOURCES = auto()
+    REGISTRIES = auto()
     RULES = auto()
     HUBS = auto()
     REMOTES = auto()

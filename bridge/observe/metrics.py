@@ -39,6 +39,7 @@ class Metrics:
         mirrors: Sequence[str] = (),
         registrations: Sequence[str] = (),
         sinks: Sequence[str] = (),
+        registries: Sequence[str] = (),
         reports: ReportPolicies = _NO_POLICIES,
         dead_letters: Sequence[tuple[str, str, str]] = (),
         owners: Owners = _NO_OWNERS,
@@ -76,6 +77,7 @@ class Metrics:
             mirrors=mirrors,
             registrations=registrations,
             sinks=sinks,
+            registries=registries,
             reports=reports,
             dead_letters=dead_letters,
             owners=owners,
@@ -91,6 +93,7 @@ class Metrics:
         mirrors: Sequence[str] = (),
         registrations: Sequence[str] = (),
         sinks: Sequence[str] = (),
+        registries: Sequence[str] = (),
         reports: ReportPolicies = _NO_POLICIES,
         dead_letters: Sequence[tuple[str, str, str]] = (),
         owners: Owners = _NO_OWNERS,
@@ -98,8 +101,9 @@ class Metrics:
         """Have a zero for all that a configuration names; of what an earlier one named, counts stay and gauges go.
 
         `remotes` are those of the `hubs` that are remote, `mirrors` those of them that are mirrored here, `registrations`
-        those that phones call. `reports` are how the hubs that are kept here take reports of phones. `dead_letters` are the
-        triples of source, rule (empty: none) and reason that can happen.
+        those that phones call, and `registries` the sources whose schemas are in a registry. `reports` are how the hubs
+        that are kept here take reports of phones. `dead_letters` are the triples of source, rule (empty: none) and reason
+        that can happen.
         """
         self._set.declare(
             {
@@ -110,6 +114,7 @@ class Metrics:
                 Named.MIRRORS: mirrors,
                 Named.REGISTRATIONS: registrations,
                 Named.SINKS: sinks,
+                Named.REGISTRIES: registries,
             }
         )
         self.sinks.declare_sinks(tuple(sinks))

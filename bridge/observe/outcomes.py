@@ -11,6 +11,7 @@ from typing import Any
 from bridge.observe.delivery_metrics import ENDED
 from bridge.observe.facts import SENDER_OUTCOMES, EventOutcome, Limit, NotKept, ReplayOutcome, ReportType, SourceState
 from bridge.observe.intake_metrics import INGEST
+from bridge.schemas.client import LookupResult
 from hub.acceptance import Reason, Stage
 from hub.explained import Explained
 from hub.follow_up import FollowedPushes, FollowUpOutcome
@@ -150,6 +151,11 @@ SECTIONS: Sequence[Section] = (
         title="How a source fares",
         where="The field `state` of the log line `source`.",
         names=SourceState,
+    ),
+    Section(
+        title="How a lookup of a schema ends",
+        where="The label `result` of `pushbridge_schema_lookups_total`; see `avro.md`.",
+        names=LookupResult,
     ),
     Section(
         title="Why a connection is refused",

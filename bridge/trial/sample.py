@@ -10,6 +10,7 @@ import regex
 
 from bridge.decode import decoder_for
 from bridge.decode.base import DecodeSettings
+from bridge.decode.registered import schema_id
 from bridge.errors import EventError
 from connectors.base import Message
 
@@ -51,6 +52,11 @@ def format_of(body: bytes) -> str:
     start = body.lstrip(b"\xef\xbb\xbf \t\r\n")
     if not start:
         raise ValueError("the sample is empty")
+    if (id := schema_id(body)) is not None:
+        raise ValueError(
+            f"the sample names schema {id} of a registry: give its data as JSON, and write decode: {{ format: avro, "
+            "registry: { url: ... } } into what comes of it"
+        )
     if start[:1] in (b"{", b"["):
         try:
             content = orjson.loads(start)

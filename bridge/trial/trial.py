@@ -113,6 +113,7 @@ class Trial:
 
         Raises: KeyError: the configuration has no source of the message's; StoreError.
         """
+        await self._pipeline.readable([message])  # a schema that is missing is the reason why it cannot be decoded
         return [await self._of(in_flight) for in_flight in await self._taken(message)]
 
     async def _of(self, in_flight: InFlightEvent) -> TriedEvent:

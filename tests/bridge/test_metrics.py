@@ -72,6 +72,7 @@ from tests.hub.examples import notification
 BASE_UNITS = ("seconds", "bytes", "ratio", "messages", "devices", "info")
 STATES_AND_COUNTS = {
     "pushbridge_waiting_follow_ups",
+    "pushbridge_schemas_cached",
     "pushbridge_source_up",
     "pushbridge_pns_circuit_open",
     "pushbridge_remote_circuit_open",

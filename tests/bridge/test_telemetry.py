@@ -386,6 +386,7 @@ LEVELS = {
     SourceState.LIMITED: "warning",
     SourceState.DEGRADED: "warning",
     SourceState.STALLED: "warning",
+    SourceState.AWAITING_SCHEMA: "warning",
     SourceState.STOPPED: "info",
 }
 

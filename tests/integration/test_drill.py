@@ -162,6 +162,7 @@ async def test_each_metric_of_the_rules_is_on_a_live_daemon(services: PushServic
         "pushbridge_push_reports_total",
         "pushbridge_mirror_sends_total",
         "pushbridge_remote_circuit_open",
+        "pushbridge_schema_awaited_since_timestamp_seconds",
         "pushbridge_sink_messages_dropped_total",
         "pushbridge_sink_oldest_message_seconds",
     }

@@ -55,6 +55,7 @@ from bridge.observe.facts import (
     Started,
 )
 from bridge.observe.metrics import Metrics
+from bridge.observe.mirror_log import MirrorLog
 from bridge.observe.process_metrics import LISTENERS
 from bridge.observe.recent import RecentEvents
 from bridge.observe.store_metrics import POSTGRES, SQLITE
@@ -134,11 +135,11 @@ class Daemon:
         local = {name: hub for name, hub in settings.hubs.items() if hub.is_kept_here}
         engine = POSTGRES if settings.bridge.store.is_postgres else SQLITE
         self.metrics = Metrics(version=version("pushbridge"), engine=engine, **metric_names(settings))
-        self.telemetry = Telemetry(self.metrics, self.recent_events, FactLog())
+        self.telemetry = Telemetry(self.metrics, self.recent_events, FactLog(), MirrorLog())
         self.mirrors = Mirrors(observer=self.telemetry)
         self.store = self._build_store()
         self.hub = self._build_hub(local)
-        self.mirrors.apply(settings.hubs)
+        self.mirrors.apply(settings.hubs, self.hub.store)
         self.phones = PhoneServices(self.hub, observer=self.telemetry)
         self._housekeeping = Housekeeping(self.hub, settings=lambda: self.settings, observer=self.telemetry)
         self.pipeline = Pipeline({}, RuleSet(), self.hub, observer=self.telemetry)
@@ -316,6 +317,9 @@ class Daemon:
             *remote_parts(self.hub.remotes),
         ]
 
+    async def list_mirror(self, hub: str) -> None:
+        await self.mirrors.list_now(hub, self.hub.store)
+
     async def back_up(self, target: Path) -> int:
         return await self.store.back_up(target)
 
@@ -394,7 +398,7 @@ class Daemon:
         )
 
         def exchange() -> None:
-            self.mirrors.apply(settings.hubs)
+            self.mirrors.apply(settings.hubs, self.hub.store)
             replace()
 
         return exchange
@@ -428,7 +432,7 @@ class Daemon:
 
     def _access(self) -> dict[str, HubAccess]:
         """Who may do what in the hubs that are kept here."""
-        return {name: access_of(hub) for name, hub in self.settings.hubs.items() if not hub.is_remote}
+        return {name: access_of(hub) for name, hub in self.settings.hubs.items() if hub.is_kept_here}
 
     def _job_runner(self) -> JobRunner:
         return JobRunner(
@@ -541,6 +545,10 @@ class Daemon:
                 await self.hub.store.journal_usage(), max_bytes=self.settings.journal.max_bytes
             )
             self.metrics.queue.set_queues(await self.hub.store.queue_states(), self.hub.max_pending)
+            self.metrics.mirrors.set_states(
+                await self.mirrors.states(self.hub.store),
+                {name: hub.list_every for name, hub in self.mirrors.hubs.items()},
+            )
             self.metrics.delivery.set_devices(await self.hub.store.registrations_by_platform())
 
 

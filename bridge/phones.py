@@ -92,7 +92,7 @@ class PhoneServices:
         )
 
     def _engine(self, name: str, hub: HubSettings) -> "Engine":
-        if hub.remote is None or not hub.is_remote:
+        if hub.remote is None or hub.is_kept_here:  # what is mirrored is written there from here
             from hub.registration.engine import LocalEngine
 
             return LocalEngine(name, self._hub)

@@ -141,6 +141,7 @@ def access_of(hub: HubSettings) -> HubAccess:
         oidc=hub.auth.oidc,
         jobs=hub.jobs,
         registration_ttl=None if ttl is None else timedelta(seconds=ttl),
+        sends_elsewhere=hub.is_remote,
     )
 
 

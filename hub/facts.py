@@ -116,6 +116,8 @@ class Compared(Enum):
     DIFFERENT = "different"
     UNKNOWN = "unknown"
     """The other hub tells no numbers, or who is registered here could not be read."""
+    NEWER = "newer"
+    """Other numbers, which what is newer on one side explains."""
     PASSED_OVER = "passed_over"
     """Too many were being compared."""
 
@@ -132,6 +134,65 @@ class SendCompared:
     here: Mapping[Platform, int]
     there: Mapping[Platform, int]
     detail: str = ""
+
+
+class MirrorWrite(Enum):
+    """What came of writing a device at the other hub, which was written here."""
+
+    WRITTEN = "written"
+    DELETED = "deleted"
+    REFUSED = "refused"
+    """The other hub does not take it as it is; it is tried again, and holds up no other one."""
+
+
+class MirrorAnswer(Enum):
+    """What became of a device that another hub lists, and that is not as it was known to be there."""
+
+    ADDED = "added"
+    CHANGED = "changed"
+    REMOVED = "removed"
+    RENEWED = "renewed"
+    """It is the same, and lives longer."""
+    KEPT = "kept"
+    """It is something else here, which stays, and is written there."""
+    REFUSED = "refused"
+    """No hub can keep it."""
+
+
+class MirrorWork(Enum):
+    """What a hub does with the other one that it mirrors."""
+
+    WRITE = "write"
+    LIST = "list"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceMirrored:
+    """A device that was written here was written at the other hub, or refused there, which `detail` says why."""
+
+    hub: str
+    key: str
+    outcome: MirrorWrite
+    detail: str = ""
+
+
+@frozen_dataclass(frozen=True, slots=True, kw_only=True)
+class MirrorListed:
+    """The other hub was listed to the end; so many of its devices had each answer, the others are as they were."""
+
+    hub: str
+    registrations: int
+    answers: Mapping[MirrorAnswer, int]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MirrorFailed:
+    """The other hub could not be written to, or listed, or the store failed meanwhile: it is tried again."""
+
+    hub: str
+    work: MirrorWork
+    cause: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -309,6 +370,9 @@ HubFact = (
     | PushesDeferred
     | RemoteAnswered
     | SendCompared
+    | DeviceMirrored
+    | MirrorListed
+    | MirrorFailed
     | NotificationUnreached
     | NotificationHeld
     | NotificationApproved

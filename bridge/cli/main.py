@@ -30,6 +30,7 @@ COMMANDS = (
     "notifications",
     "devices",
     "import",
+    "mirror",
     "dead-letters",
     "users",
     "backup",

@@ -17,7 +17,6 @@ from bridge.observe.metric_set import (
 from bridge.observe.telemetry import Takes
 from hub.facts import (
     AudienceFound,
-    Compared,
     JobEnded,
     NotificationHeld,
     NotificationsEnded,
@@ -27,7 +26,6 @@ from hub.facts import (
     PushesEnded,
     PushesRetried,
     RemoteAnswered,
-    SendCompared,
 )
 from hub.notification import Everyone, Platform
 from hub.outcome import DELIVERY_LABELS, OutcomeName, State, Unreached
@@ -150,18 +148,6 @@ class DeliveryMetrics(MetricTable):
         hub=Named.REMOTES,
         outcome=_DELIVERIES,
     )
-    _compared = counter(
-        "mirror_sends",
-        "Notifications that the remote of a mirrored hub took, by how its pushes compare with who is registered here.",
-        hub=Named.MIRRORS,
-        outcome=values_of(Compared),
-    )
-    _mirrored_pushes = counter(
-        "mirror_pushes",
-        "Pushes of the notifications that were compared, as the remote hub tells them and as they would have been here.",
-        hub=Named.MIRRORS,
-        kind=("here", "remote"),
-    )
     _remote_circuit = gauge(
         "remote_circuit_open",
         "1 while the breaker of a remote hub is open: notifications wait.",
@@ -180,7 +166,6 @@ class DeliveryMetrics(MetricTable):
             PushesEnded: self._pushes_ended,
             PushesRetried: self._pushes_retried,
             RemoteAnswered: self._remote_answered,
-            SendCompared: self._send_compared,
             NotificationUnreached: self._notification_unreached,
             NotificationHeld: self._notification_held,
             NotificationsEnded: self._notifications_ended,
@@ -260,13 +245,6 @@ class DeliveryMetrics(MetricTable):
         self._handovers.labels(fact.notification.hub, outcome).inc()
         if fact.due_at is not None:
             self._retries.labels(REMOTE, outcome).inc()
-
-    def _send_compared(self, fact: SendCompared) -> None:
-        hub = fact.notification.hub
-        self._compared.labels(hub, fact.result.value).inc()
-        if fact.result in (Compared.EQUAL, Compared.DIFFERENT):
-            self._mirrored_pushes.labels(hub, "here").inc(sum(fact.here.values()))
-            self._mirrored_pushes.labels(hub, "remote").inc(sum(fact.there.values()))
 
     def _notification_unreached(self, fact: NotificationUnreached) -> None:
         self._unreached.labels(fact.notification.hub, fact.why.value).inc()

@@ -23,6 +23,7 @@ from bridge.observe.facts import (
     SourceState,
     Started,
 )
+from bridge.observe.lines import MAX_REASON, about
 from bridge.observe.log import info_lines
 from bridge.observe.telemetry import Takes
 from hub.acceptance import DeadLetter
@@ -30,7 +31,6 @@ from hub.facts import (
     BreakerClosed,
     BreakerOpened,
     ChannelsGone,
-    Compared,
     Crashed,
     DeadLettersStored,
     JobEnded,
@@ -47,18 +47,14 @@ from hub.facts import (
     RemoteAnswered,
     ResultsLate,
     SendAccepted,
-    SendCompared,
     StoreFailed,
     StoreRecovered,
 )
 from hub.follow_up import MOST_PHONES
 from hub.job import JobStatus
-from hub.notification import Notification, Platform, TemplateContent
+from hub.notification import Platform, TemplateContent
 from hub.outcome import ENDED_WELL, OutcomeName, Unreached
 from hub.phone import PhoneOperation, PhoneOutcome
-
-_MAX_REASON = 200
-"""Characters of what a service said: its words are not ours, and their length neither."""
 
 _MAX_NAMES = 20
 """Properties of a template or a notification that a line names."""
@@ -81,7 +77,6 @@ class FactLog:
     def __init__(self) -> None:
         self._store_failures: set[tuple[str, str]] = set()
         self._phone_causes: set[tuple[str, str]] = set()
-        self._not_compared: set[str] = set()  # mirrored hubs
         self.takes: Takes = {
             EventsStored: self._events_stored,
             MessagesGivenUp: self._messages_given_up,
@@ -93,7 +88,6 @@ class FactLog:
             PushesRetried: self._pushes_retried,
             PushesDeferred: self._pushes_deferred,
             RemoteAnswered: self._remote_answered,
-            SendCompared: self._send_compared,
             NotificationUnreached: self._notification_unreached,
             NotificationHeld: self._notification_held,
             NotificationApproved: self._notification_approved,
@@ -139,18 +133,18 @@ class FactLog:
         """
         said = {"hub": fact.hub, "operation": fact.operation.value, "outcome": fact.outcome.value}
         if fact.outcome in _SUSPECT_PHONES:
-            _log.warning("phone refused", **said, detail=fact.detail[:_MAX_REASON])
+            _log.warning("phone refused", **said, detail=fact.detail[:MAX_REASON])
         elif fact.outcome is PhoneOutcome.UNAVAILABLE:
             if (cause := (fact.hub, fact.detail)) not in self._phone_causes and len(self._phone_causes) < _MAX_NAMES:
                 self._phone_causes.add(cause)
-                _log.warning("phones cannot be answered", **said, detail=fact.detail[:_MAX_REASON])
+                _log.warning("phones cannot be answered", **said, detail=fact.detail[:MAX_REASON])
         elif fact.outcome in _ANSWERED:
             self._phone_causes = {cause for cause in self._phone_causes if cause[0] != fact.hub}
         if fact.outcome in (PhoneOutcome.DONE, PhoneOutcome.TOOK_OVER) and fact.operation in _SIGN_INS:
             _log.info("phone answered", **said)
 
     def _phones_unwritten(self, fact: PhonesUnwritten) -> None:
-        _log.warning("phones not written to the hub's engine", hub=fact.hub, cause=fact.cause[:_MAX_REASON])
+        _log.warning("phones not written to the hub's engine", hub=fact.hub, cause=fact.cause[:MAX_REASON])
 
     # Sinks
 
@@ -205,14 +199,14 @@ class FactLog:
     # The hub
 
     def _send_accepted(self, fact: SendAccepted) -> None:
-        _log.info("send taken", **_about(fact.notification))
+        _log.info("send taken", **about(fact.notification))
 
     def _properties_missing(self, fact: PropertiesMissing) -> None:
         content = fact.notification.content
         given = sorted(content.properties) if isinstance(content, TemplateContent) else []
         _log.warning(
             "template property missing",
-            **_about(fact.notification),
+            **about(fact.notification),
             platform=fact.platform.value,
             missing=sorted(fact.names)[:_MAX_NAMES],
             given=given[:_MAX_NAMES],
@@ -222,30 +216,30 @@ class FactLog:
     def _pushes_ended(self, fact: PushesEnded) -> None:
         """A line for each platform; a warning, which says how many and why, if one of its pushes ended badly."""
         failed = sum([count for outcome, count in fact.outcomes.items() if outcome not in ENDED_WELL])
-        said: dict[str, Any] = _about(fact.notification)
+        said: dict[str, Any] = about(fact.notification)
         said["platform"] = fact.platform.value
         said["outcomes"] = _counts(fact.outcomes)
         if failed:
-            _log.warning("pushed", **said, failed=failed, reason=fact.reason[:_MAX_REASON])
+            _log.warning("pushed", **said, failed=failed, reason=fact.reason[:MAX_REASON])
         else:
             info_lines("pushed", [said])
 
     def _pushes_retried(self, fact: PushesRetried) -> None:
         _log.warning(
             "pushes to be tried again",
-            **_about(fact.notification),
+            **about(fact.notification),
             platform=fact.platform.value,
             outcomes=_counts(fact.outcomes),
-            reason=fact.reason[:_MAX_REASON],
+            reason=fact.reason[:MAX_REASON],
             due_at=_instant(fact.due_at),
         )
 
     def _pushes_deferred(self, fact: PushesDeferred) -> None:
         _log.warning(
             "deferred: breaker open",
-            **_about(fact.notification),
+            **about(fact.notification),
             platform=_service(fact.platform),
-            reason=fact.reason[:_MAX_REASON],
+            reason=fact.reason[:MAX_REASON],
             due_at=_instant(fact.due_at),
         )
 
@@ -255,43 +249,21 @@ class FactLog:
         level = _log.info if is_taken else _log.warning
         level(
             "handed over" if is_taken else "not handed over" if ended else "to be handed over again",
-            **_about(fact.notification),
+            **about(fact.notification),
             outcome=fact.outcome.value,
             ended=ended,
-            **({"reason": fact.reason[:_MAX_REASON]} if fact.reason else {}),
+            **({"reason": fact.reason[:MAX_REASON]} if fact.reason else {}),
             **({} if fact.due_at is None else {"due_at": _instant(fact.due_at)}),
         )
-
-    def _send_compared(self, fact: SendCompared) -> None:
-        """A line for each that differs, and one for the first that is not compared after some that were.
-
-        How many are compared in a second bounds the lines.
-        """
-        if fact.result is Compared.DIFFERENT:
-            _log.warning(
-                "the remote hub reached others than would have been reached here",
-                **_about(fact.notification),
-                here={platform.value: count for platform, count in sorted(fact.here.items(), key=_by_name)},
-                remote={platform.value: count for platform, count in sorted(fact.there.items(), key=_by_name)},
-            )
-        if fact.result in (Compared.EQUAL, Compared.DIFFERENT):
-            self._not_compared.discard(fact.notification.hub)
-        elif fact.notification.hub not in self._not_compared:
-            self._not_compared.add(fact.notification.hub)
-            _log.warning(
-                "not compared with the remote hub", **_about(fact.notification), reason=fact.detail[:_MAX_REASON]
-            )
 
     def _notification_unreached(self, fact: NotificationUnreached) -> None:
         level = _log.info if fact.why in _ORDINARY else _log.warning
         count = {"registrations": fact.count} if fact.count else {}
-        level("no device reached", **_about(fact.notification), reason=fact.why.value, **count, detail=fact.why.meaning)
+        level("no device reached", **about(fact.notification), reason=fact.why.value, **count, detail=fact.why.meaning)
 
     def _notification_held(self, fact: NotificationHeld) -> None:
         detail = f"pushbridge notifications approve {fact.notification.id} --by NAME lets it go, cancel ends it"
-        _log.warning(
-            "held: waits for an approval", **_about(fact.notification), registrations=fact.count, detail=detail
-        )
+        _log.warning("held: waits for an approval", **about(fact.notification), registrations=fact.count, detail=detail)
 
     def _notification_approved(self, fact: NotificationApproved) -> None:
         _log.info("approved", notification_id=fact.notification_id, hub=fact.hub, actor=fact.actor)
@@ -300,7 +272,7 @@ class FactLog:
         _log.info("push channels gone", hub=fact.hub, platform=fact.platform.value, count=fact.count)
 
     def _breaker_opened(self, fact: BreakerOpened) -> None:
-        cause, until = fact.cause[:_MAX_REASON], _instant(fact.until)
+        cause, until = fact.cause[:MAX_REASON], _instant(fact.until)
         _log.warning("breaker open", hub=fact.hub, platform=_service(fact.platform), cause=cause, until=until)
 
     def _breaker_closed(self, fact: BreakerClosed) -> None:
@@ -340,7 +312,7 @@ class FactLog:
             type=job.type.value,
             lines=job.cursor.lines,
             failed_lines=job.cursor.failed_lines,
-            **({"cause": job.failure[:_MAX_REASON]} if job.failure else {}),
+            **({"cause": job.failure[:MAX_REASON]} if job.failure else {}),
         )
 
     def _results_late(self, fact: ResultsLate) -> None:
@@ -374,21 +346,6 @@ def _log_dead_letters(dead_letters: Sequence[DeadLetter]) -> None:
             reason=letter.reason,
             detail=letter.detail,
         )
-
-
-def _about(notification: Notification) -> dict[str, Any]:
-    """What names a notification on every line about it."""
-    return {
-        "event_id": notification.event_id,
-        "notification_id": notification.id,
-        "source": notification.source,
-        "rule": notification.rule,
-        "hub": notification.hub,
-    }
-
-
-def _by_name(count: tuple[Platform, int]) -> str:
-    return count[0].value
 
 
 def _service(platform: Platform | None) -> str:

@@ -13,6 +13,7 @@ from bridge.observe.delivery_metrics import DeliveryMetrics
 from bridge.observe.follow_up_metrics import FollowUpMetrics
 from bridge.observe.intake_metrics import IntakeMetrics, Owners
 from bridge.observe.metric_set import MetricSet, Named
+from bridge.observe.mirror_metrics import MirrorMetrics
 from bridge.observe.phone_metrics import PhoneMetrics
 from bridge.observe.process_metrics import ProcessMetrics
 from bridge.observe.queue_metrics import QueueMetrics
@@ -55,6 +56,7 @@ class Metrics:
         self.queue = QueueMetrics(self._set)
         self.store = StoreMetrics(self._set, engine=engine)
         self.delivery = DeliveryMetrics(self._set)
+        self.mirrors = MirrorMetrics(self._set)
         self.phones = PhoneMetrics(self._set)
         self.sinks = SinkMetrics(self._set)
         self.follow_ups = FollowUpMetrics(self._set)
@@ -64,6 +66,7 @@ class Metrics:
             **self.queue.takes,
             **self.store.takes,
             **self.delivery.takes,
+            **self.mirrors.takes,
             **self.phones.takes,
             **self.sinks.takes,
             **self.follow_ups.takes,

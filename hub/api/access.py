@@ -67,3 +67,5 @@ class HubAccess:
     jobs: JobSettings = NO_HOSTS_NAMED
     registration_ttl: timedelta | None = None
     """How long a single registration lives after its last write; None: until it is deleted."""
+    sends_elsewhere: bool = False
+    """Phones register here, and another hub sends to them: nothing may be sent from here."""

@@ -79,6 +79,8 @@ class Gate:
             raise NotFoundError("No service is hosted at the specified address")
         if not policy.allows(right):
             raise ForbiddenError(f"The policy {policy.name!r} lacks the right {right.value} that this operation needs")
+        if right is Right.SEND and access.sends_elsewhere:
+            raise ForbiddenError(f"The hub {name!r} mirrors another one, which sends to its phones: send there")
         return name, access
 
     def _policy_of_bearer(self, request: Request) -> AccessPolicy | None:

@@ -6,22 +6,25 @@ telemetry"); Azure does so in the tier Standard alone.
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 from urllib.parse import quote
 
 from lxml import etree
+from pyroaring import BitMap
 
 from hub.delivery.remote import detail_of
 from hub.delivery.remote_api import RemoteApi
 from hub.errors import RemoteUnreachableError, StoreError
 from hub.facts import Compared, SendCompared
+from hub.moving.explaining import MOST as MOST_DIFFERENCES
+from hub.moving.explaining import Counted, Difference, Explaining, Registered, counted, is_explained
 from hub.notification import Notification, Platform
 from hub.observer import Observer
 from hub.outcome import OutcomeName
 from hub.platforms.table import platforms
-from hub.store.contracts.outbox import Audience
 
 MOST_OPEN: Final = 1000
 """Sends that wait for the other hub's numbers; more are not compared."""
@@ -39,9 +42,12 @@ _NO_LOCATION: Final = "the other hub names no id for the message: Azure does so 
 Sleep = Callable[[float], Awaitable[None]]
 
 
-class Registered(Protocol):
-    async def audiences(self, notifications: Sequence[Notification]) -> Sequence[Audience]:
-        """Who each reaches now, in order. Raises: StoreError."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparedHub:
+    """A client of the other hub, and after how many seconds it is listed again."""
+
+    api: RemoteApi
+    list_every: float
 
 
 @dataclass(slots=True, kw_only=True)
@@ -50,10 +56,14 @@ class _Open:
 
     notification: Notification
     id: str
-    here: Mapping[Platform, int]
+    counted: Counted
     ask_at: float
     gives_up_at: float
     pause: float = _FIRST_PAUSE
+
+    @property
+    def here(self) -> Mapping[Platform, int]:
+        return self.counted.counts
 
 
 class Comparing:
@@ -66,15 +76,17 @@ class Comparing:
         self._observer = observer
         self._clock = clock
         self._sleep = sleep
-        self._apis: dict[str, RemoteApi] = {}
+        self._hubs: dict[str, ComparedHub] = {}
+        self._explaining = Explaining()
+        self._sums = Counter[tuple[str, str]]()
         self._leaving: list[RemoteApi] = []
         self._new: list[tuple[Notification, str]] = []
         self._open: list[_Open] = []
 
-    def apply(self, apis: Mapping[str, RemoteApi]) -> None:
+    def apply(self, hubs: Mapping[str, ComparedHub]) -> None:
         """Compare the sends of these hubs from now on, by name here; the clients of before are closed."""
-        self._leaving += self._apis.values()
-        self._apis = dict(apis)
+        self._leaving += [hub.api for hub in self._hubs.values()]
+        self._hubs = dict(hubs)
 
     def sent(self, notification: Notification, id: str) -> None:
         """Another hub took the notification, and calls it by this id; empty where it names none."""
@@ -107,6 +119,15 @@ class Comparing:
         # What was asked for goes behind the others: one that takes long does not keep them from being compared.
         again = [each for each in due if id(each) not in done]
         self._open = [each for each in self._open if id(each) not in asked] + again
+        with suppress(StoreError):  # reported by the store's health, and asked again
+            for difference, explained in await self._explaining.look(registered):
+                self._tell_difference(difference, is_explained=explained)
+            if self._sums:
+                sums, self._sums = self._sums, Counter()
+                try:
+                    await registered.add_compared(sums)
+                except StoreError:
+                    self._sums.update(sums)
 
     async def _close_leaving(self) -> None:
         leaving, self._leaving = self._leaving, []
@@ -118,18 +139,18 @@ class Comparing:
         if not new:
             return
         try:
-            audiences = await registered.audiences([notification for notification, _ in new])
+            all_counted = await counted([notification for notification, _ in new], registered)
         except StoreError as error:
             for notification, _ in new:
                 self._tell(notification, Compared.UNKNOWN, detail=f"who is registered here cannot be read: {error}")
             return
         now = self._clock()
-        for (notification, id), audience in zip(new, audiences, strict=True):
+        for (notification, id), one in zip(new, all_counted, strict=True):
             self._open.append(
                 _Open(
                     notification=notification,
                     id=id,
-                    here=pushes_of(audience),
+                    counted=one,
                     ask_at=now,
                     gives_up_at=now + GIVES_UP_AFTER,
                 )
@@ -137,11 +158,11 @@ class Comparing:
 
     async def _ask(self, send: _Open) -> bool:
         """Whether there is nothing more to ask."""
-        api = self._apis.get(send.notification.hub)
-        if api is None:
+        hub = self._hubs.get(send.notification.hub)
+        if hub is None:
             return True  # it is mirrored no more
         try:
-            answer = await api.request("GET", f"messages/{quote(send.id, safe='')}")
+            answer = await hub.api.request("GET", f"messages/{quote(send.id, safe='')}")
         except RemoteUnreachableError as error:
             return self._later(send, str(error))
         if answer.status_code in (401, 403):
@@ -161,11 +182,28 @@ class Comparing:
             return self._later(send, str(error))
         if state not in _ENDED:
             return self._later(send, f"the message is {state}")
-        same = there == send.here
-        self._tell(
-            send.notification, Compared.EQUAL if same else Compared.DIFFERENT, here=send.here, there=there, detail=""
+        if there == send.here:
+            self._tell(send.notification, Compared.EQUAL, here=send.here, there=there)
+            return True
+        before = send.counted
+        difference = Difference(
+            notification=send.notification,
+            before=before,
+            there=there,
+            gives_up_at=before.at + 3 * hub.list_every + GIVES_UP_AFTER,
         )
+        if is_explained(before, there, before.members, BitMap()):
+            self._tell_difference(difference, is_explained=True)
+        elif self._explaining.is_full:
+            detail = f"{MOST_DIFFERENCES} differences wait for the next list already"
+            self._tell(send.notification, Compared.PASSED_OVER, here=send.here, there=there, detail=detail)
+        else:
+            self._explaining.add(difference)
         return True
+
+    def _tell_difference(self, difference: Difference, *, is_explained: bool) -> None:
+        result = Compared.NEWER if is_explained else Compared.DIFFERENT
+        self._tell(difference.notification, result, here=difference.before.counts, there=difference.there)
 
     def _later(self, send: _Open, why: str) -> bool:
         now = self._clock()
@@ -183,19 +221,12 @@ class Comparing:
         *,
         here: Mapping[Platform, int] | None = None,
         there: Mapping[Platform, int] | None = None,
-        detail: str,
+        detail: str = "",
     ) -> None:
+        self._sums[notification.hub, result.value] += 1
         self._observer.observe(
             SendCompared(notification=notification, result=result, here=here or {}, there=there or {}, detail=detail)
         )
-
-
-def pushes_of(audience: Audience) -> dict[Platform, int]:
-    """The pushes that an audience comes to; platforms with none are left out."""
-    counts = Counter(target.platform for target in audience.targets)
-    for platform, ordinals in audience.pages:
-        counts[platform] += len(ordinals)
-    return {platform: count for platform, count in counts.items() if count}
 
 
 def numbers_in(details: bytes) -> tuple[str, dict[Platform, int]]:

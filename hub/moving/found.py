@@ -1,7 +1,8 @@
 """What a list of registrations holds: single registrations, and installations that are put together again."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -91,6 +92,41 @@ def installation_said(key: str, said: str, *, max_tags: int = MAX_TAGS) -> Insta
     if not isinstance(document, dict):
         raise InvalidRequestError("the document is no JSON object")
     return installation_from_document(key.removeprefix("i:"), document, max_tags=max_tags)
+
+
+def digest_of(thing: Installation | Registration) -> str:
+    """What stands for it at either hub: without its end, which each write renews, its id and the order of its tags."""
+    if isinstance(thing, Installation):
+        said = orjson.loads(said_of(replace(thing, expires_at=None)))
+        return _digest(_sorted_tags(said))
+    template = thing.template
+    return _digest(
+        {
+            "platform": thing.platform.value,
+            "pushChannel": thing.push_channel,
+            "tags": sorted(thing.tags),
+            "template": None if template is None else [template.body, dict(template.headers), template.expiry],
+            "name": thing.template_name,
+            "variables": dict(thing.push_variables),
+            "tile": thing.secondary_tile,
+        }
+    )
+
+
+def print_of(found: Sequence[Found]) -> str:
+    """What stands for registrations as they are listed: another ETag, another print."""
+    return _digest(sorted((each.id, each.description) for each in found))
+
+
+def _digest(said: Any) -> str:
+    text = orjson.dumps(said, option=orjson.OPT_SORT_KEYS)
+    return hashlib.blake2b(text, digest_size=16, usedforsecurity=False).hexdigest()
+
+
+def _sorted_tags(said: Any) -> Any:
+    if not isinstance(said, Mapping):
+        return said
+    return {name: sorted(value) if name == "tags" else _sorted_tags(value) for name, value in said.items()}
 
 
 def why(error: HubError) -> str:

@@ -29,11 +29,15 @@ SELECT owner, id, description FROM found WHERE (owner, id) > (:owner, :id) AND N
     SELECT 1 FROM taken t WHERE t.round = :round AND t.key = CASE owner WHEN '' THEN 'r:' || id ELSE 'i:' || owner END
 ) ORDER BY owner, id LIMIT :most
 """
+_HAS_OWNER = "SELECT 1 FROM found WHERE owner = ? LIMIT 1"
+_HAS_ID = "SELECT 1 FROM found WHERE id = ?"
 _SOURCE, _TOKEN, _ROUND, _LISTED = "source", "token", "round", "listed"
 
 
 class Spool:
-    """`with Spool(path, source=…) as spool`; without a path in memory. `source` says which list it is of.
+    """`with Spool(path, source=…) as spool`; without a path in a file of no name, which is gone in the end.
+
+    `source` says which list it is of.
 
     A round is a listing and what was taken of it. A file whose round is over begins another.
     """
@@ -48,7 +52,7 @@ class Spool:
         try:
             if self._path is not None:
                 self._path.touch(mode=0o600)  # it holds push channels
-            self._file = sqlite3.connect(self._path or ":memory:")
+            self._file = sqlite3.connect(self._path or "")
             self._file.executescript(_SCHEMA)
         except (OSError, sqlite3.Error) as error:
             raise StoreError(f"{self._path}: cannot be used: {error}") from error
@@ -109,6 +113,11 @@ class Spool:
             for group in groups:
                 owner, id = group[-1][:2]
                 yield [Found(id, owner, description) for owner, id, description in group]
+
+    def has(self, key: str) -> bool:
+        """Whether a thing, by its key, was found in this round."""
+        kind, _, id = key.partition(":")
+        return self._file.execute(_HAS_OWNER if kind == "i" else _HAS_ID, (id,)).fetchone() is not None
 
     def was(self, key: str) -> str:
         """What was taken of a thing in earlier rounds, empty for nothing."""

@@ -80,6 +80,15 @@ OPERATIONS: Mapping[str, str] = {
     **dict.fromkeys(("reported", "postpone_reports", "bound_sinks", "follow_up"), "write"),
     **dict.fromkeys(("job", "jobs"), "read"),
     **dict.fromkeys(("put_job", "take_jobs", "write_job", "release_job", "forget_jobs"), "write"),
+    **dict.fromkeys(
+        ("due_devices", "mirrored", "mirrored_before", "mirror_state", "mirror_backlog", "newer_here", "newer_there"),
+        "read",
+    ),
+    **dict.fromkeys(
+        ("hold_mirror", "release_mirror", "want_listing", "forget_mirrors", "name_there", "written_there"), "write"
+    ),
+    **dict.fromkeys(("postpone_there", "take_found", "write_again", "forget_mirrored", "seed_mirror"), "write"),
+    **dict.fromkeys(("listed", "listing_failed", "add_compared"), "write"),
     **dict.fromkeys(("forget_ended", "forget_dead", "bound_dead_letters", "bound_journal", "fold", "tally"), "write"),
 }
 """What each method of a store is called in metrics and messages."""

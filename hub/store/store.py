@@ -24,6 +24,7 @@ from hub.store.contracts.dead_letters import EVERY_LETTER, KeptLetter, LetterFil
 from hub.store.contracts.fleet import FleetState, OwnershipCounts
 from hub.store.contracts.journal import JournalUsage, KeptEvent
 from hub.store.contracts.listing import ListPage
+from hub.store.contracts.mirrors import Found, MirrorBacklog, MirroredDevice, MirrorState
 from hub.store.contracts.outbox import (
     AcceptanceResult,
     Audience,
@@ -55,6 +56,7 @@ from hub.store.follow_ups.follow_ups import SqlFollowUps
 from hub.store.jobs.jobs import SqlJobs
 from hub.store.journal.journal import SqlJournal
 from hub.store.letters.letters import SqlLetters
+from hub.store.mirrors.mirrors import SqlMirrors
 from hub.store.outbox.outbox import SqlOutbox
 from hub.store.outbox.ownership import Sharing
 from hub.store.outbox.remembering import SeenWindow
@@ -128,6 +130,9 @@ class SqlStore:
         self._follow_ups = SqlFollowUps(database, self._clock, self._outbox, self._registry.place_of)
         self._reports = SqlReports(database, self._clock, self._outbox, self._registry.place_of)
         self._jobs = SqlJobs(database, now=self._clock.now)
+        self._mirrors = SqlMirrors(
+            database, now=self._clock.now, place_of=self._registry.place_of, make_place=self._registry.make_place
+        )
         self._telemetry = SqlTelemetry(
             database,
             self._clock,
@@ -486,6 +491,76 @@ class SqlStore:
         return await self._journal.bound_journal(
             events_kept=events_kept, content_kept=content_kept, max_bytes=max_bytes
         )
+
+    # Mirrors
+
+    def write_through(self, hubs: Collection[str]) -> None:
+        self._registry.write_through(hubs)
+
+    async def hold_mirror(self, hub: str, *, owner: str, lease: float) -> MirrorState | None:
+        return await self._mirrors.hold_mirror(hub, owner=owner, lease=lease)
+
+    async def release_mirror(self, hub: str, *, owner: str) -> None:
+        await self._mirrors.release_mirror(hub, owner=owner)
+
+    async def want_listing(self, hub: str) -> None:
+        await self._mirrors.want_listing(hub)
+
+    async def mirror_state(self, hub: str) -> MirrorState:
+        return await self._mirrors.mirror_state(hub)
+
+    async def forget_mirrors(self, kept: Collection[str]) -> bool:
+        return await self._mirrors.forget_mirrors(kept)
+
+    async def due_devices(self, hub: str, *, limit: int) -> Sequence[MirroredDevice]:
+        return await self._mirrors.due_devices(hub, limit=limit)
+
+    async def name_there(self, hub: str, key: str, there: str) -> None:
+        await self._mirrors.name_there(hub, key, there)
+
+    async def written_there(self, hub: str, written: Sequence[MirroredDevice]) -> None:
+        await self._mirrors.written_there(hub, written)
+
+    async def postpone_there(self, hub: str, key: str, *, delay: float, reason: str) -> None:
+        await self._mirrors.postpone_there(hub, key, delay=delay, reason=reason)
+
+    async def mirror_backlog(self, hub: str) -> MirrorBacklog:
+        return await self._mirrors.mirror_backlog(hub)
+
+    async def mirrored(self, hub: str, keys: Sequence[str], *, there: Sequence[str] = ()) -> Sequence[MirroredDevice]:
+        return await self._mirrors.mirrored(hub, keys, there=there)
+
+    async def mirrored_before(
+        self, hub: str, before: float, *, after: str = "", limit: int
+    ) -> Sequence[MirroredDevice]:
+        return await self._mirrors.mirrored_before(hub, before, after=after, limit=limit)
+
+    async def take_found(self, hub: str, found: Sequence[Found], *, began: float) -> Sequence[bool]:
+        return await self._registry.take_found(hub, found, began=began)
+
+    async def write_again(self, hub: str, keys: Sequence[str]) -> None:
+        await self._mirrors.write_again(hub, keys)
+
+    async def forget_mirrored(self, hub: str, keys: Sequence[str], *, began: float) -> None:
+        await self._mirrors.forget_mirrored(hub, keys, began=began)
+
+    async def seed_mirror(self, hub: str) -> int:
+        return await self._mirrors.seed_mirror(hub)
+
+    async def listed(self, hub: str, *, began: float, counts: Mapping[str, int]) -> None:
+        await self._mirrors.listed(hub, began=began, counts=counts)
+
+    async def listing_failed(self, hub: str, failure: str) -> None:
+        await self._mirrors.listing_failed(hub, failure)
+
+    async def newer_here(self, hub: str, since: float) -> BitMap:
+        return await self._mirrors.newer_here(hub, since)
+
+    async def newer_there(self, hub: str, since: float) -> BitMap:
+        return await self._mirrors.newer_there(hub, since)
+
+    async def add_compared(self, counts: Mapping[tuple[str, str], int]) -> None:
+        await self._mirrors.add_compared(counts)
 
     # Sinks
 

@@ -265,6 +265,8 @@ class _Process:
     def health(self) -> list[Part]:
         return self.parts
 
+    async def list_mirror(self, hub: str) -> None: ...
+
     async def back_up(self, target: Path) -> int:
         raise NotImplementedError
 

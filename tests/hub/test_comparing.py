@@ -1,6 +1,7 @@
 """Sends of a remote hub, compared with whom they would have reached here: numbers, patience, and what is not compared."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import httpx
@@ -13,9 +14,11 @@ from hub.delivery.remote_settings import RemoteSettings
 from hub.errors import StoreError
 from hub.facts import Compared, HubFact, SendCompared
 from hub.moving import comparing
-from hub.moving.comparing import Comparing, numbers_in
+from hub.moving.comparing import ComparedHub, Comparing, numbers_in
 from hub.notification import Everyone, Notification, Platform, TemplateContent
+from hub.store.contracts.mirrors import MirrorState
 from hub.store.contracts.outbox import Audience
+from hub.target import Target
 
 SETTINGS = RemoteSettings(endpoint="https://ns.example", hub="app", key_name="Full", key="k")
 NAMESPACE = 'xmlns="http://schemas.microsoft.com/netservices/2010/10/servicebus/connect"'
@@ -38,8 +41,13 @@ class World:
 
     answers: list[httpx.Response | Exception]
     here: dict[Platform, int] = field(default_factory=dict)
-    now: float = 0.0
+    clock: float = 0.0
     broken: bool = False
+    newer: BitMap = field(default_factory=BitMap)
+    gone: BitMap = field(default_factory=BitMap)
+    brought: BitMap = field(default_factory=BitMap)
+    listed_began: float = 0.0
+    sums: Counter[tuple[str, str]] = field(default_factory=Counter)
     asked: list[httpx.URL] = field(default_factory=list)
     facts: list[SendCompared] = field(default_factory=list)
 
@@ -53,8 +61,8 @@ class World:
 
         self.api = RemoteApi(SETTINGS, clock=lambda: 1_800_000_000.0)
         self.api._client = httpx.AsyncClient(transport=httpx.MockTransport(answer))
-        self.comparing = Comparing(observer=self, clock=lambda: self.now)
-        self.comparing.apply({"app": self.api})
+        self.comparing = Comparing(observer=self, clock=lambda: self.clock)
+        self.comparing.apply({"app": ComparedHub(api=self.api, list_every=900.0)})
 
     def observe(self, fact: HubFact) -> None:
         assert isinstance(fact, SendCompared)
@@ -63,14 +71,49 @@ class World:
     async def audiences(self, notifications: Sequence[Notification]) -> Sequence[Audience]:
         if self.broken:
             raise StoreError("no disk")
-        pages = [(platform, BitMap(range(count))) for platform, count in self.here.items()]
+        pages = [(platform, ordinals_of(platform, count)) for platform, count in self.here.items()]
         return [Audience(pages=pages) for _ in notifications]
+
+    def now(self) -> float:
+        return self.clock
+
+    async def targets(self, hub: str, ordinals: BitMap) -> list[Target]:
+        alive = ordinals - self.gone
+        return [
+            Target(
+                ordinal=each,
+                platform=Platform.APNS,
+                push_channel="",
+                template=None,
+                push_variables=None,
+                registered_at=0.0,
+            )
+            for each in alive
+        ]
+
+    async def newer_here(self, hub: str, since: float) -> BitMap:
+        return self.newer
+
+    async def newer_there(self, hub: str, since: float) -> BitMap:
+        return self.brought
+
+    async def mirror_state(self, hub: str) -> MirrorState:
+        return MirrorState(listed_began=self.listed_began)
+
+    async def add_compared(self, counts: Mapping[tuple[str, str], int]) -> None:
+        self.sums.update(counts)
 
     async def look(self, *, times: int = 1, every: float = 1.0) -> list[SendCompared]:
         for _ in range(times):
             await self.comparing.look(self)
-            self.now += every
+            self.clock += every
         return self.facts
+
+
+def ordinals_of(platform: Platform, count: int) -> BitMap:
+    """The first registrations of a platform."""
+    first = 1000 * list(Platform.known()).index(platform)
+    return BitMap(range(first, first + count))
 
 
 def sent(number: int = 1) -> Notification:
@@ -91,9 +134,61 @@ async def test_equal_numbers_are_equal_and_gcm_there_is_fcm_here() -> None:
 async def test_a_difference_has_both_numbers() -> None:
     world = World([httpx.Response(200, content=details(Apns={"Success": 2}))], here={Platform.APNS: 1, Platform.WNS: 1})
     world.comparing.sent(sent(), "1")
+    assert await world.look() == [], "the next list of the other hub may explain it"
+    world.listed_began = world.clock
     (fact,) = await world.look()
     assert fact.result is Compared.DIFFERENT
     assert (fact.here, fact.there) == ({Platform.APNS: 1, Platform.WNS: 1}, {Platform.APNS: 2})
+    assert world.sums == {("app", "different"): 1}
+
+
+async def test_a_difference_that_no_list_came_to_explain_in_time_is_one() -> None:
+    world = World([httpx.Response(200, content=details(Apns={"Success": 2}))])
+    world.comparing.sent(sent(), "1")
+    assert await world.look(every=3 * 900.0) == []
+    assert await world.look(every=comparing.GIVES_UP_AFTER) == []
+    (fact,) = await world.look()
+    assert fact.result is Compared.DIFFERENT
+
+
+async def test_what_is_newer_here_explains_at_once_that_fewer_were_reached_there() -> None:
+    world = World([httpx.Response(200, content=details(Apns={"Success": 2}))], here={Platform.APNS: 3})
+    world.newer = BitMap([max(ordinals_of(Platform.APNS, 3))])
+    world.comparing.sent(sent(), "1")
+    (fact,) = await world.look()
+    assert (fact.result, fact.here, fact.there) == (Compared.NEWER, {Platform.APNS: 3}, {Platform.APNS: 2})
+
+
+async def test_what_was_taken_away_here_explains_at_once_that_more_were_reached_there() -> None:
+    world = World([httpx.Response(200, content=details(Apns={"Success": 3}))], here={Platform.APNS: 2})
+    world.newer = world.gone = BitMap([9999])
+    world.comparing.sent(sent(), "1")
+    (fact,) = await world.look()
+    assert fact.result is Compared.NEWER
+
+
+@pytest.mark.parametrize(
+    ("brought", "result"), [(1, Compared.NEWER), (0, Compared.DIFFERENT)], ids=["by the list", "by a phone later"]
+)
+async def test_what_a_later_list_brings_explains_that_more_were_reached_there(brought: int, result: Compared) -> None:
+    world = World([httpx.Response(200, content=details(Apns={"Success": 3}))], here={Platform.APNS: 2})
+    world.comparing.sent(sent(), "1")
+    assert await world.look() == []
+    world.here = {Platform.APNS: 3}
+    world.brought = BitMap([max(ordinals_of(Platform.APNS, 3))] * brought)
+    world.listed_began = world.clock
+    (fact,) = await world.look()
+    assert fact.result is result
+
+
+async def test_what_a_later_list_takes_away_explains_that_fewer_were_reached_there() -> None:
+    world = World([httpx.Response(200, content=details(Apns={"Success": 1}))], here={Platform.APNS: 2})
+    world.comparing.sent(sent(), "1")
+    assert await world.look() == []
+    world.here = {Platform.APNS: 1}
+    world.listed_began = world.clock
+    (fact,) = await world.look()
+    assert fact.result is Compared.NEWER
 
 
 async def test_nobody_there_and_nobody_here_is_equal() -> None:

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from bridge.admin.api.devices import local_hub
 from bridge.admin.api.operation import Call, Model, Operation, instant
+from hub.errors import InvalidRequestError
 from hub.installation import Registration
 from hub.moving.taking import Answer, Offered, Taking
 
@@ -50,6 +51,11 @@ async def _take(call: Call) -> Outcome:
     hub = local_hub(call)
     body: Things = call.body
     settings = call.management.settings.hubs[hub]
+    if settings.mirror is not None:
+        raise InvalidRequestError(
+            f"the hub {hub} mirrors its remote, and lists it by itself (now: pushbridge mirror list --hub {hub})."
+            " To import from a third hub, take mirror away until that is done"
+        )
     ttl, store = settings.limits.registration_ttl, call.management.hub.store
 
     def expires(registration: Registration) -> Registration:

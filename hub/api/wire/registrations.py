@@ -184,13 +184,19 @@ def _push_variables(text: str) -> dict[str, str]:
     return given
 
 
-def description_xml(registration: Registration, kind: Kind, *, in_cdata: bool = True) -> str:
-    """The description, its members in the data contract's order, empty ones left out; a body in CDATA, or escaped."""
+def description_xml(registration: Registration, kind: Kind, *, in_cdata: bool = True, is_put: bool = False) -> str:
+    """The description, its members in the data contract's order, empty ones left out; a body in CDATA, or escaped.
+
+    As a client puts it, it is without what a hub gives: ETag, id and end.
+    """
     variables = registration.push_variables
-    members = [
+    given = [
         ("ETag", str(registration.etag)),
         ("ExpirationTime", _expiration(registration.expires_at)),
         ("RegistrationId", escape_xml(registration.registration_id)),
+    ]
+    members = [
+        *(() if is_put else given),
         ("Tags", escape_xml(",".join(registration.tags))),
         ("PushVariables", escape_xml(orjson.dumps(dict(variables)).decode()) if variables else ""),
         *zip(

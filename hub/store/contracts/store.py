@@ -7,6 +7,7 @@ from hub.store.contracts.fleet import Fleet
 from hub.store.contracts.follow_ups import FollowUps
 from hub.store.contracts.jobs import Jobs
 from hub.store.contracts.journal import Journal
+from hub.store.contracts.mirrors import Mirrors
 from hub.store.contracts.outbox import Outbox
 from hub.store.contracts.people import People
 from hub.store.contracts.phone_reports import PhoneReports
@@ -26,6 +27,7 @@ class Store(
     Phones,
     PhoneReports,
     Jobs,
+    Mirrors,
     Sinks,
     FollowUps,
     Fleet,

@@ -112,6 +112,7 @@ class TallyKind(Enum):
     OPERATION = "operation"  # changes of the registry, by what was asked
     REPORT = "report"  # what phones reported of pushes, by event
     REPORT_BY_TAG = "report_by_tag"  # the same by event and the value of the hub's configured tag
+    MIRROR = "mirror"  # sends of a mirrored hub that were compared, by what came of it
     DEVICES = "devices"  # live registrations, as they were last in the hour
 
 

@@ -85,6 +85,11 @@ class StoredDevice:
         return self.installation_id is not None and self.registration_id is not None
 
     @property
+    def key(self) -> str:
+        """What it is called where it may be an installation, with its tiles, or a single registration."""
+        return f"r:{self.registration_id}" if self.installation_id is None else f"i:{self.installation_id}"
+
+    @property
     def tile_keys(self) -> list[str]:
         """Of the tiles that an installation has."""
         own = self.installation_id
@@ -279,6 +284,20 @@ class Registering:
         self._flag_siblings(device)
         return replace(registration, registration_id=registration_id, etag=etag)
 
+    def take_registration(self, registration: Registration, etag: int) -> Registration:
+        """As `put_registration`, for what another hub says now: it also brings back what is dead here.
+
+        Raises: PreconditionError: it is not as it was read any more; with 0 there was none that lives.
+        """
+        id = registration.registration_id
+        old = self._registration(id)
+        if old is not None and not old.lives_at(self._now):
+            self.drop(old)
+            old = None
+        if (0 if old is None else old.etag) != etag:
+            raise PreconditionError(f"registration {id!r} was written since")
+        return self.put_registration(registration, id, None)
+
     def put_direct(self, platform: Platform, push_channel: str, tag: str, expires_at: float) -> None:
         """Keep a push channel for the direct send that `tag` stands for; once, though it is put again."""
         known = (self._devices[ordinal] for ordinal in self._by_channel.get((platform, push_channel), ()))
@@ -294,12 +313,13 @@ class Registering:
         )
         self._replace(None, device)
 
-    def drop_installation(self, installation_id: str) -> bool:
-        """Whether there was one."""
+    def drop_installation(self, installation_id: str, if_match: int | None = None) -> bool:
+        """Whether there was one. Raises: PreconditionError."""
         key = id_key(installation_id)
         device = self._devices.get(self._by_installation.get(key, -1))
         if device is None or device.installation_id != installation_id:
             return False
+        _check_etag(device, if_match)
         for tile in filter(None, map(self._tile, device.tile_keys)):
             self.drop(tile)
         self.drop(device)

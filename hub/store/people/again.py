@@ -6,6 +6,7 @@ from typing import Protocol
 from hub.acceptance import AuditEntry
 from hub.people import person_key, user_of_tag
 from hub.store.connection import Connection, Statement
+from hub.store.mirrors.mirrors import is_mirrored
 from hub.store.outbox.erased import DONE
 from hub.store.outbox.numbering import Counted
 from hub.store.outbox.queues import reserve
@@ -102,7 +103,10 @@ def _erase(connection: Connection, places: Collection[Place], person: str, now: 
         while more:
             keys, _ = finding.installation_people(connection, place, person, after=0, limit=DEVICES)
             erased += _erase_rows(connection, keys) if keys else 0
-            count, more, of_slice = writing.erase_user(connection, place, person, limit=DEVICES, now=now)
+            through = is_mirrored(connection, place)
+            count, more, of_slice = writing.erase_user(
+                connection, place, person, limit=DEVICES, now=now, through=through
+            )
             erased += count
             ids += of_slice
         writing.forget_users(connection, place, person, ids)

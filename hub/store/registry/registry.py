@@ -1,6 +1,6 @@
 """The contract `Registry` over a database, and what the outbox asks of it: audiences, targets, templates, dead channels."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,6 +11,7 @@ from hub.installation import Installation, Registration, new_registration_id
 from hub.notification import Notification, Platform
 from hub.store.connection import Database
 from hub.store.contracts.listing import ListPage
+from hub.store.contracts.mirrors import Found
 from hub.store.contracts.outbox import Audience
 from hub.store.contracts.registry import (
     EVERY_DEVICE,
@@ -47,6 +48,15 @@ class SqlRegistry:
         self._log = TagLog(database, shape)
         self._places = Places(database, now=now, before_reuse=self._log.fold)  # no entry may name them any more
         self._singly: dict[str, SingleWrites] = {}
+        self._through: frozenset[str] = frozenset()
+
+    def write_through(self, hubs: Collection[str]) -> None:
+        """See `Mirrors.write_through`."""
+        self._through = frozenset(hubs)
+
+    async def make_place(self, hub: str) -> Place:
+        """As `place_of`, which is made where it is missing."""
+        return await self._places.make(hub)
 
     async def place_of(self, hub: str) -> Place | None:
         """Where its registrations are; None: nothing was ever registered there."""
@@ -66,7 +76,7 @@ class SqlRegistry:
         try:
             written = await self._database.write(
                 lambda connection: writing.put_installations(
-                    connection, place, installations, ordinals, now=self._now()
+                    connection, place, installations, ordinals, now=self._now(), through=hub in self._through
                 )
             )
         finally:
@@ -94,7 +104,9 @@ class SqlRegistry:
         written = _NOTHING
         try:
             answers, written = await self._database.write(
-                lambda connection: writing.write_singly(connection, place, writes, ordinals, now=self._now())
+                lambda connection: writing.write_singly(
+                    connection, place, writes, ordinals, now=self._now(), through=hub in self._through
+                )
             )
         finally:
             self._places.give_back(place, ordinals.numbers[written.taken :])
@@ -115,7 +127,7 @@ class SqlRegistry:
             try:
                 written = await self._database.write(
                     lambda connection: writing.import_installations(
-                        connection, place, installations, ordinals, now=self._now()
+                        connection, place, installations, ordinals, now=self._now(), through=hub in self._through
                     )
                 )
                 await self._log.grew(place, written.log)
@@ -137,6 +149,26 @@ class SqlRegistry:
             return False
         was_there: bool = await self._single_writes(hub).run(singly.drop_installation(installation_id))
         return was_there
+
+    async def take_found(self, hub: str, found: Sequence[Found], *, began: float) -> Sequence[bool]:
+        """See `Mirrors.take_found`."""
+        installations = [each.installation for each in found if each.installation is not None]
+        singles = [each.registration for each in found if each.registration is not None]
+        templates = [each for one in installations for each in one.all_templates]
+        await self._places.keep_templates(templates + [each.template for each in singles if each.template is not None])
+        place = await self._places.make(hub)
+        ordinals = await self._places.take_ordinals(place, _count(installations) + len(singles))
+        written = _NOTHING
+        try:
+            answers, written = await self._database.write(
+                lambda connection: writing.take_what_was_found(
+                    connection, place, found, ordinals, began=began, now=self._now()
+                )
+            )
+        finally:
+            self._places.give_back(place, ordinals.numbers[written.taken :])
+        await self._log.grew(place, written.log)
+        return answers
 
     # Single registrations
 
@@ -285,7 +317,9 @@ class SqlRegistry:
         erased, more = 0, True
         while more:
             count, more, ids = await self._database.write(
-                lambda connection: writing.erase_user(connection, place, user_id, limit=_ERASED, now=self._now())
+                lambda connection: writing.erase_user(
+                    connection, place, user_id, limit=_ERASED, now=self._now(), through=hub in self._through
+                )
             )
             erased += count
             forget = partial(writing.forget_users, place=place, user_id=user_id, installation_ids=ids)

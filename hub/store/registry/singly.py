@@ -7,11 +7,13 @@ what it costs one by one. A write that is refused changes nothing and fails alon
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from hub.errors import StoreError
 from hub.installation import Installation, Registration
 from hub.notification import Platform
+from hub.store.contracts.mirrors import Found
 from hub.store.decide.registering import Registering, tile_key
 
 MOST = 64
@@ -82,6 +84,30 @@ def drop_registration(registration_id: str, if_match: int | None) -> SingleWrite
         play=lambda registering: registering.drop_registration(registration_id, if_match),
         registration_id=registration_id,
     )
+
+
+def take_found(found: Found) -> SingleWrite | None:
+    """What a list of another hub says of a device; None: nothing changes here. Refused when it was written since."""
+    etag, id = found.etag, found.key.partition(":")[2]
+    if etag is None:
+        return None
+    if found.installation is not None:
+        return (
+            change_installation(replace(found.installation, etag=etag))
+            if etag
+            else add_installation(found.installation)
+        )
+    if found.registration is not None:
+        registration = found.registration
+        return SingleWrite(
+            play=lambda registering: registering.take_registration(registration, etag),
+            registration_id=id,
+            channel=(registration.platform, registration.push_channel),
+            ordinals=1,
+        )
+    if found.key.startswith("i:"):
+        return SingleWrite(play=lambda registering: registering.drop_installation(id, etag), installation_id=id)
+    return drop_registration(id, etag)
 
 
 WriteAll = Callable[[Sequence[SingleWrite]], Awaitable[Sequence[Any]]]

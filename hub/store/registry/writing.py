@@ -3,19 +3,23 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from pyroaring import BitMap
+
 from hub.errors import HubError
 from hub.installation import Installation
 from hub.notification import Platform
 from hub.report import RemovedDevices
 from hub.store.connection import Connection, Row, Statement
+from hub.store.contracts.mirrors import Found
 from hub.store.contracts.outbox import Failed
 from hub.store.contracts.registry import GoneChannel
 from hub.store.decide.registering import Changes, Registering, StoredDevice, id_key, tile_key
 from hub.store.decide.tag_index import DEAD, TagChanges, key_id, tag_id, words_of
+from hub.store.mirrors.statements import BY_KEY, FOUND, MARK
 from hub.store.registry import statements
 from hub.store.registry.places import SHARD, Ordinals, Place
 from hub.store.registry.rows import channel_key, device_of, device_row
-from hub.store.registry.singly import SingleWrite
+from hub.store.registry.singly import SingleWrite, take_found
 from hub.store.registry.tags import (
     LogSize,
     TagSets,
@@ -56,9 +60,15 @@ class _Taken:
 
 
 def put_installations(
-    connection: Connection, place: Place, installations: Sequence[Installation], ordinals: Ordinals, *, now: float
+    connection: Connection,
+    place: Place,
+    installations: Sequence[Installation],
+    ordinals: Ordinals,
+    *,
+    now: float,
+    through: bool,
 ) -> Written:
-    """Raises: InvalidRequestError."""
+    """Written `through`, to another hub too. Raises: InvalidRequestError."""
     known = _held(connection, place, installations=[each.id for each in installations])
     tiles = [tile_key(each.id, tile) for each in installations for tile in each.secondary_tiles]
     channels = [(each.platform, channel) for each in installations for channel in _channels_of(each)]
@@ -67,7 +77,8 @@ def put_installations(
     registering = Registering(known, ordinals=taken, used=ordinals.used, now=now)
     for installation in installations:
         registering.put_installation(installation)
-    return Written(log=_write(connection, place, registering.changes(), now), taken=taken.count)
+    log = _write(connection, place, registering.changes(), now, through=through)
+    return Written(log=log, taken=taken.count)
 
 
 def _channels_of(installation: Installation) -> list[str]:
@@ -98,7 +109,13 @@ def put_direct(
 
 
 def import_installations(
-    connection: Connection, place: Place, installations: Sequence[Installation], ordinals: Ordinals, *, now: float
+    connection: Connection,
+    place: Place,
+    installations: Sequence[Installation],
+    ordinals: Ordinals,
+    *,
+    now: float,
+    through: bool,
 ) -> Written:
     """As `put_installations`, for ids that are new: these are claimed by writing them.
 
@@ -121,6 +138,7 @@ def import_installations(
             (statements.PUT_REGISTRATIONS, _registration_rows(place, changes, now)),
             (statements.PUT_BLOCKS, log),
             (statements.CHANGE_TAGS, change_rows(place, changes.tags)),
+            *([(MARK, _marks(place, changes, now))] if through else []),
         ]
     )
     if added < len(rows):
@@ -133,9 +151,59 @@ class NotNewError(Exception):
 
 
 def write_singly(
-    connection: Connection, place: Place, writes: Sequence[SingleWrite], ordinals: Ordinals, *, now: float
+    connection: Connection,
+    place: Place,
+    writes: Sequence[SingleWrite],
+    ordinals: Ordinals,
+    *,
+    now: float,
+    through: bool,
 ) -> tuple[list[Any], Written]:
-    """The answers of single writes, in order, an exception for one that was refused."""
+    """The answers of single writes, in order, an exception for one that was refused. `through`: see `_write`."""
+    registering, taken = _registering(connection, place, writes, ordinals, now)
+    answers = [_answer(write, registering) for write in writes]
+    log = _write(connection, place, registering.changes(), now, through=through)
+    return answers, Written(log=log, taken=taken.count)
+
+
+def take_what_was_found(
+    connection: Connection, place: Place, found: Sequence[Found], ordinals: Ordinals, *, began: float, now: float
+) -> tuple[list[bool], Written]:
+    """See `Mirrors.take_found`. The devices are held before it is looked at who waits: PostgreSQL lets no other write of
+    them come between."""
+    writes = [take_found(each) for each in found]
+    registering, taken = _registering(connection, place, [each for each in writes if each is not None], ordinals, now)
+    known = connection.read_by_keys(BY_KEY, [each.key for each in found], hub=place.hub)
+    later = {key for key, _, since, *_, at in known if since is not None or at >= began}
+    answers = [
+        each.key not in later and (write is None or not isinstance(_answer(write, registering), HubError))
+        for each, write in zip(found, writes, strict=True)
+    ]
+    changes = registering.changes()
+    log = _write(connection, place, changes, now)
+    sets = _ordinals_by_key(changes)
+    rows: list[Row] = []
+    for each, is_taken in zip(found, answers, strict=True):
+        if is_taken:
+            is_change = each.etag is not None
+            own = sets.get(each.key, BitMap()).serialize()
+            known_of = ("", "", "") if each.gone else (each.there, each.said, each.print)
+            rows.append((place.hub, each.key, *known_of, now, now if is_change else 0.0, own))
+    connection.write_all([(FOUND, rows)])
+    return answers, Written(log=log, taken=taken.count)
+
+
+def _answer(write: SingleWrite, registering: Registering) -> Any:
+    try:
+        return write.play(registering)
+    except HubError as error:
+        return error
+
+
+def _registering(
+    connection: Connection, place: Place, writes: Sequence[SingleWrite], ordinals: Ordinals, now: float
+) -> tuple[Registering, "_Taken"]:
+    """With all devices that these writes name."""
     known = _held(connection, place, installations=[each.installation_id for each in writes if each.installation_id])
     named = [each.registration_id for each in writes if each.registration_id] + _tile_keys(known)
     named += [key for each in writes for key in each.tiles]
@@ -144,14 +212,7 @@ def write_singly(
     ]
     known += _held(connection, place, registrations=named, channels=channels)
     taken = _Taken(ordinals)
-    registering = Registering(known, ordinals=taken, used=ordinals.used, now=now)
-    answers: list[Any] = []
-    for write in writes:
-        try:
-            answers.append(write.play(registering))
-        except HubError as error:
-            answers.append(error)
-    return answers, Written(log=_write(connection, place, registering.changes(), now), taken=taken.count)
+    return Registering(known, ordinals=taken, used=ordinals.used, now=now), taken
 
 
 class Hidden(NamedTuple):
@@ -263,7 +324,7 @@ def drop_dead(connection: Connection, place: Place, *, before: float, now: float
 
 
 def erase_user(
-    connection: Connection, place: Place, user_id: str, *, limit: int, now: float
+    connection: Connection, place: Place, user_id: str, *, limit: int, now: float, through: bool
 ) -> tuple[int, bool, list[str]]:
     """Delete up to `limit` devices of a user; how many registrations that were, whether there are more, and the ids of
     the installations.
@@ -280,7 +341,7 @@ def erase_user(
         statements.DEVICES_BY_ORDINAL, list(ordinals[:limit]), hub=place.hub, shard=place.shard
     )
     devices = {row[1]: device_of(row[1:]) for row in rows}
-    _drop(connection, place, devices.values(), now)
+    _drop(connection, place, devices.values(), now, through=through)
     count = sum(1 for device in devices.values() for _ in device.registrations())
     ids = [device.installation_id for device in devices.values() if device.installation_id is not None]
     return count, len(ordinals) > limit, ids
@@ -301,7 +362,9 @@ def forget_users(connection: Connection, place: Place, user_id: str, installatio
     connection.write_all([(statements.DROP_CHANGES, gone), (statements.DROP_BLOCKS, gone)])
 
 
-def _drop(connection: Connection, place: Place, devices: Iterable[StoredDevice], now: float) -> None:
+def _drop(
+    connection: Connection, place: Place, devices: Iterable[StoredDevice], now: float, *, through: bool = False
+) -> None:
     """Of the tags that they lose, those that no other device carries are forgotten. Tiles go with their installation.
 
     What the log says of these tags, and of others in the same parts, goes into the index first: what is dropped there must
@@ -319,7 +382,7 @@ def _drop(connection: Connection, place: Place, devices: Iterable[StoredDevice],
     lost = [(*place, tag, word) for tag, word, _, removed in changes.tags.rows() if removed]
     for tag, words in log.gone.items():
         changes.tags.removed[tag] += words
-    _write(connection, place, changes, now, brought_up=new_rows(place, log.new), lost=lost)
+    _write(connection, place, changes, now, brought_up=new_rows(place, log.new), lost=lost, through=through)
 
 
 def _write(
@@ -330,8 +393,9 @@ def _write(
     *,
     brought_up: Sequence[Row] = (),
     lost: Sequence[Row] = (),
+    through: bool = False,
 ) -> LogSize:
-    """What the log of tags got."""
+    """What the log of tags got. Written `through`, the devices wait to be written to another hub from now on."""
     log = log_rows_of(place, changes)
     connection.write_all(
         [
@@ -344,9 +408,24 @@ def _write(
             (statements.ADD_NEW, brought_up),
             (statements.CHANGE_TAGS, change_rows(place, changes.tags)),
             (statements.FORGET_TAGS, lost),
+            *([(MARK, _marks(place, changes, now))] if through else []),
         ]
     )
     return size_of(log)
+
+
+def _marks(place: Place, changes: Changes, now: float) -> list[Row]:
+    """Rows of `MARK`. They are in one order, so that two transactions wait for each other in one direction alone."""
+    return [(place.hub, key, now, own.serialize()) for key, own in sorted(_ordinals_by_key(changes).items())]
+
+
+def _ordinals_by_key(changes: Changes) -> dict[str, BitMap]:
+    """The registrations of what was put or dropped, by the key that a mirror knows it by; a tile is its installation's."""
+    found: dict[str, BitMap] = {}
+    for device in (*changes.dropped, *changes.put):
+        if not device.is_direct:
+            found.setdefault(device.key, BitMap()).update(ordinal for ordinal, _ in device.registrations())
+    return found
 
 
 def _registration_rows(place: Place, changes: Changes, now: float) -> list[Row]:

@@ -11,6 +11,7 @@ from tests.hub.store.suite.jobs import Jobs
 from tests.hub.store.suite.journal import Journal
 from tests.hub.store.suite.keeping import Keeping
 from tests.hub.store.suite.letters import Letters
+from tests.hub.store.suite.mirrors import Mirrors
 from tests.hub.store.suite.people import People
 from tests.hub.store.suite.phone_reports import PhoneReports
 from tests.hub.store.suite.phones import Phones
@@ -44,6 +45,7 @@ class StoreBehaviour(
     Tallying,
     Received,
     Jobs,
+    Mirrors,
     Sinks,
     FollowUps,
     Holding,

@@ -45,7 +45,7 @@ class MirrorMetrics(MetricTable):
         "mirror_listed",
         "Devices that the remote hub listed other than they were known, by what became of them here.",
         hub=Named.MIRRORS,
-        answer=values_of(MirrorAnswer),
+        outcome=values_of(MirrorAnswer),
     )
     _lists = counter(
         "mirror_lists", "Lists of the remote hub that were read to their end and taken.", hub=Named.MIRRORS
@@ -54,7 +54,7 @@ class MirrorMetrics(MetricTable):
         "mirror_failures",
         "Times that writing at the remote hub, or listing it, failed and was put off.",
         hub=Named.MIRRORS,
-        work=values_of(MirrorWork),
+        operation=values_of(MirrorWork),
     )
     _waiting = gauge("mirror_waiting_devices", "Devices that wait to be written at the remote hub.", hub=Named.MIRRORS)
     _refused = gauge(

@@ -256,7 +256,16 @@ def test_every_operation_that_a_failing_store_is_told_of_has_a_zero() -> None:
         if isfunction(method) and not name.startswith("_")
     }
     unwatched = methods - OPERATIONS.keys()
-    without_database = {"now", "may_start", "serve", "fleet", "ownership", "report_to", "serves_better"}
+    without_database = {
+        "now",
+        "may_start",
+        "serve",
+        "fleet",
+        "ownership",
+        "report_to",
+        "serves_better",
+        "write_through",
+    }
     assert unwatched == {"open", "close", "tend", "probe"} | without_database, "a method of the store is not watched"
     assert series(metrics(), "pushbridge_store_errors_total") == {("sqlite", name) for name in OPERATIONS.values()}
 

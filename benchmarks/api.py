@@ -1,4 +1,5 @@
-"""The hub API under writes of phones, through all of it: PUT and PATCH of installations, PUT of registrations.
+"""The hub API under writes of phones, through all of it: PUT and PATCH of installations, PUT of registrations,
+reports on pushes.
 
 Rates are per second of CPU of the daemon. The phones are those of `benchmarks/registry.py`, whose single writes are the
 same without HTTP and are measured beside them.
@@ -43,7 +44,21 @@ async def _round(running: Daemon, phones: Sequence[Installation]) -> Mapping[str
         "installation PUT, again/CPU-s": await _rate(running, puts),
         "installation PATCH/CPU-s": await _rate(running, [_patch(running, phone) for phone in phones]),
         "registration PUT/CPU-s": await _rate(running, [_registration(running, phone) for phone in phones]),
+        "report of a phone/CPU-s": await _reports(running, phones),
     }
+
+
+async def _reports(running: Daemon, phones: Sequence[Installation]) -> float:
+    """Requests of phones that each say that they got a send to all, and that its user opened it."""
+    before = running.metric("pushbridge_push_reports_total", 'outcome="accepted"')
+    sent = running.broadcast({"title": "x", "text": "x"})
+    while "<State>Enqueued</State>" in running.details(sent):
+        await asyncio.sleep(0.05)
+    rate = await _rate(running, [_report(running, phone, sent[:32]) for phone in phones])
+    accepted = running.metric("pushbridge_push_reports_total", 'outcome="accepted"') - before
+    if accepted != 2 * len(phones):
+        raise SystemExit(f"{accepted:g} of {2 * len(phones)} reports were accepted")
+    return rate
 
 
 async def _rate(running: Daemon, requests: Sequence[bytes]) -> float:
@@ -84,6 +99,12 @@ def _put(running: Daemon, phone: Installation) -> bytes:
 def _patch(running: Daemon, phone: Installation) -> bytes:
     body = json.dumps([{"op": "add", "path": "/tags", "value": "patched"}]).encode()
     return _request(running, "PATCH", f"installations/{phone.id}", body, "application/json")
+
+
+def _report(running: Daemon, phone: Installation, notification_id: str) -> bytes:
+    reports = [{"push": notification_id, "event": event} for event in ("received", "opened")]
+    body = json.dumps({"installationId": phone.id, "reports": reports}).encode()
+    return _request(running, "POST", "reports", body, "application/json")
 
 
 def _registration(running: Daemon, phone: Installation) -> bytes:

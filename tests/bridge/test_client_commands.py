@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 from bridge.app import Daemon
 from bridge.cli.client import whoami
 from bridge.cli.main import app
-from bridge.cli.tables import print_json, print_table
+from bridge.cli.tables import follow_ups_said, print_json, print_table
 from hub.acceptance import Ingest
 from hub.api.access import AccessPolicy, Right
 from hub.api.sas import signed_token
@@ -487,3 +487,19 @@ async def test_a_copy_from_before_an_erasure_comes_back_without_the_person(tmp_p
     arguments = ("restore", str(tmp_path / "third.db"), str(configuration))
     result = await asyncio.to_thread(CliRunner().invoke, app, arguments)
     assert "erased again" not in result.stdout, "Ann came back before this copy was made"
+
+
+def test_who_is_told_of_what_was_not_opened_is_said_in_a_line_for_each_look() -> None:
+    look: dict[str, Any] = {
+        "about": "delivered",
+        "about_meaning": "pushes that a push service took",
+        "sinks": ["sms", "crm"],
+    }
+    look |= {"sent_at": "10:00", "due": "10:15", "ended_at": None, "told": 0, "opened": 0}
+    ended = look | {"due": None, "ended_at": "10:15", "told": 1, "opened": 2}
+    many = ended | {"about": "expanded", "about_meaning": "all pushes of a notification that is for many"}
+    assert follow_ups_said([look, ended, many]).splitlines() == [
+        "sms, crm at 10:15, of pushes that a push service took at 10:00",
+        "sms, crm was told at 10:15 of 1 phone, 2 phones had opened it",
+        "nobody: it is for many",
+    ]

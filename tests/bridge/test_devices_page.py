@@ -10,6 +10,7 @@ import pytest
 
 from hub.acceptance import Ingest
 from hub.installation import Template
+from hub.phone_report import USUAL_POLICY, PhoneEvent, PhoneReport
 from tests.bridge.chromium import chromium
 from tests.bridge.test_console import HOSTILE, running
 from tests.bridge.test_console_layout import COMPOUND, FAINT, OUTSIDE, OVERLAPS, PAGE_SCROLLS, RTL, UNTITLED
@@ -112,6 +113,11 @@ async def test_a_device_says_what_it_has_and_what_it_was_sent(tmp_path: Path) ->
         assert await reader.address() == "/devices/app/Ann-1?for=ann"
         while not await reader.page.evaluate(texts("#received > li")):
             await reader.open("/devices/app/Ann-1?for=ann")
+        opened_it = PhoneReport(notification_id=sent.id, event=PhoneEvent.OPENED)
+        await reader.daemon.hub.store.add_reports(HUB, "Ann-1", [opened_it], USUAL_POLICY)
+        await reader.open("/devices/app/Ann-1?for=ann")
+        await reader.page.wait_for("document.querySelector('#received [data-part=said]:not([hidden])')")
+        assert (await reader.said("#received [data-part=said]")).startswith("The phone said: opened ")
         facts = await reader.said("#facts")
         for fact in ("ann@example.org", "never", "team:hr, vip", "Push variablesname"):
             assert fact in facts

@@ -153,12 +153,18 @@ function push(each) {
   link(parts.link, `/sends/${encodeURIComponent(each.notification)}`)
   put(parts.link, each.rule ? `rule ${each.rule}` : 'send')
   put(parts.which, each.template === null ? 'native' : `template ${each.template}`)
+  parts.said.hidden = !each.reports.length
+  put(parts.said, `The phone said: ${each.reports.map(said).join(', ')}`)
   put(parts.meaning, [each.meaning, each.reason].filter(Boolean).join(': '))
   parts.payload.hidden = each.payload === null
   if (each.payload === null) parts.meaning.append(` The payload is not shown: ${each.payload_missing}.`)
   else parts.text.textContent = visible(indented(each.payload))
   put(parts.headers, Object.entries(each.headers).map(([name, value]) => `${name}: ${value}`).join('; '))
   return element
+}
+
+function said({ event, action, at }) {
+  return [event, action, moment(at)].filter(Boolean).join(' ')
 }
 
 /** JSON with line breaks; other text as it is. */

@@ -89,9 +89,16 @@ async function showOne(isCurrent) {
     ...(found.ended_at ? [['Ended', moment(found.ended_at)]] : []),
     ['Outcomes', outcomesOf(found) || 'none'],
     ['Phones said', byPlatform(found.reports) || 'nothing'],
+    ...found.follow_ups.map((each) => ['Unless opened', followUp(each)]),
   ])
   byId('failures').replaceChildren(...found.failures.map(({ outcome, reason, count }) => listItem(`${count} ${outcome}: ${reason}`)))
   if (!found.failures.length) byId('failures').append('None.')
+}
+
+function followUp({ about, about_meaning: meaning, sinks, due, ended_at: endedAt, told, opened }) {
+  if (about === 'expanded') return `nobody is told: ${meaning}`
+  if (!endedAt) return `${sinks.join(', ')} at ${moment(due)}, of ${meaning}`
+  return `${sinks.join(', ')} was told of ${told} at ${moment(endedAt)}, of ${meaning}; ${opened} had opened it`
 }
 
 async function act(what, said) {

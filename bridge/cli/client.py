@@ -128,6 +128,8 @@ class Client:
             base_url = httpx.URL(f"{target.url}/api/v1")
         except httpx.InvalidURL as error:
             raise fail(f"{target.url}: not a URL: {error}", Exit.WRONG_ARGUMENTS) from error
+        if base_url.userinfo:  # which no message may repeat
+            raise fail("--url has a name or a password, which are not sent: use --token-file", Exit.WRONG_ARGUMENTS)
         if base_url.scheme not in ("http", "https") or not base_url.host:
             raise fail(f"{target.url}: not a URL: write http://HOST:PORT", Exit.WRONG_ARGUMENTS)
         self._http = httpx.Client(

@@ -48,6 +48,9 @@ def sandbox(
     )
     try:
         run_loop(serving)
-    except (OSError, sqlite3.Error, SandboxError, ListenError) as error:
+    except sqlite3.Error as error:
+        typer.echo(f"pushbridge: --state {state}: {error} (name a file of the sandbox's own, or a new one)", err=True)
+        raise typer.Exit(Exit.CANNOT_START) from error
+    except (OSError, SandboxError, ListenError) as error:
         typer.echo(f"pushbridge: {error}", err=True)
         raise typer.Exit(Exit.CANNOT_START) from error

@@ -22,8 +22,12 @@ def create_entities(namespace: Namespace, config: Path) -> None:
         for one in described:
             _create_queues(namespace, one.get("Queues") or ())
             _create_topics(namespace, one.get("Topics") or ())
-    except (KeyError, TypeError, AttributeError, orjson.JSONDecodeError) as error:
-        raise InvalidEntityError(f"{config} is not a configuration of the emulator: {error!r}") from error
+    except orjson.JSONDecodeError as error:
+        raise InvalidEntityError(f"{config} is not a configuration of the emulator: it is no JSON: {error}") from error
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InvalidEntityError(
+            f"{config} is not a configuration of the emulator: write UserConfig, in it Namespaces, a list ({error})"
+        ) from error
 
 
 def _create_queues(namespace: Namespace, queues: Any) -> None:

@@ -170,6 +170,15 @@ def test_an_address_in_use_is_said_in_a_line(config: Callable[[str], Path]) -> N
 
 
 @pytest.mark.processes
+def test_a_state_file_of_something_else_is_named_by_the_sandbox(tmp_path: Path) -> None:
+    state = tmp_path / "notes.txt"
+    state.write_text("not a database\n")
+    result = process("sandbox", "--port", "0", "--state", str(state))
+    assert result.returncode == 3
+    assert f"--state {state}: file is not a database (name a file of the sandbox's own" in result.stderr
+
+
+@pytest.mark.processes
 def test_a_store_that_cannot_be_opened_is_said_in_a_line(config: Callable[[str], Path], tmp_path: Path) -> None:
     (tmp_path / "pushbridge.db").write_bytes(b"no database" * 1000)
     result = process("run", config('listeners: { admin: { address: "127.0.0.1:0" } }'))

@@ -261,6 +261,8 @@ async def test_the_daemon_is_found_by_options_environment_or_configuration(shell
     )
     for url in ("nonsense", "http://[::1", "http://", "ftp://127.0.0.1"):
         assert "not a URL" in await shell.error("status", "--url", url, code=2)
+    refused = await shell.error("status", "--url", "http://ann:hush@127.0.0.1:1", code=2)
+    assert ("use --token-file" in refused, "hush" in refused) == (True, False)
     assert "cannot be read" in await shell.error("status", "--token-file", str(tmp_path / "none"), code=2)
     config.write_text("brigde: {}")
     assert "did you mean bridge?" in (await shell.run("status", "--config", str(config), code=1, **nowhere)).stderr

@@ -133,7 +133,7 @@ async def test_another_file_is_no_configuration_of_the_emulator(text: str, tmp_p
     config = tmp_path / "Config.json"
     config.write_text(text)
     async with ServiceBus() as broker:
-        with pytest.raises(InvalidEntityError, match="is not a configuration of the emulator"):
+        with pytest.raises(InvalidEntityError, match=r"configuration of the emulator: (it is no JSON|write)"):
             broker.create_entities(config)
 
 

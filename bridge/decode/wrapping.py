@@ -72,9 +72,9 @@ def unwrapped(message: Message, *, limit: int) -> Message:
 
 
 def _charset_in(codings: str) -> str | None:
-    """The character set among the codings, but for those that are UTF-8's part: UTF-8 is read where nothing is said."""
+    """The character set among the codings; those of Unicode are known by the bytes, and often named without being meant."""
     named = (charset_named(coding) for coding in codings.split(","))
-    return next((name for name in named if name not in (None, "ascii", "utf-8", "utf-8-sig")), None)
+    return next((name for name in named if name is not None and not name.startswith(("ascii", "utf-"))), None)
 
 
 def _from_text(body: bytes, kind: bytes) -> bytes:

@@ -204,6 +204,17 @@ RAW_DEFLATE = RAW.compress(HELLO.encode()) + RAW.flush()
 
 
 @pytest.mark.parametrize(
+    "named, real", [("utf-16", "utf-8"), ("utf-8", "utf-16"), ("utf-32", "utf-8"), ("cp1252", "cp1252")]
+)
+def test_an_xml_body_is_read_by_its_bytes_where_its_content_encoding_names_another_unicode(
+    named: str, real: str, tmp_path: Path
+) -> None:
+    body = "<Order><name>Zürich!</name></Order>".encode(real)
+    message = of(body, properties={"content_encoding": named})
+    assert push_text(tmp_path, "{ format: xml }", message, "{{ data.name }}") == "Zürich!"
+
+
+@pytest.mark.parametrize(
     "body, changes",
     [
         (gzipped(HELLO.encode()), {"properties": {"content_encoding": "gzip"}}),

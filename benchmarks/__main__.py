@@ -143,7 +143,13 @@ def _measures_served(arguments: argparse.Namespace, service: FastPushService, ur
         "peers": lambda own: peers.measure(own, service, count=20_000 // scale, phones=100_000 // scale),
         "memory": lambda own: memory.measure(own, service, count=1_000_000 if arguments.large else 300_000 // scale),
         "postgres": lambda own: postgres.measure(
-            own, service, url, phones=200_000 // scale, count=100_000 // scale, kills=5 if scale == 1 else 3
+            own,
+            service,
+            url,
+            phones=200_000 // scale,
+            count=100_000 // scale,
+            kills=5 if scale == 1 else 3,
+            turns=3 if scale == 1 else 1,
         ),
         "latency": lambda own: figures.latency(own, service, url, phones=20_000, rate=500, seconds=30 // min(scale, 3)),
         "fairness": lambda own: fairness.measure(

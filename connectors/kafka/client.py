@@ -72,9 +72,20 @@ def translated(error: BaseException, what: str) -> SourceError:
     if isinstance(error, SourceError):
         return error
     text = str(error) or type(error).__name__
+    if isinstance(error, errors.TopicAuthorizationFailedError):
+        return AuthenticationError(f"{what}: a topic may not be read: {_named(error)}: allow Read on the topic")
+    if isinstance(error, errors.GroupAuthorizationFailedError):
+        return AuthenticationError(f"{what}: the group may not be used: {_named(error)}: allow Read on the group")
     if isinstance(error, _REFUSED):
         return AuthenticationError(f"{what}: refused: {text}")
     return NotConnectedError(f"{what}: {text}")
+
+
+def _named(error: BaseException) -> str:
+    """What an error of rights is about: aiokafka gives its names as a set or a text."""
+    given = error.args[0] if error.args else ""
+    names = sorted(map(str, given)) if isinstance(given, set | frozenset | list | tuple) else [str(given)]
+    return ", ".join(names) or type(error).__name__
 
 
 async def cause_of_no_connection(name: str, options: dict[str, Any]) -> SourceError:

@@ -104,8 +104,11 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         self._client.subscribe(topics=self._settings.topics, listener=self)
         self._tasks = [asyncio.create_task(self._poll()), asyncio.create_task(self._note_progress())]
 
-    async def look(self) -> None:
-        """Connect, and see that the topics are there. Raises: as `open`; then this is closed."""
+    async def look(self, *, at_group: bool = False) -> None:
+        """Connect, and see that the topics are there; `at_group` also that the group may be asked how far it has read.
+
+        Raises: as `open`; then this is closed.
+        """
         try:
             try:
                 await self._client.start()
@@ -118,6 +121,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
                 raise TopologyError(
                     f"{self._name}: no topic {listed}, or it may not be read; create it, or allow Describe"
                 )
+            if at_group:
+                await self._ask(self._client.committed(TopicPartition(self._settings.topics[0], 0)))
         except BaseException as error:
             await self.close()
             if isinstance(error, KafkaError | OSError):

@@ -65,7 +65,7 @@ class KafkaPublisher:
         if len(messages) > 1 and any(isinstance(problem, MessageSizeTooLargeError) for problem in problems.values()):
             problems = await self._send_singly([each for each in messages if each.id in problems])
         if problems:
-            named = [f"{id}: {problem or type(problem).__name__}" for id, problem in problems.items()]
+            named = [f"{id}: {_said_of(problem)}" for id, problem in problems.items()]
             text = f"{len(problems)} of {len(messages)} not published: {'; '.join(named[:5])}"
             published = frozenset(each.id for each in messages if each.id not in problems)
             raise PublishError(f"{self.name}: {text}", published=published)
@@ -114,6 +114,14 @@ class KafkaPublisher:
             stopping.cancel()
             with suppress(Exception, asyncio.CancelledError):
                 await stopping
+
+
+def _said_of(problem: BaseException) -> str:
+    from aiokafka.errors import TopicAuthorizationFailedError
+
+    if isinstance(problem, TopicAuthorizationFailedError):
+        return "the topic may not be written: allow Write on the topic"
+    return str(problem) or type(problem).__name__
 
 
 def _headers(message: OutMessage) -> Iterator[tuple[str, bytes]]:

@@ -86,9 +86,9 @@ class KafkaSource:
 
 
 async def probe(name: str, settings: KafkaSettings) -> None:
-    """Whether a source could start: brokers, credentials and topics; the group is not joined. Raises: SourceError."""
+    """Whether a source could start: brokers, credentials, topics and group, which is not joined. Raises: SourceError."""
     from connectors.kafka.consumer import Consumer
 
     consumer = Consumer(name, settings, offsets=None, ahead={}, counts={}, timing=Timing(), on_warning=lambda _: None)
-    await consumer.look()
+    await consumer.look(at_group=True)
     await consumer.close()

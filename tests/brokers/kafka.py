@@ -29,6 +29,8 @@ START_TIMEOUT = 90.0  # seconds; 4 on an idle machine
 JARS = Path(__file__).parents[2] / ".venv" / "kafka"
 """Where `make test` puts the server, from the coordinates in deploy/kafka.xml."""
 USER, PASSWORD = "bridge", "only-for-these-tests"
+LIMITED = "limited"
+"""A user of the SASL listener, with PASSWORD, by whom tests try rights: a topic or group with no ACL is open to all."""
 
 _JAVA = ("java", "-Xms64m", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData")
 _SCRAM = "SCRAM-SHA-512=[name={user},password={password}]"
@@ -234,7 +236,11 @@ def _properties(host: str, *, ports: dict[str, int], controller: int, relay: int
         "log.retention.check.interval.ms=1000",
         "log.initial.task.delay.ms=0",
         "sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-512,OAUTHBEARER",
-        f'{sasl}.plain.sasl.jaas.config={module}.plain.PlainLoginModule required user_{USER}="{PASSWORD}";',
+        f"{sasl}.plain.sasl.jaas.config={module}.plain.PlainLoginModule required "
+        f'user_{USER}="{PASSWORD}" user_{LIMITED}="{PASSWORD}";',
+        "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "super.users=User:ANONYMOUS",
+        "allow.everyone.if.no.acl.found=true",
         f"{sasl}.scram-sha-512.sasl.jaas.config={module}.scram.ScramLoginModule required;",
         f"{sasl}.oauthbearer.sasl.jaas.config={module}.oauthbearer.OAuthBearerLoginModule required;",
     ]

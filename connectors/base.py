@@ -105,9 +105,13 @@ class OutMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backlog:
-    """What waits at the broker, as far as the broker says: messages not yet settled, None when unknown."""
+    """What waits at the broker, as far as the broker says: messages not yet settled, None when unknown.
+
+    `rebalances` are those in which a group of consumers dealt out its partitions anew, since the source was made.
+    """
 
     messages: int | None = None
+    rebalances: int = 0
 
 
 class StoredOffsets(Protocol):

@@ -11,7 +11,7 @@ from dataclasses import replace
 from bridge.intake.message_schemas import Readable
 from bridge.intake.sharing import BatchSizes
 from bridge.observe.facts import IntakeObserver, SourceChanged, SourceState, SourceStatus
-from connectors.base import NACK, Disposition, Message, Source
+from connectors.base import NACK, Backlog, Disposition, Message, Source
 from connectors.errors import AuthenticationError, NotConnectedError, SourceClosedError, SourceError, TopologyError
 from hub.backoff import Backoff
 from hub.facts import Crashed
@@ -277,7 +277,8 @@ class Supervisor:
         """Raise when there is a backlog and nothing has moved for too long, unless the reason is known to be ours."""
         while True:
             await asyncio.sleep(min(_WATCH_EVERY, self._stall_after / 4))
-            self.status.backlog = await self._backlog()
+            found = await self._backlog()
+            self.status.backlog, self.status.rebalances = found.messages, found.rebalances
             if not self.status.backlog or self._may_wait():
                 self._progress()
             elif self._clock() - self.status.last_progress > self._stall_after:
@@ -288,11 +289,11 @@ class Supervisor:
         waits = self.status.state in (SourceState.PAUSED, SourceState.AWAITING_SCHEMA)
         return waits or self._waits_for_rate or self._watchdog_suspended()
 
-    async def _backlog(self) -> int | None:
+    async def _backlog(self) -> Backlog:
         """Raises: NotConnectedError, also when there is no answer: it is asked because nothing else may be moving."""
         try:
             async with asyncio.timeout(_CONNECT_TIMEOUT):
-                return (await self._source.backlog()).messages
+                return await self._source.backlog()
         except TimeoutError:
             raise NotConnectedError(f"no answer within {_CONNECT_TIMEOUT:g} s to what waits") from None
 

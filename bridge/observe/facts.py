@@ -155,10 +155,10 @@ class SourceStatus:
 
     `since` is when the source became ready, or when the trouble began, however often its cause changes.
     `backlog` is None when the broker does not say; `unsettled_since` is 0 while no message is being handled; `rebuilds`
-    are connections after the first. `limited_seconds` are those in which nothing was taken as `rate` allows no more, and
-    `limited_requests` the requests that were told for this reason to come again. `last_message` is when a message was
-    handled the last time, 0 before the first. `expected_by` is when the next has to be there, 0 where none is expected; the
-    source `is_late` after it.
+    are connections after the first, and `rebalances` those of its group of consumers. `limited_seconds` are those in which
+    nothing was taken as `rate` allows no more, and `limited_requests` the requests that were told for this reason to come
+    again. `last_message` is when a message was handled the last time, 0 before the first. `expected_by` is when the next
+    has to be there, 0 where none is expected; the source `is_late` after it.
     """
 
     name: str
@@ -168,6 +168,7 @@ class SourceStatus:
     last_progress: float = 0.0
     backlog: int | None = None
     rebuilds: int = 0
+    rebalances: int = 0
     unsettled_since: float = 0.0
     limited_seconds: float = 0.0
     limited_requests: int = 0

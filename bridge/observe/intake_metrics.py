@@ -59,6 +59,7 @@ class IntakeMetrics:
         self._dead_letter_rules: frozenset[str] = frozenset()
         self._rebuilds_counted: dict[str, int] = {}
         self._limits_counted: dict[str, tuple[float, int]] = {}
+        self._rebalances_counted: dict[str, int] = {}
         self._ingest = counter(
             "ingest_messages",
             "Messages taken, by what became of them.",
@@ -114,6 +115,11 @@ class IntakeMetrics:
             "schema_awaited_since_timestamp_seconds",
             "Since when messages of a source wait for a schema, 0 while none does.",
             source=Named.REGISTRIES,
+        )
+        self._rebalances = counter(
+            "source_rebalances",
+            "Rebalances of a source's group of consumers, in each of which its partitions are dealt out anew.",
+            source=Named.SOURCES,
         )
         self._source_info = metrics.info("source", "Who answers for a source.", "source", "owner")
         self._rule_info = metrics.info("rule", "Who answers for a rule.", "rule", "owner")
@@ -182,6 +188,9 @@ class IntakeMetrics:
             self._limited_seconds.labels(status.name).inc(_grown(seconds, status.limited_seconds))
             self._limited_requests.labels(status.name).inc(_grown(requests, status.limited_requests))
             self._limits_counted[status.name] = (status.limited_seconds, status.limited_requests)
+            rebalances = self._rebalances_counted.get(status.name, 0)
+            self._rebalances.labels(status.name).inc(_grown(rebalances, status.rebalances))
+            self._rebalances_counted[status.name] = status.rebalances
 
     def set_schemas(self, statuses: Sequence[SourceStatus], kept: Mapping[str, int]) -> None:
         """Before a scrape. `kept` counts schemas by source, for sources with a registry."""

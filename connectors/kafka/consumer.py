@@ -75,6 +75,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         self._arrived, self._room_made, self._settled = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._under_way = 0
         self._joining_since: float | None = asyncio.get_running_loop().time()
+        self.rebalances = 0
+        """How often the group dealt out its partitions anew; to join is none."""
 
     def _make_client(self) -> Any:
         receive = self._settings.receive
@@ -290,6 +292,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Read no more, let what is under way be settled, and take what is not for lost. aiokafka waits for this."""
+        self.rebalances += bool(self._leases)
         self._joining_since = asyncio.get_running_loop().time()
         leases, self._leases = self._leases, {}
         self._draining = list(leases.values())

@@ -36,7 +36,8 @@ class KafkaSource:
         self._ahead: Ahead = {}
         self._counts: PartitionCounts = {}
         self._consumer: Consumer | None = None
-        self._backlog = Backlog()
+        self._messages: int | None = None
+        self._rebalances = 0  # those of earlier connections
         self._counted_at = float("-inf")
 
     async def connect(self) -> None:
@@ -68,15 +69,17 @@ class KafkaSource:
     async def backlog(self) -> Backlog:
         """What waits in the partitions that this process has."""
         now = asyncio.get_running_loop().time()
+        consumer = self._open()
         if now - self._counted_at >= self._timing.backlog_age:
-            self._backlog = Backlog(messages=await self._open().backlog())
+            self._messages = await consumer.backlog()
             self._counted_at = now
-        return self._backlog
+        return Backlog(messages=self._messages, rebalances=self._rebalances + consumer.rebalances)
 
     async def close(self) -> None:
         consumer, self._consumer = self._consumer, None
         self._counted_at = float("-inf")
         if consumer is not None:
+            self._rebalances += consumer.rebalances
             await consumer.close()
 
     def _open(self) -> "Consumer":

@@ -509,6 +509,7 @@ async def test_two_members_share_the_partitions_and_one_that_dies_leaves_its_to_
                         for message in await source.receive(100):
                             seen.setdefault(message.properties["partition"], set()).add(source)
                             await source.settle([(message, ACK)])
+            before = (await stays.backlog()).rebalances
             relay.refuse()
             await relay.cut()
             await produce(kafka, name, {b"x%d" % number: number for number in range(4)})
@@ -518,6 +519,7 @@ async def test_two_members_share_the_partitions_and_one_that_dies_leaves_its_to_
                 while found != {b"x%d" % number for number in range(4)}:
                     found |= {message.body for message in await stays.receive(100)} & {b"x0", b"x1", b"x2", b"x3"}
             assert asyncio.get_running_loop().time() - began < 20
+            assert (await stays.backlog()).rebalances == before + 1
             relay.refuse(False)
 
 

@@ -136,7 +136,7 @@ class Daemon:
         engine = POSTGRES if settings.bridge.store.is_postgres else SQLITE
         self.metrics = Metrics(version=version("pushbridge"), engine=engine, **metric_names(settings))
         self.telemetry = Telemetry(self.metrics, self.recent_events, FactLog(), MirrorLog())
-        self.mirrors = Mirrors(observer=self.telemetry)
+        self.mirrors = Mirrors(observer=self.telemetry, is_shared=settings.bridge.store.is_postgres)
         self.store = self._build_store()
         self.hub = self._build_hub(local)
         self.mirrors.apply(settings.hubs, self.hub.store)

@@ -27,11 +27,14 @@ _FORGET_EVERY = 30.0
 
 
 class Mirrors:
-    """Until a configuration has a mirrored hub nothing is built, and no client for HTTP is in memory."""
+    """Until a configuration has a mirrored hub nothing is built, and no client for HTTP is in memory.
 
-    def __init__(self, *, observer: Observer) -> None:
+    With a store that `is_shared` a hub is one process's at a time; else the next process has it at once after a kill.
+    """
+
+    def __init__(self, *, observer: Observer, is_shared: bool) -> None:
         self._observer = observer
-        self._owner = secrets.token_hex(8)
+        self._owner = secrets.token_hex(8) if is_shared else "alone"
         self._comparing: Comparing | None = None
         self.hubs: dict[str, HubSettings] = {}
         self._tasks: dict[str, tuple[HubSettings, Mirroring, asyncio.Task[None]]] = {}

@@ -302,3 +302,35 @@ async def test_a_mirroring_daemon_that_is_killed_sends_what_it_had_taken(world: 
     await shown(phones, *titles)
     await world.until(lambda found: found[f'pushbridge_mirror_sends_total{{hub="{HUB}",outcome="equal"}}'] >= 20)
     assert world.log("the remote hub reached others than would have been reached here") == []
+
+
+async def test_phones_that_register_at_either_side_all_along_are_at_both_in_the_end(world: World) -> None:
+    """Before, during and after the cut-over and the way back, with kills of either daemon in between."""
+    old, new = world.moving.old, world.moving.new
+    names: list[str] = []
+
+    async def register(count: int, *, at: str) -> None:
+        for _ in range(count):
+            names.append(f"phone-{len(names)}")
+            document = {"installationId": names[-1], "platform": "apns", "pushChannel": names[-1].encode().hex()}
+            await world.moving.put(document, at=at)
+
+    there = world.moving.remote.endpoint
+    await register(5, at=there)
+    await register(5, at=new.hub_url)
+    await new.kill()
+    await new.start()
+    for mirror in ("remote", "local"):
+        await asyncio.gather(world.mirror(mirror), register(5, at=there))
+        await register(5, at=new.hub_url)
+        await old.kill()
+        await register(5, at=new.hub_url)  # the remote is down, and no phone's answer waits for it
+        await new.kill()
+        await asyncio.gather(old.start(), new.start())
+    await world.moving.delete(names[0])
+    await world.listed()
+    await world.written()
+    await world.listed()
+    before, after = await world.registries()
+    assert before == after
+    assert before["apns", "native"] == len(names) - 1

@@ -23,7 +23,7 @@ JAVASCRIPT_SDK := @azure/notification-hubs@2.1.0
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help reference demo test test-fast fast-bridge fast-others test-servicebus fuzz lint types contracts picture chaos bench bench-peers bench-large check manifests wheelhouse sbom
+.PHONY: help reference demo test test-fast fast-bridge fast-others test-servicebus fuzz lint types contracts picture chaos bench bench-peers bench-large bench-compare check manifests wheelhouse sbom
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -90,7 +90,10 @@ bench-peers: $(VENV)/.installed-dev $(KAFKA)/.installed ## beside Benthos, apns2
 
 bench-large: $(VENV)/.installed-dev $(KAFKA)/.installed ## 10,000,000 registrations, and memory over 1,000,000 events: an hour or two, and 10 GB of disk
 	@deploy/servers.sh rabbitmq-server nginx
-	$(BIN)/python -m benchmarks --large --json benchmarks/results/large.json
+	$(BIN)/python -m benchmarks --large
+
+bench-compare: $(VENV)/.installed-dev ## what moved by more than a tenth between the last two results; OLD=FILE NEW=FILE name others
+	@$(BIN)/python -m benchmarks.history $(OLD) $(NEW)
 
 manifests: $(HELM) ## deploy/kubernetes, from the chart
 	@for mode in hub fleet sidecar; do \

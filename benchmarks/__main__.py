@@ -6,7 +6,6 @@ Handles are unique, templates are rendered, outcomes are recorded, the store is 
 
 import argparse
 import asyncio
-import json
 import os
 import tempfile
 from collections.abc import Callable, Mapping
@@ -21,6 +20,7 @@ from benchmarks import (
     brokers,
     fairness,
     figures,
+    history,
     memory,
     outage,
     postgres,
@@ -111,8 +111,9 @@ def main() -> None:
                 own.mkdir()
                 results[figure] = measure(own)
                 show(figure, results[figure])
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    arguments.json.write_text(json.dumps(results, indent=2) + "\n")
+    kind = "quick" if arguments.quick else "large" if arguments.large else "full"
+    written = history.write(history.result_of(kind, results), arguments.json)
+    print(f"written to {written}; make bench-compare names what moved since the result before")
 
 
 def _arguments() -> argparse.Namespace:
@@ -126,7 +127,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--registrations", type=int, help="how many the registry has: 200,000 unless said")
     parser.add_argument("--before", type=Path, help="a tree of 0.1.0 with its environment: its registry too, by turns")
     parser.add_argument("--only", choices=NAMES)
-    parser.add_argument("--json", type=Path, default=Path("benchmarks/results/figures.json"))
+    parser.add_argument("--json", type=Path, help="where the result is written: a file of its own unless said")
     return parser.parse_args()
 
 

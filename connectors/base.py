@@ -11,6 +11,8 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, NamedTuple, Protocol
 
+from hub.frozen import frozen_dataclass
+
 MAX_DEPTH = 64
 """How deep values of a message may be nested: what walks them later may recurse."""
 
@@ -35,7 +37,7 @@ class LogPartition(NamedTuple):
     number: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen_dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """One message as a broker handed it over; the body is untouched bytes.
 

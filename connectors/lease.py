@@ -1,8 +1,10 @@
 """A partition of a log while it is ours: which of its messages are under way, and how far all are settled (pure)."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
+from itertools import groupby
+from typing import Any
 
-from connectors.base import LogPartition
+from connectors.base import Disposition, LogPartition, Message, Settlement
 
 _PRUNED_ABOVE = 4096
 """Offsets settled ahead of others that are kept before those that no longer matter are dropped."""
@@ -39,17 +41,20 @@ class Lease:
     def hand_out(self, offset: int) -> None:
         self._under_way[offset] = True
 
-    def settle(self, offset: int) -> bool:
-        """Whether the message was handed out and not settled yet; it is settled now."""
-        if self.is_lost or not self._under_way.get(offset, False):
-            return False
-        is_first = offset == next(iter(self._under_way))
-        del self._under_way[offset]
-        if not is_first:
-            self._ahead.add(offset)
-            if len(self._ahead) > _PRUNED_ABOVE:
-                self._ahead = self.ahead
-        return True
+    def settle(self, offsets: Iterable[int]) -> int:
+        """How many of these messages were handed out and not settled yet; they are settled now.
+
+        A batch is settled at once, as to find the first that is left takes time for each that left before it.
+        """
+        if self.is_lost:
+            return 0
+        under_way = self._under_way
+        settled = [offset for offset in offsets if under_way.get(offset) and under_way.pop(offset)]
+        watermark = self.watermark
+        self._ahead.update(offset for offset in settled if offset > watermark)
+        if len(self._ahead) > _PRUNED_ABOVE:
+            self._ahead = self.ahead
+        return len(settled)
 
     def give_back(self, offset: int) -> bool:
         """Whether the message was handed out; it waits to be handed out again now."""
@@ -84,3 +89,20 @@ class Lease:
         if self._under_way:
             return max(0, end - self.watermark - len(self.ahead))
         return max(0, end - max(position, self.position) - sum(offset >= position for offset in self._ahead))
+
+
+def in_runs(settled: Iterable[tuple[Message, Disposition]]) -> Iterator[tuple[bool, list[Any]]]:
+    """Receipts of messages that follow each other and are all given back (True), or all settled.
+
+    The order is kept: of two answers for a message the first counts.
+    """
+    for is_given_back, run in groupby(settled, lambda each: each[1].settlement is Settlement.NACK):
+        yield is_given_back, [message.receipt for message, _ in run]
+
+
+def settle_each(settled: Iterable[tuple[Lease, int]]) -> int:
+    """How many of these messages, by lease and offset, were handed out and not settled yet; they are settled now."""
+    offsets: dict[Lease, list[int]] = {}
+    for lease, offset in settled:
+        offsets.setdefault(lease, []).append(offset)
+    return sum(lease.settle(of_lease) for lease, of_lease in offsets.items())

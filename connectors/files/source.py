@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
-from connectors.base import Backlog, Disposition, LogPartition, Message, Settlement, StoredOffsets
+from connectors.base import Backlog, Disposition, LogPartition, Message, StoredOffsets
 from connectors.connector import MAX_BODY
 from connectors.errors import NotConnectedError
 from connectors.files.claim import ClaimedFile, Directory, Record
 from connectors.files.settings import FilesSettings
 from connectors.files.timing import Timing
-from connectors.lease import Lease
+from connectors.lease import Lease, in_runs, settle_each
 from connectors.worker import Worker
 
 T = TypeVar("T")
@@ -87,13 +87,14 @@ class FilesSource:
 
     async def settle(self, settled: Sequence[tuple[Message, Disposition]]) -> None:
         """As the contract says. A rejected record is done: a directory has no place of its own for it."""
-        for message, disposition in settled:
-            opened, record, count = message.receipt
-            if disposition.settlement is not Settlement.NACK:
-                self._under_way -= opened.lease.settle(record.number)
-            elif opened.lease.give_back(record.number):
-                self._under_way -= 1
-                self._waiting.appendleft((opened, record, count))
+        for is_given_back, receipts in in_runs(settled):
+            if not is_given_back:
+                self._under_way -= settle_each((opened.lease, record.number) for opened, record, _ in receipts)
+                continue
+            for opened, record, count in receipts:
+                if opened.lease.give_back(record.number):
+                    self._under_way -= 1
+                    self._waiting.appendleft((opened, record, count))
         self._changed.set()
         await self._finish()
 

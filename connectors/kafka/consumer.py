@@ -11,13 +11,13 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAuthorizationFailedError
 
-from connectors.base import Disposition, LogPartition, Message, Settlement, StoredOffsets
+from connectors.base import Disposition, LogPartition, Message, StoredOffsets
 from connectors.errors import NotConnectedError, SourceError, TopologyError
 from connectors.kafka.client import cause_of_no_connection, client_options, translated
 from connectors.kafka.message import message_from
 from connectors.kafka.settings import KafkaSettings
 from connectors.kafka.timing import Timing
-from connectors.lease import Lease
+from connectors.lease import Lease, in_runs, settle_each
 
 T = TypeVar("T")
 
@@ -162,13 +162,14 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
 
     def settle(self, settled: Sequence[tuple[Message, Disposition]]) -> None:
         """A receipt of an earlier connection, or of a partition that was taken away, is passed over."""
-        for message, disposition in settled:
-            lease, record, count = message.receipt
-            if disposition.settlement is not Settlement.NACK:
-                self._under_way -= lease.settle(record.offset)
-            elif lease.give_back(record.offset):  # only ever on a shutdown
-                self._waiting.appendleft((lease, record, count))
-                self._arrived.set()
+        for is_given_back, receipts in in_runs(settled):
+            if not is_given_back:
+                self._under_way -= settle_each((lease, record.offset) for lease, record, _ in receipts)
+                continue
+            for lease, record, count in receipts:  # only ever on a shutdown
+                if lease.give_back(record.offset):
+                    self._waiting.appendleft((lease, record, count))
+                    self._arrived.set()
         self._room_made.set()
         self._settled.set()
 
@@ -251,7 +252,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
                 self._under_way += 1
                 if skips and record.value is None:
                     lease.hand_out(record.offset)
-                    self._under_way -= lease.settle(record.offset)
+                    self._under_way -= lease.settle([record.offset])
                 else:
                     self._waiting.append((lease, record, 0))
         if self._waiting:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from connectors.base import LogPartition, Message
@@ -25,32 +26,34 @@ def message_from(
     Its position has the time of the record besides topic, partition and offset: a topic that was made again has other
     messages at the same offsets.
     """
-    headers = headers_of(record.headers)
-    at = _time(record.timestamp)
-    key = record.key
-    is_tombstone = record.value is None
+    headers = headers_of(record.headers) if record.headers else {}
+    topic, number, offset, body, key = record.topic, record.partition, record.offset, record.value, record.key
+    at, shown_at = _time(record.timestamp)
+    is_tombstone = body is None
     properties: dict[str, Any] = {
-        "topic": record.topic,
-        "partition": record.partition,
-        "offset": record.offset,
-        "timestamp": None if at is None else at.isoformat(),
+        "topic": topic,
+        "partition": number,
+        "offset": offset,
+        "timestamp": shown_at,
         "tombstone": is_tombstone,
     }
+    shown_key = None
     if key is not None:
-        properties["key"] = text_or_bytes(key)
+        properties["key"] = read = text_or_bytes(key)
+        shown_key = shown(read)
     return Message(
         source=source,
-        body=b"" if is_tombstone else record.value,
-        position=f"{record.topic}/{record.partition}/{record.offset}/{record.timestamp}",
-        content_type=_content_type(headers),
+        body=b"" if is_tombstone else body,
+        position=f"{topic}/{number}/{offset}/{record.timestamp}",
+        content_type=_content_type(headers) if headers else None,
         headers=headers,
         properties=properties,
-        key=None if key is None else shown(key),
+        key=shown_key,
         enqueued_at=at,
         delivery_count=delivery_count,
         receipt=receipt,
         is_lost=is_lost,
-        offset=(partition, record.offset),
+        offset=(partition, offset),
         has_body=not is_tombstone,
     )
 
@@ -78,11 +81,13 @@ def _content_type(headers: dict[str, Any]) -> str | None:
     return None
 
 
-def _time(milliseconds: int) -> datetime | None:
-    """The producer's clock, or the broker's, as the topic says; None where it is none."""
+@lru_cache(maxsize=64)  # the records of a busy partition share milliseconds
+def _time(milliseconds: int) -> tuple[datetime | None, str | None]:
+    """The producer's clock, or the broker's, as the topic says, and as text; None where it is none."""
     if milliseconds < 0:
-        return None
+        return None, None
     try:
-        return _EPOCH + timedelta(milliseconds=milliseconds)
+        at = _EPOCH + timedelta(milliseconds=milliseconds)
     except OverflowError:
-        return None
+        return None, None
+    return at, at.isoformat()

@@ -81,7 +81,8 @@ class KafkaHarness:
         await self._relay.cut()
         with suppress(NotConnectedError):
             while True:
-                await self.source.backlog()
+                await self.source.backlog()  # which answers at once while the group is joined
+                await asyncio.sleep(0.01)
         self._relay.refuse(False)
 
 

@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -87,7 +88,7 @@ def read(file: Path) -> Result:
 
 def latest(directory: Path) -> tuple[Result, Result]:
     """The newest result, behind the newest before it of its kind that has a figure of it. Raises: NotComparableError."""
-    results = sorted((read(file) for file in directory.glob("*.json")), key=lambda result: result.at)
+    results = sorted(_results(directory), key=lambda result: result.at)
     if not results:
         raise NotComparableError(f"{directory} holds no results: run make bench")
     new = results.pop()
@@ -97,6 +98,13 @@ def latest(directory: Path) -> tuple[Result, Result]:
     raise NotComparableError(
         f"no result is older than that of {new.at}, of its kind ({new.kind}) and of the same figures"
     )
+
+
+def _results(directory: Path) -> Iterator[Result]:
+    """Without other files: earlier versions wrote figures without a kind."""
+    for file in directory.glob("*.json"):
+        with suppress(NotComparableError):
+            yield read(file)
 
 
 def movements(old: Result, new: Result) -> Sequence[Movement]:

@@ -41,6 +41,7 @@ def test_a_result_is_what_was_written_and_the_newest_is_compared_with_the_newest
     ]
     for each in results:
         assert read(write(each, tmp_path / f"{each.at}.json")) == each
+    (tmp_path / "figures.json").write_text('{"events": {"rate": 1}}')  # of a version that knew no kinds
     assert latest(tmp_path) == (results[1], results[4])
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hub.acceptance import Reason
+from hub.backoff import doubled
 from hub.delivery.bulkhead import Bulkhead
 from hub.delivery.refused import letter_of
 from hub.delivery.retry import RetryPolicy
@@ -100,6 +101,7 @@ class RemoteDelivery:
             )
             self._tell(piece, result.outcome, result.reason, due_at=None)
         elif result.reaction in _AGAIN or result.lane_wide:
+            piece.attempt += 1
             due_at = min(max(self._due_at(piece, result), bulkhead.closed_until), self._gives_up_at(piece))
             remote_result.postpone(piece, due_at - self._clock())
             self._tell(piece, result.outcome, result.reason, due_at=due_at)
@@ -107,9 +109,14 @@ class RemoteDelivery:
             self._end(remote_result, piece, result.outcome, Reason.HUB_REJECT, result.reason)
 
     def _due_at(self, piece: Work, result: SendResult) -> float:
-        """When to try again: the wait grows with the age, which doubles it about each time, and never outlives it all."""
+        """When to try again, at the latest when it is given up.
+
+        The wait doubles with each try that is known. The outbox counts none: there it grows with the age, which does
+        about the same.
+        """
         now = self._clock()
-        window = min(self._policy.cap, max(self._policy.base, now - self._began_at(piece)))
+        doubling = doubled(piece.attempt, first=self._policy.base, longest=self._policy.cap)
+        window = min(self._policy.cap, max(doubling, now - self._began_at(piece)))
         wait = random.uniform(0.5, 1.0) * window if result.retry_after is None else result.retry_after
         return min(now + wait, self._gives_up_at(piece))
 

@@ -2,12 +2,15 @@
 
 What is in the database of a sidecar is lost with its disk. A hub with `durability: remote` is therefore asked first, and
 asked again as long as the message is still ours; the message is settled after the answer. A message that comes again
-hands the same notification over under the same id, which a central pushbridge takes once.
+hands the same notification over under the same id, which a central pushbridge takes once. Any other hub may have taken
+what it did not answer, so the waits between tries go on where they were when the message comes again.
 """
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from hub.acceptance import Reason, Refusal
 from hub.delivery.forwarding import RemoteDelivery
@@ -22,7 +25,16 @@ _LOOK_EVERY = 0.5
 """Seconds after which it is seen that a message is not ours any more, while its hub is away."""
 
 REMEMBERED = 100_000
-"""Ids of notifications that a hub took: a message that comes again is not sent again while this process lives."""
+"""Ids of notifications that a hub took, and as many that it left open: for messages that come again while this process
+lives."""
+
+
+class _Open(NamedTuple):
+    """A notification that a hub was asked to take and has neither taken nor refused."""
+
+    tries: int
+    due_at: float
+    """When it may be tried again, by the clock of `HandingOver`."""
 
 
 class HandingOver:
@@ -35,12 +47,15 @@ class HandingOver:
         observer: Observer,
         store_clock: Callable[[], float],
         remembered: int = REMEMBERED,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._delivery = delivery
         self._observer = observer
         self._store_clock = store_clock
         self._remembered = remembered
+        self._clock = clock
         self._taken: dict[str, None] = {}
+        self._open: dict[str, _Open] = {}
 
     async def hand_over(
         self, notifications: Sequence[Notification], *, withdrawn: Callable[[], bool]
@@ -49,37 +64,53 @@ class HandingOver:
 
         Raises: WithdrawnError, when `withdrawn` came true while a hub was away. What it took by then it took.
         """
-        new = [each for each in notifications if each.id not in self._taken]
         accepted_at = self._store_clock()
-        waiting = [Work(queue=0, notification=each, accepted_at=accepted_at) for each in new]
+        waiting = [
+            Work(queue=0, notification=each, accepted_at=accepted_at, attempt=self._open_of(each.id).tries)
+            for each in notifications
+            if each.id not in self._taken
+        ]
         refused: dict[str, Refusal] = {}
         while waiting:
-            delay, waiting = await self._try(waiting, refused)
-            await self._pause(delay if waiting else 0.0, withdrawn)
+            now = self._clock()
+            due = [piece for piece in waiting if self._due_at(piece) <= now]
+            if due:
+                later = [piece for piece in waiting if self._due_at(piece) > now]
+                waiting = later + await self._try(due, refused)
+            if waiting:
+                await self._pause(min(map(self._due_at, waiting)) - self._clock(), withdrawn)
         return refused
 
-    async def _try(self, pieces: Sequence[Work], refused: dict[str, Refusal]) -> tuple[float, list[Work]]:
-        """Ask each hub once; the shortest delay until one is to be asked again, and for what."""
+    def _open_of(self, id: str) -> _Open:
+        return self._open.get(id, _Open(tries=0, due_at=0.0))
+
+    def _due_at(self, piece: Work) -> float:
+        return self._open_of(piece.notification.id).due_at
+
+    async def _try(self, pieces: Sequence[Work], refused: dict[str, Refusal]) -> list[Work]:
+        """Ask each hub once; what is to be asked again, when its time has come."""
         hubs: dict[str, list[Work]] = {}
         for piece in pieces:
             hubs.setdefault(piece.notification.hub, []).append(piece)
         results = await asyncio.gather(*(self._delivery.hand_over(of_hub) for of_hub in hubs.values()))
-        again: list[tuple[float, Work]] = []
+        again: list[Work] = []
         taken = Counter[tuple[str, State]]()
         for result in results:
             for ended in result.ended:
                 notification, letter = ended.work.notification, ended.dead_letter
+                self._open.pop(notification.id, None)
                 if letter is None:
-                    self._remember(notification.id)
+                    self._taken[notification.id] = None
+                    self._forget_oldest(self._taken)
                     taken[notification.hub, State.COMPLETED] += 1
                 else:
                     refused[notification.id] = Refusal(reason=Reason(letter.reason), detail=letter.detail)
-            again += [(delay, piece) for delay, pieces in result.again.items() for piece in pieces]
+            for delay, postponed in result.again.items():
+                again += postponed
+                self._leave_open(postponed, self._clock() + delay)
         if taken:
             self._observer.observe(NotificationsEnded(counts=taken))
-        for _, piece in again:
-            piece.was_deferred = True
-        return min((delay for delay, _ in again), default=0.0), [piece for _, piece in again]
+        return again
 
     async def _pause(self, seconds: float, withdrawn: Callable[[], bool]) -> None:
         """Raises: WithdrawnError."""
@@ -90,7 +121,12 @@ class HandingOver:
                 raise WithdrawnError("withdrawn while the remote hub was away")
             await asyncio.sleep(min(left, _LOOK_EVERY))
 
-    def _remember(self, id: str) -> None:
-        self._taken[id] = None
-        while len(self._taken) > self._remembered:
-            del self._taken[next(iter(self._taken))]
+    def _leave_open(self, pieces: Sequence[Work], due_at: float) -> None:
+        for piece in pieces:
+            piece.was_deferred = True
+            self._open[piece.notification.id] = _Open(tries=piece.attempt, due_at=due_at)
+        self._forget_oldest(self._open)
+
+    def _forget_oldest(self, ids: dict[str, Any]) -> None:
+        while len(ids) > self._remembered:
+            del ids[next(iter(ids))]

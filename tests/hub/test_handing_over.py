@@ -1,6 +1,9 @@
 """Notifications that a remote hub has before their event is settled: asked again while the message is ours, told once."""
 
 import asyncio
+import time
+from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 
@@ -20,6 +23,8 @@ from tests.fakes.senders import DELIVERED, DROPPED, UNAVAILABLE
 from tests.hub.examples import notification
 
 ELSEWHERE = "elsewhere"
+QUICK = RetryPolicy(base=0.01, cap=0.02)
+SLOW = RetryPolicy(base=1.0, cap=1000.0)
 
 
 def letter() -> Notification:
@@ -29,12 +34,17 @@ def letter() -> Notification:
 class Sidecar:
     """Handing over to one hub elsewhere, which answers by a script."""
 
-    def __init__(self, *script: SendResult, remembered: int = 10) -> None:
+    def __init__(
+        self,
+        *script: SendResult,
+        remembered: int = 10,
+        policy: RetryPolicy = QUICK,
+        passing: Callable[[], float] = time.monotonic,
+    ) -> None:
         clock = FakeClock()
         self.outlet = ScriptedOutlet(*script)
         self.observer = FakeObserver()
         self.is_lost = False
-        policy = RetryPolicy(base=0.01, cap=0.02)
         delivery = RemoteDelivery(
             {ELSEWHERE: Bulkhead(self.outlet, single=2000, clock=clock)},
             policy=policy,
@@ -42,7 +52,9 @@ class Sidecar:
             clock=clock,
             store_clock=clock,
         )
-        self.handing_over = HandingOver(delivery, observer=self.observer, store_clock=clock, remembered=remembered)
+        self.handing_over = HandingOver(
+            delivery, observer=self.observer, store_clock=clock, remembered=remembered, clock=passing
+        )
 
     async def hand_over(self, *notifications: Notification) -> dict[str, tuple[Reason, str]]:
         return dict(await self.handing_over.hand_over(notifications, withdrawn=lambda: self.is_lost))
@@ -95,3 +107,35 @@ async def test_what_a_hub_has_taken_counts_as_completed() -> None:
     sidecar = Sidecar(DELIVERED, DROPPED)
     await sidecar.hand_over(letter(), letter())
     assert sidecar.observer.states == {(ELSEWHERE, State.COMPLETED): 1}
+
+
+async def test_a_message_that_comes_again_waits_on_where_the_one_before_was_taken_back() -> None:
+    passing = FakeClock()
+    sidecar = Sidecar(*[UNAVAILABLE] * 100, policy=SLOW, passing=passing)
+    sidecar.is_lost = True  # each delivery is taken back while its hub is away
+    given = letter()
+    began_at, tried_at = passing.now, [0.0]
+    for _ in range(1000):
+        with pytest.raises(WithdrawnError):
+            await sidecar.hand_over(given)
+        if len(sidecar.outlet.tries) > len(tried_at):
+            tried_at.append(passing.now - began_at)
+        passing.advance(0.25)
+    waits = [after - before for before, after in pairwise(tried_at)]
+    assert 7 <= len(sidecar.outlet.tries) <= 10, "in 250 s, of pauses that double from 1 s on"
+    assert all(2**number / 2 <= wait <= 2**number + 0.5 for number, wait in enumerate(waits)), waits
+
+
+async def test_one_that_its_hub_left_open_is_not_asked_again_because_another_is_due() -> None:
+    passing = FakeClock()
+    sidecar = Sidecar(*[UNAVAILABLE] * 3, policy=SLOW, passing=passing)
+    sidecar.is_lost = True
+    first, second = letter(), letter()
+    for given in (first, second):
+        with pytest.raises(WithdrawnError):
+            await sidecar.hand_over(given)
+        passing.advance(0.25)
+    third = letter()
+    with pytest.raises(WithdrawnError):
+        await sidecar.hand_over(second, third)
+    assert sidecar.outlet.tries == [first, second, third]

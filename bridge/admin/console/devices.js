@@ -157,7 +157,7 @@ function push(each) {
   put(parts.said, `The phone said: ${each.reports.map(said).join(', ')}`)
   put(parts.meaning, [each.meaning, each.reason].filter(Boolean).join(': '))
   parts.payload.hidden = each.payload === null
-  if (each.payload === null) parts.meaning.append(` The payload is not shown: ${each.payload_missing}.`)
+  if (each.payload === null) parts.meaning.append(`. The payload is not shown: ${each.payload_missing}.`)
   else parts.text.textContent = visible(indented(each.payload))
   put(parts.headers, Object.entries(each.headers).map(([name, value]) => `${name}: ${value}`).join('; '))
   return element

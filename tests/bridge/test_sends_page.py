@@ -66,7 +66,7 @@ async def test_a_send_to_many_is_previewed_confirmed_and_then_shown(tmp_path: Pa
         assert (sent.hub, sent.audience) == (HUB, "team:hr && !vip")
 
 
-async def test_what_is_held_is_approved_from_its_page(tmp_path: Path) -> None:
+async def test_what_is_held_is_approved_from_its_page_by_a_name(tmp_path: Path) -> None:
     async with opened(tmp_path) as reader:
         one = notification("team:hr", hub=HUB, rule="joined", source="hr")
         await reader.daemon.hub.accept([Ingest(source="hr", event_id="e", notifications=[one])])
@@ -77,9 +77,17 @@ async def test_what_is_held_is_approved_from_its_page(tmp_path: Path) -> None:
         await reader.page.wait_for("!document.querySelector('#approve').hidden")
         assert await reader.said("#cause") == "for 2 registrations, waits for an approval"
         await reader.click("#approve")
+        await reader.page.wait_for("!document.querySelector('#trouble').hidden")
+        assert await reader.said("#trouble") == "Write your name: the audit keeps who approved it."
+        assert await reader.page.evaluate("document.activeElement.id") == "name"
+        assert (await reader.daemon.store.audit(limit=1)).items == []
+        await reader.page.evaluate("document.querySelector('#name').value = 'Ann'")
+        await reader.click("#approve")
         await reader.page.wait_for("!document.querySelector('#notice').hidden")
         assert await reader.page.evaluate("document.querySelector('#approve').hidden") is True
-        assert (await reader.daemon.store.audit(limit=1)).items[0].entry.action == "notification.approve"
+        assert await reader.page.evaluate("document.querySelector('#trouble').hidden") is True
+        (audited,) = (await reader.daemon.store.audit(limit=1)).items
+        assert (audited.entry.action, audited.entry.actor) == ("notification.approve", "Ann")
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: str(size[0]))

@@ -1,6 +1,7 @@
 // Dead letters: a list with filters, one letter, and what an operator does with them. The address says what is shown, so
 // that each view can be linked to and the way back leads to the list as it was. All is asked of the admin API.
 
+import { actorIn, remember, remembered } from '/actor.js'
 import { Problem, address, ask as asked, drawPaging, fill, filters, link, partOf, query, views } from '/pages.js'
 import { byId, chip, clock, eventAddress, moment, put, stamp, visible } from '/text.js'
 
@@ -9,7 +10,6 @@ const FILTERS = ['source', 'rule', 'reason']
 const PART = 50
 const AT_ONCE = 100 // letters of one request to replay, as the API takes them
 const SHOWN_BODY = 256 * 1024 // characters
-const ACTOR = 'pushbridge.actor'
 
 const OUTCOMES = {
   accepted: { tone: 'good', word: 'accepted', meaning: 'Rules of today take it.' },
@@ -23,12 +23,7 @@ let review = null // what the dialog is about
 
 /** An answer of the admin API, with `content` to a change. Throws: Problem. */
 function ask(path, content) {
-  return asked(path, content && { content, actor: actor() })
-}
-
-/** Who acts, in the characters that a header may have. */
-function actor() {
-  return byId('actor').value.replace(/[^\x20-\x7e\xa1-\xff]/g, '?').trim() || 'console'
+  return asked(path, content && { content, actor: actorIn(byId('actor')) })
 }
 
 // The list
@@ -275,24 +270,6 @@ async function act() {
     await go(address('/dead-letters'), notice)
   } catch (problem) {
     refuse(problem)
-  }
-}
-
-// Browsers may keep nothing, or refuse to.
-
-function remember(name) {
-  try {
-    localStorage.setItem(ACTOR, name)
-  } catch {
-    // asked again the next time
-  }
-}
-
-function remembered() {
-  try {
-    return localStorage.getItem(ACTOR) ?? ''
-  } catch {
-    return ''
   }
 }
 

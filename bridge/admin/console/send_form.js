@@ -1,19 +1,16 @@
 // A send with its preview: nothing is sent that was not previewed as it is, and what is for many is confirmed too.
 
+import { actorIn } from '/actor.js'
 import { Problem, ask, hubsHere, listItem } from '/pages.js'
 import { byId, counted, put, visible } from '/text.js'
 
 const HINTS = { device: 'the id of a phone', tags: 'such as team:hr && !vip', everyone: '' }
 
-/** Who acts, in the characters that a header may have. */
-export function actor() {
-  return byId('actor').value.replace(/[^\x20-\x7e\xa1-\xff]/g, '?').trim() || 'console'
-}
-
 /** Makes the form work. `target` says which `{ hub, device }` it is for, null where the form asks; `onSent` gets what the
  * API answered. `drawHubs` fills in the hubs to choose from, and `forget` drops the preview. */
 export function sendForm({ target, onSent }) {
   const form = byId('send').elements
+  const actor = () => actorIn(byId('actor'))
   let previewed = null // where to, and the body of the request that was previewed last
   for (const label of byId('send').querySelectorAll('[data-whom]')) label.hidden = Boolean(target)
   form.hub.required = !target

@@ -1,8 +1,9 @@
 // Notifications: a list, one of them, and what an operator does with one that is held; a send is in send_form.js. The
 // address says what is shown. All is asked of the admin API.
 
-import { Problem, address, ask as asked, drawPaging, fill, filters, link, listItem, partOf, query, views } from '/pages.js'
-import { actor, sendForm } from '/send_form.js'
+import { actorIn, remember, remembered } from '/actor.js'
+import { Problem, address, ask, drawPaging, fill, filters, link, listItem, partOf, query, views } from '/pages.js'
+import { sendForm } from '/send_form.js'
 import { byId, chip, counted, eventAddress, moment, put, stamp, visible } from '/text.js'
 
 const API = '/api/v1/notifications'
@@ -12,10 +13,6 @@ const TONES = { Completed: 'good', NoTargetFound: 'bad', Abandoned: 'bad', Held:
 const OPEN = ['Enqueued', 'Scheduled', 'Held', 'Processing']
 
 let shown = null // the notification that is shown
-
-function ask(path, content) {
-  return asked(path, content && { content, actor: actor() })
-}
 
 function outcomesOf({ outcomes }) {
   return byPlatform(outcomes)
@@ -74,6 +71,7 @@ async function showOne(isCurrent) {
   byId('cause').hidden = !(found.held_for || found.unreached)
   put(byId('cause'), detailOf({ ...found, outcomes: {} }))
   byId('reasons').replaceChildren(...found.reasons.map(listItem))
+  byId('naming').hidden = !OPEN.includes(found.state)
   byId('approve').hidden = found.state !== 'Held'
   byId('stop').hidden = !OPEN.includes(found.state)
   fill(byId('facts'), [
@@ -101,19 +99,25 @@ function followUp({ about, about_meaning: meaning, sinks, due, ended_at: endedAt
   return `${sinks.join(', ')} was told of ${told} at ${moment(endedAt)}, of ${meaning}; ${opened} had opened it`
 }
 
-async function act(what, said) {
+async function act(what, said, unnamed) {
+  const actor = actorIn(byId('name'), unnamed)
   try {
-    await ask(`${API}/${shown.id}/${what}`, {})
+    await ask(`${API}/${shown.id}/${what}`, { content: {}, actor })
+    remember(byId('name').value)
     await show({ tone: 'good', text: said })
   } catch (problem) {
     if (!(problem instanceof Problem)) throw problem
-    put(byId('trouble'), problem.message)
+    const isNameMissing = !actor && problem.message.startsWith('Pushbridge-Actor:')
+    put(byId('trouble'), isNameMissing ? 'Write your name: the audit keeps who approved it.' : problem.message)
     byId('trouble').hidden = false
+    if (isNameMissing) byId('name').focus()
   }
 }
 
-byId('approve').addEventListener('click', () => act('approve', 'Approved: it goes to whatever its audience is now.'))
+// An approval needs a name, but for who has a token of their own, which the API alone knows: it is asked without one.
+byId('approve').addEventListener('click', () => act('approve', 'Approved: it goes to whatever its audience is now.', ''))
 byId('stop').addEventListener('click', () => act('cancel', 'Cancelled.'))
+byId('name').value = remembered()
 
 const { go, show } = views('/sends', { showList, showOne })
 const drawFilters = filters('/sends', FILTERS, go)

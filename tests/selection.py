@@ -27,7 +27,17 @@ NOT_FAST = (
     "tests/hub/store/test_store.py",
     *(
         f"tests/bridge/test_{name}.py"
-        for name in ("admin_api", "client_commands", "console", "http_answers", "no_secrets", "reload", "replay", "why")
+        for name in (
+            "admin_api",
+            "client_commands",
+            "console",
+            "http_answers",
+            "mirror_commands",
+            "no_secrets",
+            "reload",
+            "replay",
+            "why",
+        )
     ),
 )
 """Where tests need servers, start a whole daemon each, or try a contract case by case: together as long as all others."""
@@ -49,6 +59,7 @@ LONGEST = (
     "tests/integration/test_fleet_broadcast.py",
     "tests/integration/test_sql_source.py",
     "tests/integration/test_kill_broadcast.py",
+    "tests/integration/test_mirror.py",
     "tests/integration/test_hostile_load.py",
     "tests/hub/platforms/test_against_sandbox.py",
     "tests/bridge/test_loading.py",

@@ -87,6 +87,8 @@ def test_what_changes_is_no_viewer_s_and_what_is_personal_or_for_good_an_admin_s
     assert admins == {"exportUser", "eraseUser", "dropDeadLetters", "backUp", "importDevices", "rewritePhones"}
     assert by_name("approveNotification").least_role is Role.OPERATOR
     assert by_name("replayDeadLetters").least_role is Role.OPERATOR
+    assert by_name("showMirror").least_role is Role.VIEWER
+    assert by_name("listMirror").least_role is Role.OPERATOR
 
 
 async def test_a_body_is_shown_to_an_admin_alone(daemon: Daemon) -> None:

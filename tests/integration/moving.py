@@ -38,6 +38,7 @@ from tests.integration.daemon import HUB, KEY, KEY_NAME, Daemon, authorization
 from tests.ports import free_ports
 
 TOKEN = "only-for-these-tests"
+PAGE = Path(__file__).parents[2] / "docs" / "moving.md"
 KINDS = ("apns", "fcmv1", "wns", "adm", "browser")
 BODIES = {
     "apns": '{"aps":{"alert":"$(m)"}}',
@@ -154,6 +155,23 @@ class Moving:
             stderr=pipe,
         )
 
+    async def shell(self, script: str, directory: Path) -> tuple[int, str]:
+        """Run commands of the page in a directory, until one fails; the exit code, and all that was printed."""
+        environ = {
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "OLD_HUB": HUB,
+            "NEW_HUB": HUB,
+            "CONFIG": str(self.new.config_file),
+            "PUSHBRIDGE_IMPORT_CONNECTION_STRING": self.connection_string,
+            "SSL_CERT_FILE": str(self.remote.egress.tls.ca_file) if self.remote.egress.tls else "",
+        }
+        pipe, both = asyncio.subprocess.PIPE, asyncio.subprocess.STDOUT
+        process = await asyncio.create_subprocess_exec(
+            "bash", "-eu", "-c", script, cwd=directory, env=environ, stdout=pipe, stderr=both
+        )
+        output, _ = await process.communicate()
+        return process.returncode or 0, output.decode()
+
     async def listed(self, daemon: Daemon) -> list[Registration]:
         """All registrations of a hub, as its API lists them."""
         remote = RemoteSettings(endpoint=daemon.hub_url, hub=HUB, key_name=KEY_NAME, key=KEY)
@@ -162,6 +180,13 @@ class Moving:
             return [read(found_in(each)) async for page in Listing(api).pages() for each in page.descriptions]
         finally:
             await api.close()
+
+
+def scripts(heading: str) -> list[str]:
+    """The commands under a heading of docs/moving.md, block by block."""
+    _, found, below = PAGE.read_text(encoding="utf-8").partition(f"\n## {heading}\n")
+    assert found, f"{PAGE.name} has no heading {heading!r}"
+    return [part.partition("```")[0] for part in below.partition("\n## ")[0].split("```bash\n")[1:]]
 
 
 def counted(registrations: Sequence[Registration]) -> Counter[tuple[object, ...]]:

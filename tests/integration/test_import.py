@@ -2,10 +2,8 @@
 
 import asyncio
 import json
-import os
 import random
 import sqlite3
-import sys
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
@@ -16,11 +14,10 @@ import pytest
 import pytest_asyncio
 
 from tests.integration.daemon import HUB, KEY
-from tests.integration.moving import Moving, counted, document_of, moving, single_of
+from tests.integration.moving import Moving, counted, document_of, moving, scripts, single_of
 
 pytestmark = [pytest.mark.processes, pytest.mark.asyncio(loop_scope="module")]
 
-PAGE = Path(__file__).parents[2] / "docs" / "moving.md"
 SINGLES = 120
 DOCUMENTS = [document_of(number, random.Random(number)) for number in range(180)]
 
@@ -135,23 +132,9 @@ async def test_the_daemon_takes_nothing_without_its_token(world: Moving) -> None
 
 
 async def test_the_commands_of_the_page_run_as_they_stand(world: Moving, tmp_path: Path) -> None:
-    scripts = [part.partition("```")[0] for part in PAGE.read_text().split("```bash\n")[1:]]
-    binaries = Path(sys.executable).parent
-    environ = {
-        "PATH": f"{binaries}:{os.environ['PATH']}",
-        "OLD_HUB": HUB,
-        "NEW_HUB": HUB,
-        "CONFIG": str(world.new.config_file),
-        "PUSHBRIDGE_IMPORT_CONNECTION_STRING": world.connection_string,
-        "SSL_CERT_FILE": str(world.directory / "ca.pem"),
-    }
-    pipe, both = asyncio.subprocess.PIPE, asyncio.subprocess.STDOUT
-    process = await asyncio.create_subprocess_exec(
-        "bash", "-eu", "-c", "\n".join(scripts), cwd=tmp_path, env=environ, stdout=pipe, stderr=both
-    )
-    output, _ = await process.communicate()
-    assert process.returncode == 0, output.decode()
-    assert b"CAN MOVE" in output
+    code, output = await world.shell("\n".join(scripts("Doing it")), tmp_path)
+    assert code == 0, output
+    assert "CAN MOVE" in output
     answers = json.loads((tmp_path / "moved.json").read_text())["answers"]
     assert answers.keys() <= {"unchanged", "kept"}
     old, new = counted(await world.listed(world.old)), counted(await world.listed(world.new))

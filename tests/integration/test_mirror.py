@@ -23,7 +23,7 @@ from hub.tls import Tls
 from sandbox.phones import VirtualPhone
 from sandbox.services import PushServices
 from tests.integration.daemon import HUB, KEY, KEY_NAME, Daemon, authorization, hubs
-from tests.integration.moving import TOKEN, Moving, counted
+from tests.integration.moving import TOKEN, Moving, counted, scripts
 from tests.ports import free_ports
 
 pytestmark = [pytest.mark.processes, pytest.mark.asyncio(loop_scope="module")]
@@ -100,14 +100,26 @@ class World:
 
     async def mirror(self, mirror: str) -> None:
         """Change the one key, and have it read."""
-        file = self.moving.new.config_file
-        document = json.loads(file.read_text())
-        document["hubs"][HUB]["mirror"] = mirror
-        file.write_text(json.dumps(document))
+        self.write_key(mirror)
         answer = await self.moving.client.post(
             f"{self.moving.new.url}/-/reload", headers={"Authorization": f"Bearer {TOKEN}"}
         )
         assert answer.status_code == httpx.codes.OK, answer.text
+
+    def write_key(self, mirror: str) -> None:
+        file = self.moving.new.config_file
+        document = json.loads(file.read_text())
+        document["hubs"][HUB]["mirror"] = mirror
+        file.write_text(json.dumps(document))
+
+    async def asked_for_numbers(self) -> float:
+        """How often the old hub was asked for the telemetry of a message: who is registered here is counted before."""
+        route = 'route="/{hub}/messages/{id}"'
+        return sum(
+            value
+            for name, value in (await self.moving.old.metrics()).items()
+            if name.startswith("pushbridge_http_requests_total{") and route in name
+        )
 
     async def compared(self, **counts: int) -> None:
         """Wait until so many sends were compared since the start of the process, by outcome."""
@@ -209,11 +221,15 @@ async def test_a_mirrored_hub_sends_by_its_remote_and_a_difference_that_is_only_
     await shown(phones, "one")
     await world.compared(equal=1, newer=0, different=0, unknown=0, passed_over=0)
 
+    asked = await world.asked_for_numbers()
+    assert asked, "the first send was compared"
     late = await world.phone()
     await world.send("two")
     await shown(phones, "one", "two")
     await shown([late], "two")
-    await asyncio.sleep(1.5)  # who is registered here is counted within a second of the send, and nothing says when
+    async with asyncio.timeout(PATIENCE):
+        while await world.asked_for_numbers() == asked:
+            await asyncio.sleep(0.05)
     assert await world.listed() == {"added": 1}
     await world.compared(equal=1, newer=1, different=0)
     (line,) = world.log("the remote hub reached others for now")
@@ -334,3 +350,30 @@ async def test_phones_that_register_at_either_side_all_along_are_at_both_in_the_
     before, after = await world.registries()
     assert before == after
     assert before["apns", "native"] == len(names) - 1
+
+
+async def test_the_commands_of_the_page_list_and_judge_and_read_the_key_again(world: World, tmp_path: Path) -> None:
+    look, change = scripts("Comparing before the cut-over")
+    phone = await world.phone()
+    code, output = await world.moving.shell(look, tmp_path)
+    assert code == 4, output
+    assert "the remote hub is being listed" in output
+    assert "against it: no send of the last day was compared and found the same" in output
+
+    await world.listed()
+    await world.send("one")
+    await shown([phone], "one")
+    await world.compared(equal=1)
+    async with asyncio.timeout(PATIENCE):
+        while (await world.status())["against"]:
+            await asyncio.sleep(0.05)
+    code, output = await world.moving.shell(look, tmp_path)
+    assert (code, "may be cut over (mirror: remote)" in output) == (0, True), output
+
+    for mirror, may in (("remote", "be taken back (mirror: local)"), ("local", "be cut over (mirror: remote)")):
+        world.write_key(mirror)
+        code, output = await world.moving.shell(change, tmp_path)
+        assert (code, f"may {may}" in output) == (0, True), output
+
+    code, output, errors = await world.moving.run()
+    assert (code, "mirrors its remote, and lists it by itself" in errors) == (5, True), (code, output, errors)

@@ -244,8 +244,9 @@ class Directory:
             about = os.fstat(descriptor)
             if not stat.S_ISREG(about.st_mode) or not _is_at(path, about) or (not is_old and _is_written(descriptor)):
                 raise BlockingIOError
-            if not is_old:
-                target = self._work / f"{uuid4().hex[:_ID]}.{path.name}"
+            name = _readable(path.name)
+            target = self._work / (name if is_old else f"{uuid4().hex[:_ID]}.{name}")
+            if target != path:
                 path.rename(target)
                 path = target
         except BlockingIOError:
@@ -260,7 +261,12 @@ class Directory:
     def _pass_over(self, path: Path, why: str) -> None:
         if path.name not in self._warned:
             self._warned.add(path.name)
-            _log.warning("source %s: %s is passed over: %s", self._name, path, why)
+            _log.warning("source %s: %s is passed over: %s", self._name, _readable(str(path)), why)
+
+
+def _readable(name: str) -> str:
+    """A name with `?` for each byte that is not UTF-8, as no store, log or event could hold it."""
+    return name.encode("utf-8", "replace").decode()
 
 
 def _identity(path: Path) -> tuple[int, int]:

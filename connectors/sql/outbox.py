@@ -45,6 +45,7 @@ class OutboxReader:
         self._body = body
         self._held: set[Any] = set()
         self._left: set[Any] = set()
+        self._has_nameless = False
 
     def open(self) -> None:
         """Look at the table, and at what we may do there. Raises: SourceError."""
@@ -97,10 +98,13 @@ class OutboxReader:
     def count(self) -> int:
         """How many rows wait, those that are held among them. Raises: NotConnectedError."""
         with self._database.translating():
-            counted = sqlalchemy.select(sqlalchemy.func.count()).select_from(self._table).where(*self._waiting())
-            number = int(self._database.value(counted))
+            rows, named = sqlalchemy.func.count().label("rows"), sqlalchemy.func.count(self._id).label("named")
+            counted = sqlalchemy.select(rows, named).select_from(self._table).where(*self._waiting())
+            (counts,) = self._database.rows(counted)
             if not self._held:
                 self._database.rollback()
+        number = int(counts["rows"])
+        self._tell_of_nameless(number - int(counts["named"]))
         return number
 
     def _row(self, columns: Mapping[str, Any]) -> Row:
@@ -122,7 +126,7 @@ class OutboxReader:
 
     def _ordered(self, select: "Select[Any]", limit: int) -> "Select[Any]":
         order = [self._table.columns[name] for name in self._settings.order]
-        return select.where(*self._waiting()).order_by(*order).limit(limit)
+        return select.where(*self._waiting(), self._id.is_not(None)).order_by(*order).limit(limit)
 
     @property
     def _id(self) -> ColumnElement[Any]:
@@ -182,6 +186,19 @@ class OutboxReader:
             raise NotConnectedError(
                 f"{name}: more than {_MAX_LEFT} rows of {table} can be neither read nor {self._ended}"
             )
+
+    def _tell_of_nameless(self, number: int) -> None:
+        """Say once that there are rows which cannot be deleted or marked, as nothing names them."""
+        if number and not self._has_nameless:
+            name, table, id = self._database.name, self._settings.table, self._settings.id
+            _log.warning(
+                "source %s: %d rows of %s have no %s and are left where they are: give each a value",
+                name,
+                number,
+                table,
+                id,
+            )
+        self._has_nameless = number > 0
 
     @property
     def _ended(self) -> str:

@@ -11,7 +11,7 @@ import sqlalchemy
 from sqlalchemy.sql import ColumnElement
 
 from connectors.errors import TopologyError
-from connectors.sql.database import Database, among, bound, pieces, table_of
+from connectors.sql.database import Database, among, bound, cause, is_contended, is_lost, pieces, table_of
 from connectors.sql.outbox import check_columns
 from connectors.sql.reading import UNREADABLE, UnreadableRowError, read_singly
 from connectors.sql.row import Row, text_of
@@ -71,7 +71,7 @@ class WatermarkReader:
         check_columns(self._database.name, settings.table, needed, found)
         self._table = table_of(settings.table, found)
         with self._database.translating(refused=TopologyError):
-            highest = self._database.value(sqlalchemy.select(sqlalchemy.func.max(self._column)))
+            highest = self._highest()
             without = sqlalchemy.select(sqlalchemy.literal(1)).select_from(self._table).where(self._column.is_(None))
             has_null = self._database.value(without.limit(1)) is not None
             self._database.rollback()
@@ -125,6 +125,18 @@ class WatermarkReader:
             number = int(self._database.value(counted))
             self._database.rollback()
         return max(0, number - settled)
+
+    def _highest(self) -> Any:
+        """Raises: TopologyError: it is one that no program can read, such as the date `infinity` of PostgreSQL."""
+        try:
+            return self._database.value(sqlalchemy.select(sqlalchemy.func.max(self._column)))
+        except UNREADABLE as error:
+            if is_lost(error) or is_contended(error):
+                raise
+            raise TopologyError(
+                f"{self._database.name}: the highest value of {self._settings.table}.{self._settings.column} cannot be"
+                f" read: {cause(error)}; correct it, or read a view that leaves it out"
+            ) from error
 
     def _keys(self, limit: int) -> list[Key]:
         """Those that are new, by rising values: as many rows are asked for as are known besides."""

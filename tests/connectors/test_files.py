@@ -250,6 +250,23 @@ async def test_a_directory_that_is_missing_or_a_file_is_named(tmp_path: Path) ->
             await made(tmp_path / path).connect()
 
 
+async def test_a_name_that_is_not_utf_8_holds_up_no_file_also_when_an_earlier_process_claimed_it(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / WORK).mkdir()
+    (tmp_path / WORK / os.fsdecode(b"0123456789abcdef.M\xfcller.txt")).write_bytes(b"first\n")
+    (tmp_path / os.fsdecode(b"K\xf6ln.txt")).write_bytes(b"second\n")
+    async with connected(tmp_path) as source:
+        messages = await take(source, 2)
+        assert bodies_of(messages) == [b"first", b"second"]
+        assert [message.properties["file_name"] for message in messages] == ["M?ller.txt", "K?ln.txt"]
+        for message in messages:
+            assert message.offset is not None
+            f"{message.position} {message.offset[0]}".encode()  # as a store has to hold them
+        await source.settle([(message, ACK) for message in messages])
+    assert [path.name for path in (tmp_path / WORK).iterdir()] == ["failed"]
+
+
 async def test_links_and_directories_are_no_files(tmp_path: Path) -> None:
     (tmp_path / "link.txt").symlink_to("/etc/passwd")
     (tmp_path / "folder.txt").mkdir()

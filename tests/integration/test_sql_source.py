@@ -219,6 +219,22 @@ async def test_an_id_that_is_not_unique_deletes_no_row_that_was_not_read(databas
     assert database.run("SELECT count(*) FROM twice") == [(2,)]
 
 
+async def test_a_row_without_an_id_is_named_and_the_rest_goes_on(
+    database: SqlDatabase, caplog: pytest.LogCaptureFixture
+) -> None:
+    database.run(
+        "CREATE TABLE nameless (id INT NULL, body VARCHAR(9))", "INSERT INTO nameless VALUES (NULL, 'a'), (1, 'b')"
+    )
+    async with connected(database, outbox={"table": "nameless", "id": "id"}) as source:
+        messages = await take(source, 1)
+        assert bodies_of(messages) == [b"b"]
+        await source.settle([(message, ACK) for message in messages])
+        assert await source.receive(10) == []
+        assert (await source.backlog()).messages == 1
+        assert "1 rows of nameless have no id and are left where they are" in caplog.text
+    assert database.run("SELECT body FROM nameless") == [("a",)]
+
+
 async def test_a_row_that_cannot_be_deleted_is_named_and_the_rest_goes_on(
     database: SqlDatabase, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -342,6 +358,17 @@ async def test_times_are_watermarks_and_a_row_that_changes_is_another_message(da
         database.run("UPDATE status SET body = 'b', changed = '2026-03-01 04:05:07' WHERE id = 1")
         assert bodies_of(await settled(source, 1)) == [b"b"]
         assert (await source.backlog()).messages == 0
+
+
+async def test_a_highest_value_that_cannot_be_read_is_named_with_its_column(postgres: Postgres) -> None:
+    name = postgres.create()
+    database = SqlDatabase(url=postgres.url(name), cut=lambda: postgres.cut(name))
+    database.run(
+        "CREATE TABLE late (id INT, body TEXT, at TIMESTAMPTZ)", "INSERT INTO late VALUES (1, 'a', 'infinity')"
+    )
+    with pytest.raises(TopologyError, match=r"the highest value of late\.at cannot be read: .*'infinity'; correct it"):
+        async with connected(database, watermark={"table": "late", "id": "id", "column": "at", "overlap": "10m"}):
+            pass
 
 
 async def test_what_is_given_back_is_read_again_whatever_the_overlap(database: SqlDatabase) -> None:

@@ -39,7 +39,7 @@ from tests.bridge.examples import take
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 CONFIGURATION = """
-bridge: {{ revision: main/4f2c9e1, http: {{ listen: "127.0.0.1:0"{token} }} }}
+bridge: {{ revision: main/4f2c9e1, http: {{ listen: "127.0.0.1:0"{auth} }} }}
 sources:
   hr:
     http: {{ path: /in/hr }}
@@ -51,11 +51,13 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 
 @asynccontextmanager
 async def running(
-    directory: Path, *, token: str = "", more: str = "", phones: PhoneFeed | None = None
+    directory: Path, *, token: str = "", auth: str = "", more: str = "", phones: PhoneFeed | None = None
 ) -> AsyncIterator[tuple[Daemon, httpx.AsyncClient]]:
-    """A daemon as `pushbridge run` has it, with one source and `more`, and a client of its admin listener."""
+    """A daemon as `pushbridge run` has it, with one source and `more`, and a client of its admin listener. The listener
+    asks for `token`, or for what `auth` says in YAML."""
+    auth = auth or (f"{{ bearer: {token} }}" if token else "")
     configuration = directory / "c.yaml"
-    configuration.write_text(CONFIGURATION.format(token=f", admin_token: {token}" if token else "") + more)
+    configuration.write_text(CONFIGURATION.format(auth=f", auth: {auth}" if auth else "") + more)
     config_hash = fingerprint(configuration)
     settings, problems = check(configuration, {})
     assert settings is not None, problems

@@ -22,9 +22,9 @@ WITH_CREDENTIAL = RULES.replace("app: {}", f"app: {{ platforms: {{ {WNS} }} }}")
 
 
 @asynccontextmanager
-async def opened(directory: Path) -> AsyncIterator[Reader]:
+async def opened(directory: Path, *, auth: str = f"{{ bearer: {TOKEN} }}") -> AsyncIterator[Reader]:
     async with (
-        running(directory, token=TOKEN, more=WITH_CREDENTIAL) as (daemon, client),
+        running(directory, auth=auth, more=WITH_CREDENTIAL) as (daemon, client),
         chromium(directory / "p") as page,
     ):
         await daemon.hub.put_installations(HUB, [installation("ann", "team:hr"), installation("bob", "team:hr")])
@@ -66,15 +66,20 @@ async def test_a_send_to_many_is_previewed_confirmed_and_then_shown(tmp_path: Pa
         assert (sent.hub, sent.audience) == (HUB, "team:hr && !vip")
 
 
+async def until_held(reader: Reader) -> None:
+    """A notification of a rule is for two, is held, and its page is open."""
+    one = notification("team:hr", hub=HUB, rule="joined", source="hr")
+    await reader.daemon.hub.accept([Ingest(source="hr", event_id="e", notifications=[one])])
+    await reader.open("/sends?state=Held")
+    while await reader.page.evaluate("document.querySelectorAll('#sends .chip').length") == 0:
+        await reader.open("/sends?state=Held")
+    await reader.click("#sends a")
+    await reader.page.wait_for("!document.querySelector('#approve').hidden")
+
+
 async def test_what_is_held_is_approved_from_its_page_by_a_name(tmp_path: Path) -> None:
     async with opened(tmp_path) as reader:
-        one = notification("team:hr", hub=HUB, rule="joined", source="hr")
-        await reader.daemon.hub.accept([Ingest(source="hr", event_id="e", notifications=[one])])
-        await reader.open("/sends?state=Held")
-        while await reader.page.evaluate("document.querySelectorAll('#sends .chip').length") == 0:
-            await reader.open("/sends?state=Held")
-        await reader.click("#sends a")
-        await reader.page.wait_for("!document.querySelector('#approve').hidden")
+        await until_held(reader)
         assert await reader.said("#cause") == "for 2 registrations, waits for an approval"
         await reader.click("#approve")
         await reader.page.wait_for("!document.querySelector('#trouble').hidden")
@@ -88,6 +93,16 @@ async def test_what_is_held_is_approved_from_its_page_by_a_name(tmp_path: Path) 
         assert await reader.page.evaluate("document.querySelector('#trouble').hidden") is True
         (audited,) = (await reader.daemon.store.audit(limit=1)).items
         assert (audited.entry.action, audited.entry.actor) == ("notification.approve", "Ann")
+
+
+async def test_who_has_a_token_of_their_own_approves_by_its_name_and_writes_none(tmp_path: Path) -> None:
+    auth = f"{{ tokens: [{{ name: ann, role: operator, token: {TOKEN} }}] }}"
+    async with opened(tmp_path, auth=auth) as reader:
+        await until_held(reader)
+        await reader.click("#approve")
+        await reader.page.wait_for("!document.querySelector('#notice').hidden")
+        (audited,) = (await reader.daemon.store.audit(limit=1)).items
+        assert (audited.entry.action, audited.entry.actor) == ("notification.approve", "ann")
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: str(size[0]))

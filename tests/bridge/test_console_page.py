@@ -250,7 +250,7 @@ async def test_what_scrolls_sideways_can_be_reached_by_keyboard(page: Page, tmp_
         await page.open(demo.page_url, size=(390, 800))
         await page.wait_for("document.querySelector('#devices').tabIndex === 0")
         await page.open(demo.page_url, size=(1600, 900))
-        await page.wait_for("document.querySelectorAll('.device').length === 5")
+        await page.wait_for("document.querySelectorAll('.device').length === 6")
         assert await page.evaluate("document.querySelector('#devices').tabIndex") == -1
 
 

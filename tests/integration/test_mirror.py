@@ -28,7 +28,8 @@ from tests.ports import free_ports
 
 pytestmark = [pytest.mark.processes, pytest.mark.asyncio(loop_scope="module")]
 
-PATIENCE = 60.0
+PATIENCE = 75.0
+"""Seconds; on a busy machine the numbers of a send may be final only when they are asked for after 31 s, or after 63 s."""
 TEMPLATES = {
     "apns": '{"aps": {"alert": {"title": "$(title)"}}}',
     "fcmv1": '{"message": {"notification": {"title": "$(title)"}}}',

@@ -721,6 +721,9 @@ class ReportsSettings(Section):
         )
 
 
+_LIST_EVERY = 900.0
+
+
 class HubSettings(Section):
     """One notification hub: one mobile app. The only hub of a configuration is the default one.
 
@@ -747,7 +750,7 @@ class HubSettings(Section):
     """Its phones are registered and pushed to by another hub over REST."""
     mirror: Literal["local", "remote"] | None = None
     """During a move: `local` sends by `remote` and compares with who is registered here, `remote` is the cut-over."""
-    list_every: Annotated[Duration, Field(ge=10, le=86_400)] = 900.0
+    list_every: Annotated[Duration, Field(ge=10, le=86_400)] = _LIST_EVERY
     """While the hub is mirrored: how often the registrations of `remote` are listed again."""
     registration: Registration | None = None
     """What phones call with their user's token; without it they register over the wire API, with a key."""
@@ -756,7 +759,7 @@ class HubSettings(Section):
     def _check_place(self) -> Self:
         if self.mirror is not None and self.remote is None:
             raise ValueError("mirror: there is no remote to compare with: write remote, or take mirror away too")
-        if self.mirror is None and "list_every" in self.model_fields_set:
+        if self.mirror is None and self.list_every != _LIST_EVERY:
             raise ValueError("list_every: only a hub that is mirrored is listed: write mirror, or take it away")
         if self.mirror is not None and self.remote is not None and self.remote.durability == "remote":
             raise ValueError("remote.durability: remote keeps nothing here that mirror could compare: leave it out")

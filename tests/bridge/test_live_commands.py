@@ -23,7 +23,9 @@ from tests.bridge.test_client_commands import Shell
 
 CONFIGURATION = """
 bridge: {{ store: {{ url: "sqlite:///x.db" }} }}
-listeners: {{ admin: {{ address: "127.0.0.1:0", auth: {{ bearer: canary-admin-token }} }} }}
+listeners:
+  admin: {{ address: "127.0.0.1:0", auth: {{ bearer: canary-admin-token }} }}
+  hub_api: {{ address: "127.0.0.1:0" }}
 sources: {{ hr: {{ http: {{ path: /in/hr }}, map: {{ id: "{{{{ data.id }}}}" }} }} }}
 hubs: {{ app: {{}} }}
 rules: [ {{ name: {rule}, push: {{ to: "customer:{{{{ data.customer }}}}", with: {{ title: hello }} }} }} ]

@@ -19,7 +19,7 @@ QUEUE = TOPIC = TABLE = "bench"
 BATCH = 500
 """Messages that are settled together, as the daemon takes at most."""
 
-_PREFETCH = 2000
+PREFETCH = 2000
 
 
 async def pika_alone(url: str, messages: int) -> None:
@@ -39,7 +39,7 @@ async def pika_alone(url: str, messages: int) -> None:
             finished.set()
 
     def consume(channel: Any) -> None:
-        channel.basic_qos(prefetch_count=_PREFETCH)
+        channel.basic_qos(prefetch_count=PREFETCH)
         channel.basic_consume(QUEUE, on_message)
 
     connection = AsyncioConnection(

@@ -2,7 +2,7 @@
 
     python -m benchmarks.rabbitmq [--messages 100000]
 
-Both consume a quorum queue of 300-byte messages with a prefetch of 1,000 on uvloop; only the client's CPU counts. pika
+Both consume a quorum queue of 300-byte messages with a prefetch of 2,000 on uvloop; only the client's CPU counts. pika
 alone does nothing with a delivery but acknowledge every hundredth with all before it.
 """
 
@@ -12,18 +12,15 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-import pika
 import uvloop
-from pika.adapters.asyncio_connection import AsyncioConnection
 
+from benchmarks.bare import PREFETCH, QUEUE, pika_alone
 from connectors.base import ACK, OutMessage
 from connectors.rabbitmq import RabbitMqPublisher, RabbitMqPublisherSettings, RabbitMqSettings, RabbitMqSource
 from tests.brokers import queues
 from tests.brokers.rabbitmq import native
 
-QUEUE = "bench"
 BODY = b'{"eventId": "e-1", "orderNo": 4711, "customer": {"id": "c9", "optIn": true}}'.ljust(300)
-PREFETCH = 1000
 
 
 async def fill(url: str, messages: int) -> None:
@@ -49,33 +46,6 @@ async def through_the_source(url: str, messages: int) -> None:
     await source.close()
 
 
-async def through_pika_alone(url: str, messages: int) -> None:
-    finished, closed = asyncio.Event(), asyncio.Event()
-    done = 0
-
-    def on_message(channel: Any, method: Any, properties: Any, body: bytes) -> None:
-        nonlocal done
-        done += 1
-        if done % 100 == 0:
-            channel.basic_ack(method.delivery_tag, multiple=True)
-        if done == messages:
-            finished.set()
-
-    def consume(channel: Any) -> None:
-        channel.basic_qos(prefetch_count=PREFETCH)
-        channel.basic_consume(QUEUE, on_message)
-
-    connection = AsyncioConnection(
-        pika.URLParameters(url),
-        on_open_callback=lambda opened: opened.channel(on_open_callback=consume),
-        on_close_callback=lambda *_: closed.set(),
-        custom_ioloop=asyncio.get_running_loop(),
-    )
-    await finished.wait()
-    connection.close()
-    await closed.wait()
-
-
 def measure(name: str, consume: Callable[[str, int], Coroutine[Any, Any, None]], url: str, messages: int) -> None:
     asyncio.run(fill(url, messages))
     wall, cpu = time.perf_counter(), time.process_time()
@@ -93,7 +63,7 @@ def main() -> None:
         queues.declare(broker.url, QUEUE, {"x-queue-type": "quorum"})
         for _ in range(2):  # the second round has warm caches and a settled queue
             measure("source", through_the_source, broker.url, messages)
-            measure("pika alone", through_pika_alone, broker.url, messages)
+            measure("pika alone", pika_alone, broker.url, messages)
 
 
 if __name__ == "__main__":

@@ -49,6 +49,7 @@ from bridge.observe.facts import (
     ConfigurationRefused,
     ConnectionRefused,
     Limit,
+    RelayChanged,
     SchemaLookedUp,
     SourceState,
     SourceStatus,
@@ -61,6 +62,7 @@ from bridge.observe.recent import RecentEvents
 from bridge.observe.store_metrics import POSTGRES, SQLITE
 from bridge.observe.telemetry import Telemetry
 from bridge.phones import PhoneServices
+from bridge.relay import noting
 from bridge.reports.follow_ups import FollowUpLoop
 from bridge.reports.sinks import SinkManager
 from bridge.schemas.registry import SchemaRegistries
@@ -474,7 +476,7 @@ class Daemon:
             watchdog_suspended=lambda: self.hub.store_trouble is not None,
             stall_after=settings.bridge.watchdog.stall_after,
         )
-        relay = relay_of(name, settings, self.hub.store, observe=self._relay_troubles.__setitem__)
+        relay = relay_of(name, settings, self.hub.store, observe=noting(self._relay_troubles, self._relay_changed))
         return RunningSource(source=source, supervisor=supervisor, relay=relay, limiter=limiter)
 
     @property
@@ -509,6 +511,9 @@ class Daemon:
 
     def _crashed(self, work: str, error: Exception) -> None:
         self.telemetry.observe(Crashed(work=work, error=error))
+
+    def _relay_changed(self, name: str, trouble: str) -> None:
+        self.telemetry.observe(RelayChanged(kind="relay", name=name, trouble=trouble))
 
     def _connection_refused(self, listener: str, limit: Limit) -> None:
         self.telemetry.observe(ConnectionRefused(listener=listener, limit=limit))

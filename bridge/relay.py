@@ -1,7 +1,7 @@
 """Sends rows of the store on to a broker or a receiver, with confirmation: dead letters, and reports to sinks."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from connectors.base import OutMessage, Publisher
@@ -11,6 +11,8 @@ from hub.errors import StoreError
 
 _BATCH = 100
 _IDLE, _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 1.0, 30.0
+_REFUSAL_IS_NEWS = 3600.0
+"""Seconds after which a message that was not tried again is taken for given up: no try is so far from the one before."""
 
 
 class Outgoing(Protocol):
@@ -29,7 +31,8 @@ class Outgoing(Protocol):
 class Relay:
     """Publishes what waits, in order; a message is published again until it is confirmed.
 
-    `observe` is told the name and what is wrong, empty where nothing is, after each look.
+    `observe` is told the name and what is wrong, empty where nothing is, after each look. What was refused by itself is
+    wrong until it is published, also where all others are.
     """
 
     def __init__(
@@ -39,6 +42,8 @@ class Relay:
         self._publisher = publisher
         self._outgoing = outgoing
         self._observe = observe
+        self._refused: dict[str, float] = {}  # ids of messages, and until when the refusal is news
+        self._refusal = ""
 
     async def run(self) -> None:
         """Until cancelled; a broker that is away is asked again, with backoff."""
@@ -48,7 +53,7 @@ class Relay:
                 await self._publisher.connect()
                 while True:
                     idle = not await self._send_some()
-                    self._observe(self._name, "")
+                    self._observe(self._name, self._held_back())
                     backoff.reset()
                     if idle:
                         await asyncio.sleep(_IDLE)
@@ -71,6 +76,36 @@ class Relay:
             if published:
                 await self._outgoing.published(published)
             await self._outgoing.refused([row for row in waiting if row not in published])
+            self._note(waiting.values(), error)
             raise
         await self._outgoing.published(list(waiting))
+        for message in waiting.values():
+            self._refused.pop(message.id, None)
         return True
+
+    def _note(self, messages: Iterable[OutMessage], error: PublishError) -> None:
+        """Remember what was refused by itself: it waits on while others go out."""
+        until = asyncio.get_running_loop().time() + _REFUSAL_IS_NEWS
+        for message in messages:
+            if message.id in error.published:
+                self._refused.pop(message.id, None)
+            else:
+                self._refused[message.id] = until
+        self._refusal = str(error)
+
+    def _held_back(self) -> str:
+        """What is wrong with messages that were refused and wait for another try, empty where none is known."""
+        now = asyncio.get_running_loop().time()
+        self._refused = {id: until for id, until in self._refused.items() if until > now}
+        return self._refusal if self._refused else ""
+
+
+def noting(troubles: dict[str, str], changed: Callable[[str, str], None]) -> Callable[[str, str], None]:
+    """What a relay is to observe: keeps its trouble by name, and tells name and cause of one that begins or ends."""
+
+    def note(name: str, trouble: str) -> None:
+        if bool(troubles.get(name)) != bool(trouble):
+            changed(name, trouble)
+        troubles[name] = trouble
+
+    return note

@@ -17,6 +17,7 @@ from bridge.observe.facts import (
     InFlightEvent,
     MessagesGivenUp,
     PushesFollowedUp,
+    RelayChanged,
     ReportsDropped,
     SourceChanged,
     SourceLate,
@@ -104,6 +105,7 @@ class FactLog:
             StoreFailed: self._store_failed,
             StoreRecovered: self._store_recovered,
             ReportsDropped: self._reports_dropped,
+            RelayChanged: self._relay_changed,
             PushesFollowedUp: self._pushes_followed_up,
             Crashed: self._crashed,
             Started: self._started,
@@ -147,6 +149,12 @@ class FactLog:
         _log.warning("phones not written to the hub's engine", hub=fact.hub, cause=fact.cause[:MAX_REASON])
 
     # Sinks
+
+    def _relay_changed(self, fact: RelayChanged) -> None:
+        if fact.trouble:
+            _log.warning(f"{fact.kind} failing", **{fact.kind: fact.name}, detail=fact.trouble[:MAX_REASON])
+        else:
+            _log.info(f"{fact.kind} works again", **{fact.kind: fact.name})
 
     def _reports_dropped(self, fact: ReportsDropped) -> None:
         _log.warning("reports for a sink given up: too old, or too many", sink=fact.sink, count=fact.count)

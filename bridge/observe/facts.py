@@ -282,6 +282,18 @@ class ConfigurationRefused:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RelayChanged:
+    """What sends dead letters of a source on (`kind` relay), or reports to a sink, began to fail, or works again.
+
+    `trouble` is the cause, empty where it works.
+    """
+
+    kind: str
+    name: str
+    trouble: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReportsPublished:
     """A sink has confirmed reports."""
 
@@ -329,7 +341,9 @@ IntakeFact = (
     | Crashed
 )
 ProcessFact = ConnectionRefused | Started | ConfigurationApplied | ConfigurationRefused
-SinkFact = ReportsPublished | ReportsDropped | SinksMeasured | PushesFollowedUp | FollowUpsMeasured | Crashed
+SinkFact = (
+    ReportsPublished | ReportsDropped | SinksMeasured | PushesFollowedUp | FollowUpsMeasured | Crashed | RelayChanged
+)
 Fact = HubFact | IntakeFact | ProcessFact | SinkFact
 
 

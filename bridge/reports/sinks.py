@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bridge.config.models import Settings, SinkSettings
-from bridge.observe.facts import ReportsDropped, ReportsPublished, SinkObserver, SinksMeasured
-from bridge.relay import Relay
+from bridge.observe.facts import RelayChanged, ReportsDropped, ReportsPublished, SinkObserver, SinksMeasured
+from bridge.relay import Relay, noting
 from bridge.reports.reporter import ConfiguredReporter
 from connectors.base import OutMessage
 from hub.backoff import doubled
@@ -123,7 +123,10 @@ class SinkManager:
         route, place = sink.place
         outgoing = OutgoingReports(name, self._store, destination=route.destination(place), observer=self._observer)
         publisher = route.make_publisher(f"sink-{name}", place)
-        return Relay(name, publisher, outgoing, observe=self._troubles.__setitem__)
+        return Relay(name, publisher, outgoing, observe=noting(self._troubles, self._changed))
+
+    def _changed(self, name: str, trouble: str) -> None:
+        self._observer.observe(RelayChanged(kind="sink", name=name, trouble=trouble))
 
     def _end(self, task: "asyncio.Task[None]") -> None:
         task.cancel()

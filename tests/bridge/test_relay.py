@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from bridge.intake.publishing import OutgoingLetters
-from bridge.relay import Relay
+from bridge.relay import Relay, noting
 from connectors.base import OutMessage
 from connectors.errors import NotConnectedError, PublishError
 from hub.acceptance import DeadLetter
@@ -164,6 +164,42 @@ async def test_a_broker_that_refuses_every_letter_is_not_asked_every_second() ->
     await bench.run_for(120)
     assert len(bench.publisher.published) <= 8
     assert bench.troubles == ["no route"]
+
+
+class Reports:
+    """Two reports, of which the receiver refuses the first by itself: it is tried again after ten minutes."""
+
+    def __init__(self) -> None:
+        self.due = {1: 0.0, 2: 0.0}
+
+    async def waiting(self, limit: int) -> dict[int, OutMessage]:
+        now = asyncio.get_running_loop().time()
+        ready = [row for row, due in self.due.items() if due <= now]
+        return {row: OutMessage(id=f"crm-{row}", body=b"{}", destination="") for row in ready}
+
+    async def published(self, rows: Sequence[int]) -> None:
+        for row in rows:
+            del self.due[row]
+
+    async def refused(self, rows: Sequence[int]) -> None:
+        for row in rows:
+            self.due[row] = asyncio.get_running_loop().time() + 600
+
+
+@in_virtual_time
+async def test_a_report_that_is_refused_by_itself_is_trouble_until_it_is_taken_and_each_change_is_told_once() -> None:
+    """Readiness said ok of a sink that refused reports, and no line of the log did."""
+    error = PublishError("crm-1: HTTP 400", published=frozenset({"crm-2"}))
+    publisher, troubles, told = FakePublisher(publish_errors=[error, error]), dict[str, str](), []
+    relay = Relay("crm", publisher, Reports(), observe=noting(troubles, lambda name, trouble: told.append(trouble)))
+    running = asyncio.create_task(relay.run())
+    for seconds in (300, 400):
+        await asyncio.sleep(seconds)
+        assert troubles == {"crm": "crm-1: HTTP 400"}
+    await asyncio.sleep(700)
+    assert troubles == {"crm": ""}
+    assert told == ["crm-1: HTTP 400", ""]
+    running.cancel()
 
 
 @in_virtual_time

@@ -1,6 +1,6 @@
 """The administration interface: entities and rules over HTTP as Atom, at the paths of Azure's Service Bus REST API.
 
-Who may ask is not checked.
+Who may ask is checked where the namespace has policies: it takes the right Manage.
 """
 
 import re
@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from lxml import etree
 
+from sandbox.errors import SandboxError
 from sandbox.exchange import Answer, Exchange
 from sandbox.servicebus import atom
 from sandbox.servicebus.descriptions import (
@@ -25,6 +26,8 @@ from sandbox.servicebus.descriptions import (
 )
 from sandbox.servicebus.errors import EntityError, EntityExistsError, EntityNotFoundError, InvalidEntityError
 from sandbox.servicebus.namespace import Namespace
+from sandbox.servicebus.policies import Policies, TokenError
+from sandbox.servicebus.pump import Clock
 
 _RULE = re.compile(r"(?P<topic>.+)/subscriptions/(?P<subscription>[^/]+)/rules(?:/(?P<name>[^/]+))?", re.IGNORECASE)
 _SUBSCRIPTION = re.compile(r"(?P<topic>.+)/subscriptions(?:/(?P<name>[^/]+))?", re.IGNORECASE)
@@ -37,14 +40,21 @@ T = TypeVar("T")
 class Admin:
     """Answers each request at once; `url` tells where it is reached, for links in answers."""
 
-    def __init__(self, namespace: Namespace, url: Callable[[], str]) -> None:
+    def __init__(
+        self, namespace: Namespace, url: Callable[[], str], *, policies: Policies | None = None, clock: Clock
+    ) -> None:
         self._namespace = namespace
         self._url = url
+        self._policies = policies
+        self._clock = clock
 
     def serve(self, exchange: Exchange) -> None:
         """Answer one request."""
         try:
+            self._check(exchange)
             answer = self._answer(_Request(exchange, self._url()))
+        except TokenError as error:
+            answer = _refusal(HTTPStatus.UNAUTHORIZED, error)
         except EntityExistsError as error:
             answer = _refusal(HTTPStatus.CONFLICT, error)
         except EntityNotFoundError as error:
@@ -52,6 +62,15 @@ class Admin:
         except EntityError as error:
             answer = _refusal(HTTPStatus.BAD_REQUEST, error)
         exchange.answer(answer)
+
+    def _check(self, exchange: Exchange) -> None:
+        """Raises: TokenError."""
+        if self._policies is None:
+            return
+        path = urlsplit(exchange.path).path.strip("/")
+        grant = self._policies.grant(exchange.headers.get("authorization", ""), now=self._clock())
+        if not grant.covers(path, "Manage"):
+            raise TokenError("Unauthorized access. 'Manage' claim(s) are required to perform this operation.")
 
     def _answer(self, request: "_Request") -> Answer:
         if request.path.lower() == "$namespaceinfo":
@@ -155,7 +174,7 @@ class _Request:
         return int(text)
 
 
-def _refusal(status: HTTPStatus, error: EntityError) -> Answer:
+def _refusal(status: HTTPStatus, error: SandboxError) -> Answer:
     return _xml(status, atom.error(status, str(error)))
 
 

@@ -16,6 +16,7 @@ from sandbox.servicebus.cbs import Cbs
 from sandbox.servicebus.links import EntityLink, IncomingLink, Link, Node, QueueLink, ReplyLink, RequestLink
 from sandbox.servicebus.management import MANAGEMENT_SUFFIX, Management
 from sandbox.servicebus.message import SessionLock
+from sandbox.servicebus.policies import Right
 from sandbox.servicebus.queue import MessageQueue
 
 if TYPE_CHECKING:
@@ -64,8 +65,10 @@ def _attach(session: Session, request: Attach) -> None:
 
 def _node(session: Session, path: str) -> Node | None:
     if path.lower() == CBS:
-        return Cbs(session.broker.faults)
+        broker = session.broker
+        return Cbs(broker.faults, broker.policies, granted=session.connection.grants.append, clock=broker.clock)
     if path.lower().endswith(MANAGEMENT_SUFFIX):
+        _check_right(session, path[: -len(MANAGEMENT_SUFFIX)], "Listen")
         entity = session.broker.namespace.entity(path[: -len(MANAGEMENT_SUFFIX)])
         return Management(session.broker, entity, holds=partial(_holds, session))
     return None
@@ -93,7 +96,16 @@ def _attach_incoming(session: Session, request: Attach, link: IncomingLink) -> N
     link.open()
 
 
+def _check_right(session: Session, path: str, right: Right) -> None:
+    """Raises: AmqpError: no token of the connection allows it."""
+    grants = session.connection.grants
+    if session.broker.policies is not None and not any(grant.covers(path, right) for grant in grants):
+        detail = f"Unauthorized access. '{right}' claim(s) are required to perform this operation. Resource: {path}"
+        raise AmqpError(conditions.UNAUTHORIZED, detail)
+
+
 def _attach_entity(session: Session, request: Attach, path: str) -> None:
+    _check_right(session, path, "Listen" if request.role else "Send")
     entity = session.broker.namespace.entity(path)
     check_status(entity, "ReceiveDisabled" if request.role else "SendDisabled")
     if not request.role:

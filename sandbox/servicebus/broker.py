@@ -9,6 +9,7 @@ from sandbox.servicebus.amqp import AmqpError
 from sandbox.servicebus.content import Content
 from sandbox.servicebus.faults import Faults
 from sandbox.servicebus.namespace import Entity, Namespace
+from sandbox.servicebus.policies import Policies
 from sandbox.servicebus.pump import Clock, QueuePump, TopicPump
 from sandbox.servicebus.queue import MessageQueue
 from sandbox.servicebus.settings import Status
@@ -32,8 +33,9 @@ def check_status(entity: Entity, disabled: Status) -> None:
 class Broker:
     """The running heart; needs a running event loop."""
 
-    def __init__(self, storage: Storage, faults: Faults, clock: Clock) -> None:
+    def __init__(self, storage: Storage, faults: Faults, clock: Clock, policies: Policies | None = None) -> None:
         self.storage = storage
+        self.policies = policies
         self.faults = faults
         self.clock = clock
         self.closed: Callable[[str], None] = lambda path: None

@@ -33,6 +33,7 @@ from sandbox.servicebus.amqp.performatives import (
 )
 from sandbox.servicebus.amqp.types import Array, Symbol, UByte, UInt, UShort
 from sandbox.servicebus.broker import Broker
+from sandbox.servicebus.policies import Grant
 from sandbox.servicebus.session import Session
 
 MECHANISMS = ("ANONYMOUS", "PLAIN", "EXTERNAL", "MSSBCBS")
@@ -60,6 +61,8 @@ class AmqpConnection(asyncio.Protocol):
     def __init__(self, broker: Broker, connections: set["AmqpConnection"]) -> None:
         self.broker = broker
         self.sessions: dict[int, Session] = {}
+        self.grants: list[Grant] = []
+        """What its tokens allow, where the broker has policies."""
         self.max_frame_size = 512
         self.lost = asyncio.get_running_loop().create_future()
         self._connections = connections

@@ -3,6 +3,7 @@
 import asyncio
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +22,7 @@ from sandbox.servicebus.faults import Faults
 from sandbox.servicebus.links import Link
 from sandbox.servicebus.listener import HOST, Listener
 from sandbox.servicebus.management import MANAGEMENT_SUFFIX
+from sandbox.servicebus.policies import Policies, Policy
 from sandbox.servicebus.pump import Clock
 from sandbox.servicebus.queue import MessageQueue
 from sandbox.servicebus.rules.rule import Rule
@@ -44,7 +46,7 @@ class ServiceBus:
     One port serves AMQP and the administration interface, plain or in TLS. It is a free one unless given.
     `state_file` keeps entities and messages over restarts of the process (see `storage.py`); without it they live as
     long as this object, `stop` and `start` included. The authority's CA is in `ca_file`, made anew in a directory of
-    its own unless one is given.
+    its own unless one is given. With `policies` a client may do what its key allows; without, any key allows everything.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class ServiceBus:
         state_file: Path | None = None,
         authority: Authority | None = None,
         clock: Clock = wall_clock,
+        policies: Sequence[Policy] = (),
     ) -> None:
         self.faults = Faults()
         self._cleanup = ExitStack()
@@ -63,6 +66,7 @@ class ServiceBus:
         self._authority = authority
         self._connections: set[AmqpConnection] = set()
         self._http_connections: set[Connection] = set()
+        self._policies = Policies(policies) if policies else None
         self._broker: Broker
         self._listener: Listener
 
@@ -122,6 +126,11 @@ class ServiceBus:
         Unless told otherwise: `custom_endpoint_address=broker.endpoint_address, transport_type=TransportType.Amqp`.
         """
         return f"Endpoint=sb://{HOST}:{self.port};SharedAccessKeyName={KEY_NAME};SharedAccessKey={KEY}"
+
+    def connection_string_of(self, policy: Policy) -> str:
+        """The same as `connection_string`, with the key of a policy."""
+        key = f"SharedAccessKeyName={policy.name};SharedAccessKey={policy.key}"
+        return f"Endpoint=sb://{HOST}:{self.port};{key};UseDevelopmentEmulator=true;"
 
     @property
     def endpoint_address(self) -> str:
@@ -197,10 +206,15 @@ class ServiceBus:
             self._authority = Authority(Path(directory))
         storage = Storage() if self._state_file is None else FileStorage(self._state_file)
         self._cleanup.callback(storage.close)
-        self._broker = Broker(storage, self.faults, self._clock)
+        self._broker = Broker(storage, self.faults, self._clock, self._policies)
         self._broker.closed = self._detach_all
         self._cleanup.callback(self._broker.stop)
-        admin = Admin(self._broker.namespace, lambda: f"http://{HOST}:{self.port}")
+        admin = Admin(
+            self._broker.namespace,
+            lambda: f"http://{HOST}:{self.port}",
+            policies=self._policies,
+            clock=self._clock,
+        )
         self._listener = Listener(
             amqp=lambda: AmqpConnection(self._broker, self._connections),
             http=lambda: Http1Connection(admin.serve, HttpFaults(), self._http_connections),

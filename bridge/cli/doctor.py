@@ -31,7 +31,7 @@ OptionalConfig = Annotated[
 
 @answer_command
 def doctor(config: OptionalConfig = None) -> Answer:
-    """Look at the store's disk, file and schema, whether each source could start, and whether its schema registry answers.
+    """Look at the store's disk, file and schema, and whether sources could start, registries and remote hubs let us in.
 
     A daemon may run at the same time.
 
@@ -47,9 +47,35 @@ def doctor(config: OptionalConfig = None) -> Answer:
         if settings is None:
             raise typer.Exit(Exit.MISTAKES)
     store, found = _examined(settings)
-    sources = [] if settings is None else asyncio.run(_probed(settings))
-    failed = any(finding.health is Health.FAILED for finding in (*found, *sources))
-    return Answer(_content(store, found, sources), _print_checks, Exit.FAILED if failed else Exit.DONE)
+    sources, remotes = ([], []) if settings is None else asyncio.run(_asked(settings))
+    failed = any(finding.health is Health.FAILED for finding in (*found, *sources, *remotes))
+    return Answer(_content(store, found, sources, remotes), _print_checks, Exit.FAILED if failed else Exit.DONE)
+
+
+async def _asked(settings: "Settings") -> "tuple[list[Finding], list[Finding]]":
+    """What was found of the sources, and of the remote hubs."""
+    sources, remotes = await asyncio.gather(_probed(settings), _remotes(settings))
+    return sources, remotes
+
+
+async def _remotes(settings: "Settings") -> "list[Finding]":
+    """Whether each remote hub answers and takes our key; one that is mirrored is managed too."""
+    remotes = {name: hub for name, hub in settings.hubs.items() if hub.remote is not None}
+    if not remotes:
+        return []
+    from bridge.senders import remote_settings_of
+    from hub.delivery.remote_api import RemoteApi
+    from hub.moving.looking import look
+
+    apis = {
+        name: RemoteApi(remote_settings_of(name, hub.remote)) for name, hub in remotes.items() if hub.remote is not None
+    }
+    try:
+        looks = [look(name, api, manages=remotes[name].mirror is not None) for name, api in apis.items()]
+        return list(await asyncio.gather(*looks))
+    finally:
+        for api in apis.values():
+            await api.close()
 
 
 async def _probed(settings: "Settings") -> "list[Finding]":
@@ -114,8 +140,10 @@ def _examined(settings: "Settings | None") -> "tuple[str, Sequence[Finding]]":
     return str(path), sqlite.examine(path, allow_memory=settings is not None and may_be_lost(settings))
 
 
-def _content(store: str, found: "Sequence[Finding]", sources: "Sequence[Finding]") -> dict[str, Any]:
-    return {"store": store, "checks": _plain(found), "sources": _plain(sources)}
+def _content(
+    store: str, found: "Sequence[Finding]", sources: "Sequence[Finding]", remotes: "Sequence[Finding]"
+) -> dict[str, Any]:
+    return {"store": store, "checks": _plain(found), "sources": _plain(sources), "remotes": _plain(remotes)}
 
 
 def _plain(found: "Sequence[Finding]") -> list[dict[str, Any]]:
@@ -130,6 +158,9 @@ def _print_checks(content: Mapping[str, Any]) -> None:
     if content["sources"]:
         typer.echo("sources")
         _print(content["sources"])
+    if content["remotes"]:
+        typer.echo("remote hubs")
+        _print(content["remotes"])
 
 
 def _print(checks: Sequence[Mapping[str, Any]]) -> None:

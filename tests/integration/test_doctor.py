@@ -5,17 +5,24 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
 
 from connectors.errors import TopologyError
 from connectors.rabbitmq.entry import RABBITMQ
 from connectors.rabbitmq.settings import RabbitMqSettings
 from connectors.servicebus.entry import SERVICE_BUS
+from hub.delivery.remote_api import RemoteApi
+from hub.delivery.remote_settings import RemoteSettings
+from hub.moving.looking import look
 from sandbox.servicebus import QueueSettings
+from sandbox.tls import Authority
 from tests.brokers import queues
 from tests.brokers.kafka import Kafka
 from tests.brokers.postgres import Postgres
@@ -24,9 +31,10 @@ from tests.brokers.topics import create_topic
 from tests.connectors.behaviour import take
 from tests.connectors.servicebus.harness import harness as servicebus
 from tests.connectors.servicebus.harness import settings as servicebus_settings
-from tests.integration.daemon import HUB
+from tests.integration.daemon import HUB, KEY, Daemon
 from tests.integration.outboxes import CREATE, INSERT
 from tests.integration.sql_databases import SqlDatabase
+from tests.ports import free_ports
 
 
 async def doctor(directory: Path, sources: Mapping[str, Any]) -> tuple[int, dict[str, dict[str, Any]]]:
@@ -106,3 +114,63 @@ async def test_a_message_of_service_bus_stays_with_the_count_of_its_deliveries()
         sessions = servicebus_settings(harness.broker, receive={"sessions": {}})
         with pytest.raises(TopologyError, match="has no sessions"):
             await SERVICE_BUS.probe("hr", sessions)
+
+
+REMOTES: Mapping[str, tuple[dict[str, Any], bool, str, str]] = {
+    "a key that may manage": ({"key_name": "Full"}, True, "ok", "the key may manage"),
+    "a key that may send, where that is enough": ({"key_name": "Sends"}, False, "ok", "knows the key"),
+    "a key that may send, for a mirror": (
+        {"key_name": "Sends", "hub": "other"},
+        True,
+        "failed",
+        "has not the right Manage",
+    ),
+    "a wrong key": ({"key_name": "Full", "key": "wrong"}, False, "failed", "HTTP 401"),
+    "a hub that is not there": ({"key_name": "Full", "hub": "none"}, False, "failed", "HTTP 401"),
+    "no daemon": ({"key_name": "Full", "port": 1}, False, "failed", "https://127.0.0.1:1"),
+}
+
+
+@pytest.mark.processes
+async def test_each_remote_hub_is_asked_and_what_its_key_may_not_do_is_named_with_a_cure(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    (port,) = free_ports(1)
+    certificate = str(tmp_path / "server.pem")
+    policies = [{"name": "Full", "rights": ["Manage"], "key": KEY}, {"name": "Sends", "rights": ["Send"], "key": KEY}]
+    api = {"listen": f"127.0.0.1:{port}", "tls": {"cert": certificate, "key": certificate}}
+
+    def hub(key_name: str, *, key: str = KEY, hub: str = HUB, port: int = port, manages: bool) -> dict[str, Any]:
+        string = f"Endpoint=sb://127.0.0.1:{port}/;SharedAccessKeyName={key_name};SharedAccessKey={key}"
+        remote = {"connection_string": string, "hub": hub, "tls": {"ca_file": str(authority.ca_file)}}
+        return {"remote": remote, **({"mirror": "local"} if manages else {})}
+
+    hubs = {f"h{number}": hub(**said, manages=manages) for number, (said, manages, *_) in enumerate(REMOTES.values())}
+    path = tmp_path / "bridge.yaml"
+    path.write_text(json.dumps({"version": 1, "bridge": {"store": {"allow_memory": True}}, "hubs": hubs}))
+    command = [sys.executable, "-m", "bridge", "doctor", "--json", str(path)]
+    (tmp_path / "central").mkdir()
+    there = {name: {"access_policies": policies} for name in (HUB, "other")}
+    async with Daemon(tmp_path / "central", {"hub_api": api, "hubs": there}) as central:
+        await central.start()
+        done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True)
+    assert done.returncode == 4, done.stderr
+    found = {each["name"]: each for each in json.loads(done.stdout)["remotes"]}
+    for name, (_, _, health, text) in zip(found, REMOTES.values(), strict=True):
+        assert found[name]["health"] == health, found[name]
+        assert text in found[name]["text"]
+        assert bool(found[name]["cure"]) == (health == "failed")
+    assert KEY not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("ahead, said", [(3600, "3600 s ahead of"), (-900, "900 s behind")])
+async def test_a_clock_that_differs_from_that_of_a_remote_hub_is_named(ahead: float, said: str) -> None:
+    """Its signatures are refused, and the hub says that the key is wrong."""
+    now = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    headers = {"date": format_datetime(now, usegmt=True)}
+    settings = RemoteSettings(endpoint="https://hub.example", hub="app", key_name="Full", key="k")
+    api = RemoteApi(settings)
+    api._client = httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(401, headers=headers)))
+    found = await look("app", api, manages=True, clock=lambda: now.timestamp() + ahead)
+    await api.close()
+    assert said in found.text
+    assert "clock" in (found.cure or "")

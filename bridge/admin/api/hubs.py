@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Literal
 
 from bridge.admin.api.operation import Call, Model, Operation, moment
 from bridge.admin.api.status import MAX_DETAIL
@@ -44,6 +45,8 @@ class HubDetails(Model):
     held: int
     by_token: bool
     """Whether phones register with their user's token."""
+    mirror: Literal["local", "remote"] | None
+    """For a hub that is kept the same as its remote: `local` while the remote sends, `remote` after the cut-over."""
     platforms: list[HubPlatform]
 
 
@@ -76,6 +79,7 @@ def _details(
         confirm_above=hub.limits.confirm_above,
         held=held,
         by_token=hub.registration is not None,
+        mirror=hub.mirror,
         platforms=[
             HubPlatform(
                 platform=each.platform.value,

@@ -27,7 +27,7 @@ function row(hub) {
   element.dataset.tone = ['bad', 'waiting'].find((tone) => tones.includes(tone)) ?? 'good'
   put(parts.link, hub.name)
   link(parts.link, `/hubs/${encodeURIComponent(hub.name)}`)
-  put(parts.kind, hub.remote ? `at another service: ${hub.remote.state}` : registered(total(hub)))
+  put(parts.kind, [hub.remote ? `at another service: ${hub.remote.state}` : registered(total(hub)), hub.mirror && 'mirrored'].filter(Boolean).join(', '))
   parts.platforms.append(...hub.platforms.map((each) => chip(`${each.title} ${number(each.registrations)}${said(each)}`, toneOf(each))))
   put(parts.guards, [hub.held && `${number(hub.held)} held for an approval`, hub.only_to && `only to ${hub.only_to}`].filter(Boolean).join('; '))
   return element
@@ -63,7 +63,8 @@ async function showOne(isCurrent) {
   const last = Math.floor(Date.now() / step) * step
   const first = last - (count - 1) * step
   const asked = (kind, sums) => ask(`/api/v1/statistics?${new URLSearchParams({ kind, hub: hub.name, since: new Date(first).toISOString(), by: sums })}`)
-  const [devices, operations, pushes] = await Promise.all([asked('devices', by), asked('operation', 'total'), asked('push', 'total')])
+  const mirrored = hub.mirror ? ask(`/api/v1/hubs/${encodeURIComponent(hub.name)}/mirror`) : null
+  const [devices, operations, pushes, mirror] = await Promise.all([asked('devices', by), asked('operation', 'total'), asked('push', 'total'), mirrored])
   if (!isCurrent()) return
   document.title = `Hub ${hub.name}: pushbridge`
   put(byId('one-title'), `Hub ${hub.name}`)
@@ -71,7 +72,7 @@ async function showOne(isCurrent) {
   link(byId('its-devices'), hub.remote ? '' : `/devices?${new URLSearchParams({ hub: hub.name })}`)
   link(byId('its-sends'), `/sends?${new URLSearchParams({ hub: hub.name })}`)
   byId('span').value = span ?? ''
-  fill(byId('facts'), facts(hub))
+  fill(byId('facts'), [...facts(hub), ...mirrorFacts(mirror)])
   drawPlatforms(hub)
   drawDevices(hub, devices.items, { first, last, step })
   drawTable('operations', operations.items.map((each) => [each.name.replaceAll('_', ' '), each.count]))
@@ -85,6 +86,19 @@ function facts(hub) {
     ['Reaches only who has', hub.only_to || 'no limit'],
     ['Needs a confirmation above', hub.confirm_above === null ? 'no limit' : registered(hub.confirm_above)],
     ['Held for an approval', number(hub.held)],
+  ]
+}
+
+function mirrorFacts(mirror) {
+  if (!mirror) return []
+  const waiting = [number(mirror.waiting), mirror.waiting_since && `since ${moment(mirror.waiting_since)}`, mirror.refused && `${number(mirror.refused)} refused: ${mirror.reason}`]
+  const compared = Object.entries(mirror.compared).filter(([, count]) => count).map(([name, count]) => `${number(count)} ${name.replaceAll('_', ' ')}`)
+  return [
+    ['Mirrors a remote hub', mirror.sends === 'remote' ? 'the remote hub sends' : 'this hub sends, and the remote stands by'],
+    ['Last whole list of the remote', mirror.listed_at ? `${moment(mirror.listed_at)}, ${registered(mirror.registrations)}` : 'never'],
+    ['Waits to be written there', waiting.filter(Boolean).join(', ')],
+    ['Sends of the last day, compared', compared.join(', ') || 'none'],
+    [mirror.sends === 'remote' ? 'May be cut over' : 'May go back', mirror.may_change ? 'yes' : `not yet: ${mirror.against.join('; ')}`],
   ]
 }
 

@@ -1,5 +1,6 @@
 """The schema's versions on PostgreSQL; a comment on the table `schema` says that the database is ours."""
 
+import time
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -19,6 +20,10 @@ LOCKS = 0x70627267
 _MIGRATION = 2
 """The second half of the key of the lock under which one process at a time looks at the schema and changes it."""
 
+_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
+"""Seconds before another try of a transaction that the server ended for a deadlock: daemons at work take the same tables in
+other orders, each for some milliseconds."""
+
 _HEAD = (
     "CREATE TABLE schema (version bigint NOT NULL, readable_from bigint NOT NULL);"
     f" COMMENT ON TABLE schema IS '{OURS}';"
@@ -32,6 +37,16 @@ def migrate(connection: psycopg.Connection[Any], versions: Sequence[SchemaVersio
     to be changed. Raises: StoreError: the database is another program's, or of a version that this program cannot work
     with, or the role may not change it. psycopg.Error.
     """
+    for pause in _PAUSES:
+        try:
+            return _migrate(connection, versions)
+        except errors.DeadlockDetected:  # with a daemon that reads one changed table and is about to read another
+            time.sleep(pause)
+    return _migrate(connection, versions)
+
+
+def _migrate(connection: psycopg.Connection[Any], versions: Sequence[SchemaVersion]) -> int:
+    """In one transaction."""
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s::int, %s::int)", (LOCKS, _MIGRATION))
         version = apply_versions(versions, *version_of(connection), partial(_apply, connection))

@@ -68,11 +68,14 @@ class Places:
         return self._hubs.get(hub)
 
     async def make(self, hub: str) -> Place:
-        """The place of a hub, which is made where it is missing."""
-        if await self.find(hub) is None:
+        """The place of a hub, which is made where it is missing.
+
+        Another process may make another hub in the same moment, and take the number that was free: then with the next one.
+        """
+        while (place := await self.find(hub)) is None:
             await self._database.write(lambda connection: _add_hub(connection, hub))
             await self.all()
-        return self._hubs[hub]
+        return place
 
     async def all(self) -> Mapping[str, Place]:
         """As they are now: a hub that comes while the caller goes through them is not among them."""

@@ -44,7 +44,7 @@ _LIVES = "d.dead_at IS NULL AND (d.expires_at IS NULL OR d.expires_at > :now)"
 HUBS = Statement("registry_hubs", "SELECT id, name FROM hub ORDER BY id")
 ADD_HUB = Statement(
     "registry_add_hub",
-    "INSERT INTO hub (id, name) SELECT COALESCE(MAX(id), 0) + 1, :name FROM hub WHERE 1 = 1 ON CONFLICT (name) DO NOTHING",
+    "INSERT INTO hub (id, name) SELECT COALESCE(MAX(id), 0) + 1, :name FROM hub WHERE 1 = 1 ON CONFLICT DO NOTHING",
 )
 ADD_SHARDS = Statement(
     "registry_add_shards",

@@ -18,7 +18,7 @@ from hub.notification import Platform
 from hub.outcome import State
 from hub.store.contracts.outbox import Audience
 from hub.store.postgres.address import PostgresAddress
-from hub.store.postgres.migrate import migrate
+from hub.store.postgres.migrate import migrate, migrate_now
 from hub.store.postgres.schema import shipped_versions
 from hub.store.postgres.store import PostgresStore
 from hub.store.versions import SchemaVersion
@@ -223,4 +223,46 @@ async def test_a_program_of_the_version_before_works_on_while_the_schema_becomes
     for store in (*stores, third):
         await store.close()
     assert postgres.run("SELECT count(*) FROM notification WHERE colour IS NOT NULL", database=name) == [(0,)]
+    postgres.drop(name)
+
+
+async def test_a_migration_that_meets_a_deadlock_with_a_daemon_at_work_is_tried_again(postgres: Postgres) -> None:
+    """A daemon has read `device` and goes on to `notification`, which the migration has changed already: one of the two is
+    ended by the server. The migration stands back until the daemon is done."""
+    name = postgres.create()
+    address = PostgresAddress(url=postgres.url(name))
+    await asyncio.to_thread(migrate_now, address)
+    with address.connect() as daemon:
+        daemon.execute("SET deadlock_timeout = '1min'")  # so that the server ends the other one
+        daemon.execute("BEGIN")
+        daemon.execute("SELECT count(*) FROM device")
+        migrating = asyncio.create_task(asyncio.to_thread(bring_further, address))
+        while not postgres.run("SELECT 1 FROM pg_locks WHERE NOT granted", database=name):
+            await asyncio.sleep(0.01)
+        await asyncio.to_thread(daemon.execute, "SELECT count(*) FROM notification")
+        daemon.execute("COMMIT")
+        await migrating
+    assert postgres.run("SELECT version FROM schema", database=name) == [(shipped_versions()[-1].number + 1,)]
+    postgres.drop(name)
+
+
+async def test_many_daemons_meet_new_hubs_at_the_same_moment(postgres: Postgres) -> None:
+    """The number that one of them found free is another hub's by the time that it is written."""
+    name = postgres.create()
+    address = PostgresAddress(url=postgres.url(name))
+    stores = [PostgresStore(replace(address, name=f"daemon {number}")) for number in range(4)]
+    for store in stores:
+        await store.open()
+    hubs = [f"hub-{number}" for number in range(12)]
+    for hub in range(0, 12, 4):
+        meeting = [
+            store.put_installations(each, [installation(f"phone {number}", "news")])
+            for number, store in enumerate(stores)
+            for each in hubs[hub : hub + 4]
+        ]
+        await asyncio.gather(*meeting)
+    assert postgres.run("SELECT count(*), count(DISTINCT id) FROM hub", database=name) == [(12, 12)]
+    assert postgres.run("SELECT count(*) FROM device", database=name) == [(48,)]
+    for store in stores:
+        await store.close()
     postgres.drop(name)

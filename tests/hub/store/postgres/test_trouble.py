@@ -246,23 +246,19 @@ async def test_a_migration_that_meets_a_deadlock_with_a_daemon_at_work_is_tried_
     postgres.drop(name)
 
 
-async def test_many_daemons_meet_new_hubs_at_the_same_moment(postgres: Postgres) -> None:
-    """The number that one of them found free is another hub's by the time that it is written."""
+async def test_a_hub_whose_number_another_process_takes_in_the_same_moment_gets_the_next(postgres: Postgres) -> None:
     name = postgres.create()
     address = PostgresAddress(url=postgres.url(name))
-    stores = [PostgresStore(replace(address, name=f"daemon {number}")) for number in range(4)]
-    for store in stores:
-        await store.open()
-    hubs = [f"hub-{number}" for number in range(12)]
-    for hub in range(0, 12, 4):
-        meeting = [
-            store.put_installations(each, [installation(f"phone {number}", "news")])
-            for number, store in enumerate(stores)
-            for each in hubs[hub : hub + 4]
-        ]
-        await asyncio.gather(*meeting)
-    assert postgres.run("SELECT count(*), count(DISTINCT id) FROM hub", database=name) == [(12, 12)]
-    assert postgres.run("SELECT count(*) FROM device", database=name) == [(48,)]
-    for store in stores:
-        await store.close()
+    store = PostgresStore(address)
+    await store.open()
+    with address.connect() as other:
+        other.execute("BEGIN")
+        other.execute("INSERT INTO hub (id, name) VALUES (1, 'theirs')")
+        putting = asyncio.create_task(store.put_installations("ours", [installation("phone", "news")]))
+        while not postgres.run("SELECT 1 FROM pg_locks WHERE NOT granted", database=name):
+            await asyncio.sleep(0.01)
+        other.execute("COMMIT")
+        await putting
+    assert postgres.run("SELECT id, name FROM hub ORDER BY id", database=name) == [(1, "theirs"), (2, "ours")]
+    await store.close()
     postgres.drop(name)

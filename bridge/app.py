@@ -532,8 +532,8 @@ class Daemon:
 
     async def _before_scrape(self) -> None:
         """Gauges that are read when scraped."""
-        self.metrics.intake.set_sources(self._statuses)
-        self.metrics.intake.set_schemas(self._statuses, self._registries.sizes)
+        self.metrics.sources.set_sources(self._statuses)
+        self.metrics.sources.set_schemas(self._statuses, self._registries.sizes)
         self.metrics.delivery.set_bulkheads(self.hub.bulkheads)
         self.metrics.delivery.set_remotes(self.hub.remotes)
         self.metrics.delivery.set_held(self.hub.held)

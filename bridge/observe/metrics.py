@@ -18,6 +18,7 @@ from bridge.observe.phone_metrics import PhoneMetrics
 from bridge.observe.process_metrics import ProcessMetrics
 from bridge.observe.queue_metrics import QueueMetrics
 from bridge.observe.sink_metrics import SinkMetrics
+from bridge.observe.source_metrics import SourceMetrics
 from bridge.observe.store_metrics import SQLITE, StoreMetrics
 from bridge.observe.telemetry import Takes
 from hub.phone_report import ReportPolicies
@@ -53,6 +54,7 @@ class Metrics:
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
         self.intake = IntakeMetrics(self._set)
+        self.sources = SourceMetrics(self._set)
         self.queue = QueueMetrics(self._set)
         self.store = StoreMetrics(self._set, engine=engine)
         self.delivery = DeliveryMetrics(self._set)
@@ -63,6 +65,7 @@ class Metrics:
         self.process = ProcessMetrics(self._set, version=version)
         self.takes: Takes = {
             **self.intake.takes,
+            **self.sources.takes,
             **self.queue.takes,
             **self.store.takes,
             **self.delivery.takes,

@@ -42,6 +42,7 @@ def test_no_fact_is_taken_by_two_parts_of_the_metrics() -> None:
     metrics = Metrics(version="1", sources=[], rules=[], hubs=[])
     parts = (
         metrics.intake,
+        metrics.sources,
         metrics.queue,
         metrics.store,
         metrics.delivery,

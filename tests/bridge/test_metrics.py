@@ -375,7 +375,7 @@ def test_a_source_that_another_configuration_replaced_goes_on_counting() -> None
 def test_what_waits_for_the_rate_of_a_source_is_counted_over_its_replacements() -> None:
     told = metrics()
     for seconds, requests in [(0.0, 0), (1.5, 2), (4.0, 2), (0.5, 1)]:
-        told.intake.set_sources([SourceStatus("orders", limited_seconds=seconds, limited_requests=requests)])
+        told.sources.set_sources([SourceStatus("orders", limited_seconds=seconds, limited_requests=requests)])
     assert value(told, "pushbridge_source_rate_limited_seconds_total", source="orders") == 4.5
     assert value(told, "pushbridge_source_rate_limited_requests_total", source="orders") == 3
 
@@ -390,7 +390,7 @@ def test_a_source_is_up_while_its_messages_can_flow(state: SourceState) -> None:
 
 def test_what_sources_hold_is_told_when_asked() -> None:
     told = metrics()
-    told.intake.set_sources(
+    told.sources.set_sources(
         [SourceStatus("orders", backlog=7, unsettled_since=12.5), SourceStatus("bank", backlog=None)]
     )
     assert value(told, "pushbridge_ingest_lag_messages", source="orders") == 7
@@ -494,7 +494,7 @@ def test_gauges_of_what_a_configuration_took_away_go_and_its_counts_stay() -> No
     clock = FakeClock()
     bulkhead, elsewhere = Bulkhead(FakeSender(Platform.WNS), clock=clock), Bulkhead(ScriptedOutlet(), clock=clock)
     bulkhead.closed_until = bulkhead.throttled_until = elsewhere.closed_until = clock() + 30
-    told.intake.set_sources([SourceStatus("orders", state=SourceState.RUNNING, backlog=7, unsettled_since=12.5)])
+    told.sources.set_sources([SourceStatus("orders", state=SourceState.RUNNING, backlog=7, unsettled_since=12.5)])
     told.delivery.set_bulkheads({("app", Platform.WNS): bulkhead})
     told.delivery.set_remotes({"desk": elsewhere})
     told.delivery.set_devices({("app", Platform.WNS): 8})

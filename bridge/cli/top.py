@@ -33,7 +33,8 @@ def top(
     before = _scrape(client)
     if once or not sys.stdout.isatty() or not sys.stdin.isatty():
         time.sleep(_FIRST)
-        status, figures = client.get("status"), Figures.of(before, _scrape(client), client.get("status"))
+        status = client.get("status")
+        figures = Figures.of(before, _scrape(client), status)
         return Answer(asdict(figures), lambda _: typer.echo("\n".join(screen(status, figures))))
     _live(client, before, every)
     return Answer({}, lambda _: None)

@@ -141,6 +141,10 @@ def form_of(constraints: Sequence[Any]) -> Form | None:
     return next((each for each in constraints if isinstance(each, Form)), None)
 
 
+def _is_of_secrets(annotation: Any) -> bool:
+    return annotation is SecretStr or any(map(_is_of_secrets, get_args(annotation)))
+
+
 def type_in_words(annotation: Any, constraints: Sequence[Any] = ()) -> str:
     """What may stand at a key, for people."""
     if (form := form_of(constraints)) is not None:
@@ -153,7 +157,7 @@ def type_in_words(annotation: Any, constraints: Sequence[Any] = ()) -> str:
     if comma_separated in functions:
         return "list of text, or text with commas"
     if one_or_more in functions:
-        return "secret text or list"
+        return "secret text or list" if _is_of_secrets(annotation) else "text or list of text"
     arguments, origin = get_args(annotation), get_origin(annotation)
     if origin is Annotated:
         return type_in_words(arguments[0], arguments[1:])

@@ -46,8 +46,10 @@ class MirrorLog:
                 "the remote hub reached others than would have been reached here", **about(fact.notification), **numbers
             )
         elif fact.result is Compared.NEWER:
-            detail = "registrations that were newer on one side explain it"
-            _log.info("the remote hub reached others for now", **about(fact.notification), **numbers, detail=detail)
+            detail = "registrations that only one of the hubs knew when this was sent explain the difference"
+            _log.info(
+                "the remote hub reached newer registrations", **about(fact.notification), **numbers, detail=detail
+            )
         if fact.result in (Compared.EQUAL, Compared.NEWER, Compared.DIFFERENT):
             self._not_compared.discard(hub)
         elif hub not in self._not_compared:

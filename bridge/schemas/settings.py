@@ -1,10 +1,11 @@
 """What a configuration says of a schema registry: where it is, and who we are."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from connectors.auth import Secret, one_or_more
 from connectors.duration import Duration
 from hub.egress import Egress
 
@@ -18,12 +19,7 @@ def _base_url(text: str) -> str:
     return text.rstrip("/")
 
 
-def _one_or_more(value: Any) -> Any:
-    return value if isinstance(value, list | tuple) else [value]
-
-
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
-Secret = Annotated[SecretStr, Field(min_length=1)]
 
 
 class _Settings(BaseModel):
@@ -57,7 +53,7 @@ class RegistryAuth(_Settings):
 class RegistrySettings(Egress):
     """A registry that speaks the HTTP API of Confluent's. Of several URLs the next is asked where one does not answer."""
 
-    url: Annotated[tuple[BaseUrl, ...], BeforeValidator(_one_or_more), Field(min_length=1)]
+    url: Annotated[tuple[BaseUrl, ...], BeforeValidator(one_or_more), Field(min_length=1)]
     """Where the registry is, or a list of its instances."""
     auth: RegistryAuth | None = None
     """Who we are, where the registry wants to know."""

@@ -233,7 +233,7 @@ async def test_a_mirrored_hub_sends_by_its_remote_and_a_difference_that_is_only_
             await asyncio.sleep(0.05)
     assert await world.listed() == {"added": 1}
     await world.compared(equal=1, newer=1, different=0)
-    (line,) = world.log("the remote hub reached others for now")
+    (line,) = world.log("the remote hub reached newer registrations")
     assert (line["hub"], line["rule"]) == (HUB, "team")
     assert sum(line["remote"].values()) == sum(line["here"].values()) + 1 == 5
 

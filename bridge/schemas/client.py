@@ -126,7 +126,6 @@ class RegistryClient:
                 "User-Agent": "pushbridge",
             }
             | _authorization(settings),
-            auth=_basic(settings),
         )
 
     async def _get(self, path: str, what: str) -> Any:
@@ -192,15 +191,7 @@ def _answer(said: Any) -> Answer:
 
 
 def _authorization(settings: RegistrySettings) -> dict[str, str]:
-    if settings.auth is None or settings.auth.bearer is None:
-        return {}
-    return {"Authorization": f"Bearer {settings.auth.bearer.get_secret_value()}"}
-
-
-def _basic(settings: RegistrySettings) -> tuple[str, str] | None:
-    if settings.auth is None or settings.auth.basic is None:
-        return None
-    return settings.auth.basic.username, settings.auth.basic.password.get_secret_value()
+    return {} if settings.auth is None else {"Authorization": settings.auth.authorization().decode()}
 
 
 async def look(settings: RegistrySettings) -> None:

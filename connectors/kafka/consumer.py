@@ -293,7 +293,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Read no more, let what is under way be settled, and take what is not for lost. aiokafka waits for this."""
-        self.rebalances += bool(self._leases)
+        if self._leases:
+            self.rebalances += 1
         self._joining_since = asyncio.get_running_loop().time()
         leases, self._leases = self._leases, {}
         self._draining = list(leases.values())

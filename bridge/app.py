@@ -30,7 +30,9 @@ from bridge.admin.health import (
 )
 from bridge.admin.listener import Listener, SwappableApp
 from bridge.admin.server import OPEN_PATHS, PROBES_PATHS, RequestMetrics, admin_app, health_routes, open_app
-from bridge.config.models import HubSettings, Settings, SourceSettings
+from bridge.config.models.document import Settings
+from bridge.config.models.hubs import HubSettings
+from bridge.config.models.sources import SourceSettings
 from bridge.config.reload import Reloader, waiting_for_restart
 from bridge.config.unstored import handed_over_at_once
 from bridge.housekeeping import Housekeeping

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from bridge.config.models import Settings
+from bridge.config.models.document import Settings
 from hub.engine import Hub, Retention
 from hub.errors import StoreError
 from hub.facts import Crashed

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from bridge.config.models import HubSettings
+from bridge.config.models.hubs import HubSettings
 from bridge.senders import remote_settings_of
 from hub.errors import StoreError
 from hub.installation import Registration

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.types import ASGIApp
 
-from bridge.config.models import HubSettings
-from bridge.config.registration import OidcAuth, Registration
+from bridge.config.models.hubs import HubSettings
+from bridge.config.models.registration import OidcAuth, Registration
 from bridge.senders import remote_settings_of
 from hub.engine import Hub
 from hub.facts import PhonesUnwritten

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from bridge.config.credentials import Remote
-from bridge.config.models import HubSettings
+from bridge.config.models.credentials import Remote
+from bridge.config.models.hubs import HubSettings
 from hub.delivery.bulkhead import Destination
 from hub.delivery.remote_settings import RemoteSettings
 from hub.notification import Notification, Platform

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from bridge.config.models import Settings
+from bridge.config.models.document import Settings
 from bridge.config.unstored import may_be_lost
 from hub.store.contracts.store import Store
 from hub.store.outbox.remembering import SeenWindow

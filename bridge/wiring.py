@@ -7,7 +7,9 @@ from functools import partial
 from typing import TypedDict
 from zoneinfo import ZoneInfo
 
-from bridge.config.models import HubSettings, Settings, SourceSettings
+from bridge.config.models.document import Settings
+from bridge.config.models.hubs import HubSettings
+from bridge.config.models.sources import SourceSettings
 from bridge.decode import Decoded, decoder_for
 from bridge.decode.mapping import DecodedMessage
 from bridge.decode.registered import in_clear, schema_ids

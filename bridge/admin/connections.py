@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from bridge.config.models import Connections
+from bridge.config.models.listeners import Connections
 from bridge.observe.facts import Limit
 
 SPARE = 32

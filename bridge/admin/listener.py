@@ -13,8 +13,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bridge.admin.connections import Admission, ConnectionLimits, Standing
 from bridge.admin.http1 import REQUEST_TIME, Http1Protocol
-from bridge.config.credentials import ListenerTls
-from bridge.config.models import Listen
+from bridge.config.models.credentials import ListenerTls
+from bridge.config.models.listeners import Listen
 from bridge.errors import BridgeError
 from bridge.observe.facts import Limit
 

@@ -18,7 +18,7 @@ from bridge.admin.api.problems import problem_response
 from bridge.admin.api.routes import PATTERN, too_little
 from bridge.admin.health import Part, is_ready, lines, missing_at, parts_at
 from bridge.admin.roles import ANYBODY_HERE, CALLER, Caller, Role
-from bridge.config.admin_auth import AdminAuth
+from bridge.config.models.admin_auth import AdminAuth
 from bridge.observe.metrics import Metrics
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1"})

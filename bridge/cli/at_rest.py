@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import httpx
 
     from bridge.admin.api.operation import Management
-    from bridge.config.models import Settings
+    from bridge.config.models.document import Settings
 
 KEPT = ("hubs", "notifications", "statistics", "dead-letters", "audit", "users", "journal")
 """First segments of the paths of what a store keeps; recent events and status are in a daemon's memory alone."""

@@ -11,7 +11,7 @@ from bridge.cli.process import Config, print_problems
 from bridge.counts import how_many
 
 if TYPE_CHECKING:
-    from bridge.config.models import Settings
+    from bridge.config.models.document import Settings
     from rules.problems import Problem
 
 

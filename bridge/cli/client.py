@@ -20,7 +20,7 @@ from bridge.cli.process import print_problems
 if TYPE_CHECKING:
     import httpx
 
-    from bridge.config.models import Settings
+    from bridge.config.models.document import Settings
 
 _DEFAULT_URL = "http://127.0.0.1:8080"
 _ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what a listener may be bound to

@@ -12,7 +12,8 @@ from bridge.cli.exits import Exit
 from bridge.cli.process import print_problems
 
 if TYPE_CHECKING:
-    from bridge.config.models import Settings, SourceSettings
+    from bridge.config.models.document import Settings
+    from bridge.config.models.sources import SourceSettings
     from bridge.schemas.settings import RegistrySettings
     from hub.store.findings import Finding
 
@@ -125,7 +126,7 @@ async def _probe(name: str, source: "SourceSettings") -> "Finding":
 
 def _examined(settings: "Settings | None") -> "tuple[str, Sequence[Finding]]":
     """What the store is called, and what was found; without settings it is the default one in this directory."""
-    from bridge.config.store import StoreSettings
+    from bridge.config.models.store import StoreSettings
     from bridge.config.unstored import may_be_lost
 
     if settings is not None and settings.bridge.store.is_postgres:

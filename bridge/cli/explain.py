@@ -18,7 +18,7 @@ from bridge.cli.explained import print_explained, print_records
 from bridge.cli.pairs import pairs_of
 
 if TYPE_CHECKING:
-    from bridge.config.models import Settings
+    from bridge.config.models.document import Settings
     from bridge.intake.pipeline import Route
     from bridge.trial.trial import Registrations, TriedEvent
     from connectors.base import Message

@@ -11,7 +11,7 @@ from pathlib import Path
 import typer
 
 from bridge.admin.listener import Listener
-from bridge.config.models import Listen
+from bridge.config.models.listeners import Listen
 from sandbox.credentials import write_secret
 from sandbox.journal_app import journal_app
 from sandbox.server import HOST

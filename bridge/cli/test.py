@@ -13,7 +13,7 @@ from bridge.cli.process import print_problems, run_loop
 from bridge.cli.tables import print_json
 
 if TYPE_CHECKING:
-    from bridge.config.models import Settings
+    from bridge.config.models.document import Settings
     from bridge.trial.suite.load import LoadedFile
 
 

@@ -1,6 +1,9 @@
 """`bridge.egress` in the settings of the parts that connect to the outside, and what cannot go by it."""
 
-from bridge.config.models import HubSettings, Platforms, Sections, SinkSettings, SourceSettings
+from bridge.config.models.document import Sections
+from bridge.config.models.hubs import HubSettings, Platforms
+from bridge.config.models.sinks import SinkSettings
+from bridge.config.models.sources import SourceSettings
 from bridge.config.samples import is_made_up
 from hub.egress import EgressDefaults, is_listed, trusting
 from rules.node import Node

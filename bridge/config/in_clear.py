@@ -11,7 +11,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr
 
-from bridge.config.models import Sections
+from bridge.config.models.document import Sections
 from rules.document import with_gaps
 from rules.node import Node
 from rules.problems import Problems

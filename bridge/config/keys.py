@@ -17,7 +17,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr
 
-from bridge.config.models import TAKES_A_RESTART, Document, Listen
+from bridge.config.models.document import TAKES_A_RESTART, Document
+from bridge.config.models.listeners import Listen
 from bridge.config.section import fields_of
 from connectors.auth import one_or_more
 from connectors.duration import seconds

@@ -20,7 +20,9 @@ from pydantic_core import ErrorDetails
 from bridge.config import cures
 from bridge.config.egress import warn_of_unproxied, with_egress
 from bridge.config.in_clear import warn_of_secrets
-from bridge.config.models import Document, HubSettings, Listen, Listeners, Sections, Settings, default_hub
+from bridge.config.models.document import Document, Sections, Settings, default_hub
+from bridge.config.models.hubs import HubSettings
+from bridge.config.models.listeners import Listen, Listeners
 from bridge.config.produced import produced_by
 from bridge.config.section import fields_of
 from bridge.config.spellings import OLD_SECTIONS, in_present_spelling

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from bridge.config.models import Sections
+from bridge.config.models.document import Sections
 from bridge.config.samples import pem_file, samples
 from hub.tls import Tls
 from rules.document import is_one_placeholder, refilled

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bridge.config.models import SourceSettings
+from bridge.config.models.sources import SourceSettings
 from rules.advice.reach import Produced
 from rules.render import Text, compile_text
 

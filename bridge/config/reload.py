@@ -13,9 +13,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from bridge.config.credentials import ListenerTls
 from bridge.config.load import check
-from bridge.config.models import TAKES_A_RESTART, ListenerSettings, Settings
+from bridge.config.models.credentials import ListenerTls
+from bridge.config.models.document import TAKES_A_RESTART, Settings
+from bridge.config.models.listeners import ListenerSettings
 from bridge.config.watch import ConfigWatch
 from rules.document import Paths, files_of, says_nothing, shown
 from rules.problems import Problem, Severity

@@ -15,8 +15,8 @@ from pydantic import BaseModel
 
 from bridge.config.deprecated import add_old_keys
 from bridge.config.keys import form_of, functions_of, keys_of, spelled_default
-from bridge.config.models import Document
-from bridge.config.registration import RegistrationTemplate
+from bridge.config.models.document import Document
+from bridge.config.models.registration import RegistrationTemplate
 from connectors.auth import one_or_more
 from connectors.duration import seconds
 from connectors.servicebus.settings import Credential, Topic

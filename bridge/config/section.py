@@ -1,11 +1,13 @@
 """What all sections of a configuration have in common."""
 
 import re
+from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 from pydantic.fields import FieldInfo
 
+from connectors.duration import Duration
 from hub.egress import Egress
 
 Secret = Annotated[SecretStr, Field(min_length=1)]
@@ -40,3 +42,21 @@ def form(pattern: str, words: str) -> AfterValidator:
         return text
 
     return AfterValidator(check)
+
+
+def one_of(names: Iterable[str]) -> str:
+    """Names as a sentence has them: with `and` before the last."""
+    *names, last = names
+    return f"{', '.join(names)} and {last}" if names else last
+
+
+Positive = Annotated[Duration, Field(gt=0)]
+NotNegative = Annotated[Duration, Field(ge=0)]
+
+Name = Annotated[
+    str, form(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", "a name of letters, digits, '.', '_' and '-', 100 characters at most")
+]
+"""Of a source or a hub: it becomes a metric label, and a hub's a path segment."""
+
+HubName = Annotated[Name, AfterValidator(str.lower)]
+"""Names of hubs compare without case, as in a URL's path: from here on each is in lower case."""

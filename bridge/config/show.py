@@ -11,7 +11,7 @@ from pydantic import BaseModel, SecretStr
 
 from bridge.config.in_clear import SHOWN
 from bridge.config.keys import KeyOfModel, keys_of, spelled_default
-from bridge.config.models import Sections, Settings
+from bridge.config.models.document import Sections, Settings
 from bridge.config.spellings import in_present_spelling
 from rules.document import Paths, load_document
 from rules.engine import Rule

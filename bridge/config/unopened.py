@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import timedelta
 
-from bridge.config.models import HubSettings
+from bridge.config.models.hubs import HubSettings
 from rules.engine import RuleSet
 from rules.problems import Problems
 from rules.units import spelled

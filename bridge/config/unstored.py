@@ -3,7 +3,8 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from bridge.config.models import HubSettings, Settings
+from bridge.config.models.document import Settings
+from bridge.config.models.hubs import HubSettings
 from connectors.connector import Connector
 from rules.engine import RuleSet
 from rules.node import Node

@@ -19,7 +19,7 @@ import orjson
 from bridge.admin.console.routes import console
 from bridge.app import Daemon
 from bridge.config.load import check
-from bridge.config.models import Settings
+from bridge.config.models.document import Settings
 from bridge.demo.phones import DemoPhones
 from bridge.demo.show import DemoRun, bearer_token, http_settings
 from bridge.demo.summary import as_text

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from bridge.app import Daemon
-from bridge.config.models import Settings
+from bridge.config.models.document import Settings
 from bridge.demo import backend
 from bridge.demo.events import SampleEvent, first_events, later_events
 from bridge.demo.expected import CHANCE, NEWS, differences, is_complete, uncompleted

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from bridge.config.models import JournalSettings
+from bridge.config.models.journal import JournalSettings
 from bridge.explanation import condition_without_values, kind_of, plain
 from bridge.observe.facts import EventOutcome, InFlightEvent, JournalDraft, NotKept
 from hub import exact_json

@@ -8,7 +8,9 @@ from typing import Any
 
 from starlette.routing import Route
 
-from bridge.config.models import DeadLetterTarget, Settings, SourceSettings
+from bridge.config.models.dead_letters import DeadLetterTarget
+from bridge.config.models.document import Settings
+from bridge.config.models.sources import SourceSettings
 from bridge.errors import StoppingError
 from bridge.intake.supervisor import Supervisor
 from bridge.relay import Relay

@@ -17,7 +17,7 @@ from typing import Any, TextIO
 import orjson
 import structlog
 
-from bridge.config.models import LogLevel
+from bridge.config.models.process import LogLevel
 from bridge.observe.redaction import clean, redact
 
 _LEVELS: Mapping[LogLevel, int] = {

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from bridge.config.models import Settings
+from bridge.config.models.document import Settings
 from bridge.observe.facts import FollowUpsMeasured, PushesFollowedUp, SinkObserver
 from hub.errors import StoreError
 from hub.facts import Crashed

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import orjson
 
-from bridge.config.models import Settings
+from bridge.config.models.document import Settings
 from bridge.observe.facts import ReportType
 from hub.follow_up import FollowUp, UnopenedPush
 from hub.notification import Notification

@@ -6,7 +6,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.config.models import Settings, SinkSettings
+from bridge.config.models.document import Settings
+from bridge.config.models.sinks import SinkSettings
 from bridge.observe.facts import RelayChanged, ReportsDropped, ReportsPublished, SinkObserver, SinksMeasured
 from bridge.relay import Relay, noting
 from bridge.reports.reporter import ConfiguredReporter

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from bridge.config.models import HubSettings
+from bridge.config.models.hubs import HubSettings
 from bridge.senders import senders_of
 from hub.content.rendering import Rendering, Templates
 from hub.notification import Notification, Platform

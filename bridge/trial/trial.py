@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from bridge.config.models import Settings
+from bridge.config.models.document import Settings
 from bridge.errors import EventError, Reason, Stage
 from bridge.intake.pipeline import Accepting, Pipeline, Route
 from bridge.observe.facts import EventOutcome, EventsStored, InFlightEvent, IntakeFact

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from bridge.config.load import check
-from bridge.config.models import Settings
+from bridge.config.models.document import Settings
 from bridge.observe.facts import (
     EventsStored,
     Fact,

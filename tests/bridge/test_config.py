@@ -12,7 +12,7 @@ import pytest
 
 import rules
 from bridge.config.load import check
-from bridge.config.models import Settings
+from bridge.config.models.document import Settings
 from bridge.decode import decoder_for
 from bridge.decode.mapping import DecodedMessage
 from connectors.base import Message

@@ -14,8 +14,8 @@ from starlette.types import ASGIApp
 from bridge import descriptors
 from bridge.admin.connections import SPARE, Admission, ConnectionLimits, Standing, client_of, limits_of
 from bridge.admin.listener import Listener
-from bridge.config.credentials import ListenerTls
-from bridge.config.models import Connections, Listen
+from bridge.config.models.credentials import ListenerTls
+from bridge.config.models.listeners import Connections, Listen
 from bridge.observe.facts import Limit
 from sandbox.tls import Authority
 from tests.bridge.test_listener import everything

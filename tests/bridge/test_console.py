@@ -25,7 +25,7 @@ from bridge.admin.console.routes import console
 from bridge.admin.health import Part
 from bridge.app import Daemon
 from bridge.config.load import check
-from bridge.config.models import Settings
+from bridge.config.models.document import Settings
 from bridge.config.reload import Reloader
 from bridge.config.watch import fingerprint
 from bridge.observe.facts import EventsStored, InFlightEvent

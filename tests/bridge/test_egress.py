@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from bridge.app import Daemon
 from bridge.config.load import check
-from bridge.config.models import Settings
+from bridge.config.models.document import Settings
 from bridge.config.show import as_understood
 from hub.egress import Egress, is_listed
 from hub.notification import Platform

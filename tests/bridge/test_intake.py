@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from bridge.config.models import Settings, SourceSettings
+from bridge.config.models.document import Settings
+from bridge.config.models.sources import SourceSettings
 from bridge.errors import StoppingError
 from bridge.intake.manager import RunningSource, SourceManager
 from bridge.intake.supervisor import Supervisor

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bridge.config.models import JournalSettings
+from bridge.config.models.journal import JournalSettings
 from bridge.intake.journaling import MAX_CONTENT, Journaling
 from bridge.intake.pipeline import Pipeline
 from bridge.observe.facts import NotKept

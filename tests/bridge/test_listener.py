@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bridge.admin.http1 import REQUEST_TIME
 from bridge.admin.listener import Listener, ListenError, SwappableApp
-from bridge.config.models import Listen
+from bridge.config.models.listeners import Listen
 
 ANY_PORT = Listen("127.0.0.1", 0)
 HELLO = PlainTextResponse("hello")

@@ -7,7 +7,7 @@ import pytest
 
 from bridge.config.keys import KeyOfModel, all_keys, type_in_words
 from bridge.config.load import check
-from bridge.config.models import Document
+from bridge.config.models.document import Document
 from bridge.config.placeholders import Filler
 from rules.node import Mark, Node
 from rules.problems import Problems

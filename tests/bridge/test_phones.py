@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from bridge.app import Daemon
 from bridge.cli.main import app
-from bridge.config.models import Settings
+from bridge.config.models.document import Settings
 from bridge.observe.fact_log import FactLog
 from bridge.phones import offer_of
 from hub.facts import PhoneAnswered

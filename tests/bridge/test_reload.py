@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from bridge.app import Daemon, Timing
 from bridge.config.load import check
-from bridge.config.models import Settings
+from bridge.config.models.document import Settings
 from bridge.config.reload import Reloader
 from bridge.config.watch import ConfigWatch, fingerprint
 from bridge.intake.manager import SOURCE_STOP, RunningSource

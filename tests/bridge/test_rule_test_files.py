@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
 from bridge.cli.main import app
-from bridge.config.models import Settings
+from bridge.config.models.document import Settings
 from bridge.trial.suite.load import load_tests
 from rules.document import load_document
 from rules.problems import Problems

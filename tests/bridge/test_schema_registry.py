@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bridge.admin.listener import Listener
-from bridge.config.models import Listen
+from bridge.config.models.listeners import Listen
 from bridge.schemas.client import LookupFailedError, LookupResult, RegistryAwayError, RegistryRefusedError, look
 from bridge.schemas.registry import ASK_EVERY, MAX_REFERENCES, SchemaRegistries, SchemaRegistry
 from bridge.schemas.settings import RegistrySettings

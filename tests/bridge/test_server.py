@@ -14,8 +14,8 @@ from starlette.types import ASGIApp
 
 from bridge.admin.health import Part
 from bridge.admin.server import RequestMetrics, admin_app, health_routes
-from bridge.config.admin_auth import AdminAuth
-from bridge.config.models import Listen
+from bridge.config.models.admin_auth import AdminAuth
+from bridge.config.models.listeners import Listen
 from bridge.observe.metrics import Metrics
 
 ANY_PORT = Listen("127.0.0.1", 0)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from bridge.config.load import check
-from bridge.config.models import Settings
+from bridge.config.models.document import Settings
 from connectors.http.settings import HttpSettings
 from connectors.rabbitmq.settings import DeadLetterExchange, RabbitMqSettings
 from connectors.servicebus.settings import ServiceBusSettings

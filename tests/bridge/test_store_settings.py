@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bridge.config.load import check
-from bridge.config.models import Settings
+from bridge.config.models.document import Settings
 from hub.tls import Tls
 
 
@@ -53,6 +53,6 @@ def test_keys_of_postgresql_are_refused_for_a_file_and_a_missing_password_is_nam
 
 
 def test_a_missing_driver_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bridge.config.store.find_spec", lambda name: None)
+    monkeypatch.setattr("bridge.config.models.store.find_spec", lambda name: None)
     _, said = checked(tmp_path, "url: 'postgresql://db/push'")
     assert "install pushbridge[postgres]" in said

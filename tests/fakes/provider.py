@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from bridge.admin.listener import Listener
-from bridge.config.models import Listen
+from bridge.config.models.listeners import Listen
 
 AUDIENCE = "acme-mobile"
 

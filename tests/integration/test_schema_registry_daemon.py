@@ -14,7 +14,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from bridge.admin.listener import Listener
-from bridge.config.models import Listen
+from bridge.config.models.listeners import Listen
 from sandbox.schema_registry import SchemaRegistryService, framed
 from tests.brokers.kafka import Kafka
 from tests.brokers.topics import create_topic

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from bridge.config.load import check
-from bridge.config.models import Settings
+from bridge.config.models.document import Settings
 from bridge.trial.suite.load import LoadedFile, LoadedTest, load_tests
 from bridge.trial.suite.run import SuiteRunner
 from bridge.trial.suite.stores import SuiteStores

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from bridge.admin.api.operation import Management, Model
-from bridge.config.models import HubSettings
+from bridge.config.models.hubs import HubSettings
 from bridge.counts import how_many
 from bridge.observe.redaction import fingerprint
 from hub.guards import guarded

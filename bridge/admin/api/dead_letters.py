@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from bridge.admin.api.operation import Call, Model, Operation, Paged, cursor_of, instant, moment, place_in
-from bridge.config.models import Settings
+from bridge.config.models.document import Settings
 from bridge.observe.redaction import redact
 from bridge.observe.replay import Replay
 from hub.errors import CapacityError, NotFoundError, StoreError

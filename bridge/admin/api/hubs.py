@@ -7,7 +7,7 @@ from typing import Literal
 from bridge.admin.api.operation import Call, Model, Operation, moment
 from bridge.admin.api.status import MAX_DETAIL
 from bridge.admin.health import REMOTE_HUB, Part, push_service_name
-from bridge.config.models import HubSettings
+from bridge.config.models.hubs import HubSettings
 from bridge.observe.recent import shown
 from hub.notification import Platform
 from hub.platforms.table import platforms

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bridge.admin.health import Part
 from bridge.admin.roles import Role
-from bridge.config.models import Settings
+from bridge.config.models.document import Settings
 from bridge.observe.recent import RecentEvents
 from bridge.observe.replay import Replay
 from hub.api.request import MAX_BODY

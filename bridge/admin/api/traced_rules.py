@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from bridge.admin.api.operation import Call, Model
-from bridge.config.models import Settings
+from bridge.config.models.document import Settings
 from bridge.explanation import condition_without_values, explanation_report
 from hub.store.contracts.journal import KeptEvent
 from hub.times import parse_time

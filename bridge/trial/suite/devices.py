@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bridge.config.models import HubSettings
+from bridge.config.models.hubs import HubSettings
 from bridge.trial.suite.models import GivenDevice, GivenTemplate
 from hub.installation import Installation
 from hub.platforms.table import services

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge.config.load import validated
-from bridge.config.models import Settings
+from bridge.config.models.document import Settings
 from bridge.trial.suite.body import NotSetError, json_of, set_in, written
 from bridge.trial.suite.devices import installations_of
 from bridge.trial.suite.models import END_YEAR, LATER, Expected, GivenDevice, GivenEvent, RuleTest, Step, SuiteFile

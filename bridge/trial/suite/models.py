@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from bridge.config.models import Positive
-from bridge.config.section import Section
+from bridge.config.section import Positive, Section
 from bridge.errors import Reason
 from bridge.observe.facts import EventOutcome
 from hub.errors import TagError

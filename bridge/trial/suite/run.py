@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from bridge.config.models import Settings
+from bridge.config.models.document import Settings
 from bridge.decode import Decoded
 from bridge.intake.pipeline import Route
 from bridge.observe.facts import EventOutcome

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from bridge.admin.listener import Listener
-from bridge.config.models import Listen
+from bridge.config.models.listeners import Listen
 from hub.phone import PhoneOperation, PhoneOutcome
 from tests.hub.examples import HUB
 from tests.hub.registration.calling import DAY, PATH, PHONE, Calling, registration

@@ -13,6 +13,7 @@ from typing import Final
 
 from hub.notification import Platform, Priority
 from hub.outcome import OutcomeName, Reaction
+from hub.platforms.apns.connections import TokenConnections
 from hub.platforms.apns.hints import COLLAPSE_ID, HINTS, MAX_EXPIRATION
 from hub.platforms.apns.payload import ALERT, BACKGROUND, MAX_PAYLOAD, MAX_VOIP_PAYLOAD, TOPIC_SUFFIXES, push_type_of
 from hub.platforms.apns.settings import ApnsSettings
@@ -218,9 +219,8 @@ class ApnsSender:
         self._token = ProviderToken(
             key=settings.key.get_secret_value(), key_id=settings.key_id, team_id=settings.team_id, clock=clock
         )
-        self._in_use = ""  # the token that the connections were opened for
         self._early = ("", 0)  # a token that Apple found too early, and on connections of which generation
-        self._transport = Transport(settings)
+        self._connections = TokenConnections(lambda: Transport(settings))
 
     async def send(self, page: PushPage, *, deadline: float = 10.0) -> PageVerdict:
         """See `Sender.send`."""
@@ -232,30 +232,22 @@ class ApnsSender:
 
     async def close(self) -> None:
         """See `Sender.close`."""
-        await self._transport.close()
+        await self._connections.close()
 
     async def _send(self, page: PushPage, deadline: float) -> PageVerdict:
-        token = self._current_token()
-        generation = self._transport.generation
+        token = self._token.current()
         requests = self.requests(page, token=token)
-        said = await post(self._transport, requests, verdict, deadline=deadline, in_order=page.in_order)
-        reasons = {result.reason for result in said.exceptions.values()}
-        if not reasons.isdisjoint(_SPOILS_CONNECTION):
-            self._transport.renew(since=generation)
+        async with self._connections.of(token) as transport:
+            generation = transport.generation
+            said = await post(transport, requests, verdict, deadline=deadline, in_order=page.in_order)
+            reasons = {result.reason for result in said.exceptions.values()}
+            if not reasons.isdisjoint(_SPOILS_CONNECTION):
+                transport.renew(since=generation)
         if _EARLY in reasons:
             self._found_early(token, generation)
         if "ExpiredProviderToken" in reasons:
             self._token.expire(token)
         return said
-
-    def _current_token(self) -> str:
-        """A new one goes over new connections: Apple lets a connection have another no sooner than 20 minutes later."""
-        token = self._token.current()
-        if token != self._in_use:
-            if self._in_use:
-                self._transport.renew(since=self._transport.generation)
-            self._in_use = token
-        return token
 
     def _found_early(self, token: str, generation: int) -> None:
         """Stay with the token before where new connections did not help: then Apple counts for the whole team."""
@@ -264,6 +256,7 @@ class ApnsSender:
             self._early = (token, generation)
         elif generation > since:
             self._token.refuse_update(token)
+            self._early = ("", 0)
 
 
 def _is_stale(result: SendResult) -> bool:

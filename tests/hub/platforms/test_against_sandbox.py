@@ -199,7 +199,7 @@ async def test_a_foreign_apns_key_stops_the_lane_and_touches_no_phone(services: 
 async def test_an_apns_token_that_turns_costs_no_push_however_young_its_connections_are(
     tmp_path: Path, minutes: int
 ) -> None:
-    """As it turns, pages are under way and wait on connections of this age."""
+    """As it turns, pages are under way on connections of this age, and most of their pushes wait for a stream."""
     turn = datetime.fromtimestamp(1_000_000 * TOKEN_TURNS + TOKEN_LAG, UTC)
     now = turn - timedelta(minutes=minutes, seconds=1)
     async with PushServices(tmp_path, clock=lambda: now) as services:
@@ -212,6 +212,7 @@ async def test_an_apns_token_that_turns_costs_no_push_however_young_its_connecti
 
         assert all_delivered(await send(1))
         services.apns.faults.latency(0.05)
+        services.apns.limit_streams(100)
         under_way = asyncio.create_task(send(8))
         await services.journal.wait_for(count=300, timeout=60)
         now = turn + timedelta(seconds=1)

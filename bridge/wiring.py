@@ -70,6 +70,7 @@ def route_of(
             subject=decoded.subject,
             time=decoded.time,
             trace=decoded.trace,
+            tracestate=decoded.tracestate,
             message_id=message.id,
             position=message.position,
             enqueued_at=message.enqueued_at,

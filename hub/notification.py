@@ -118,7 +118,7 @@ class Notification:
     `id` is 32 lower-case hex digits; the same event and rule give the same id, so saying it twice is saying it once.
     `platforms` limits a template notification (None: all). `expires_at` ends every try. `source`, `event_id` and `rule`
     say where it came from; they are empty for a send through the API. `person` is whom it is about, empty where no source
-    says it.
+    says it. `trace` and `tracestate` are the trace that it belongs to (`hub/trace_context.py`), empty for none.
     """
 
     id: str
@@ -134,3 +134,5 @@ class Notification:
     event_id: str = ""
     rule: str = ""
     person: str = ""
+    trace: str = ""
+    tracestate: str = ""

@@ -37,8 +37,8 @@ class Event:
     `origin` is the configured name of the source it came from (what a rule's `source:` names); `source` is the
     CloudEvents attribute. `data` is JSON-like (dict, list, str, int, float, bool, None, Decimal) or Opaque. `meta` holds
     the broker's properties, with application headers under `headers`, whose names compare without case. `trace` is a
-    W3C traceparent or empty. `time` is aware UTC. `person` is the id of whom the event is about, empty where no `map`
-    says it.
+    W3C traceparent or empty, `tracestate` what other tracing systems say beside it. `time` is aware UTC. `person` is the
+    id of whom the event is about, empty where no `map` says it.
     """
 
     id: str
@@ -50,6 +50,7 @@ class Event:
     data: Any = None
     meta: Mapping[str, Any] = field(default_factory=dict)
     trace: str = ""
+    tracestate: str = ""
     person: str = ""
 
     def __post_init__(self) -> None:

@@ -70,6 +70,8 @@ class PushPlan:
                 event_id=event.id,
                 rule=self.rule,
                 person=event.person,
+                trace=event.trace,
+                tracestate=event.tracestate,
             )
             for content in contents
         ]

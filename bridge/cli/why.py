@@ -108,6 +108,7 @@ def _print_notification(notification: Mapping[str, Any]) -> None:
             "no device reached": _unreached(notification),
             "because": "\n".join(notification["reasons"]),
             "accepted at": notification["accepted_at"],
+            "trace": "" if notification["event_id"] else notification["trace"],
             "scheduled for": notification["schedule_at"],
             "expires at": notification["expires_at"],
             "ended at": notification["ended_at"],

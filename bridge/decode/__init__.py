@@ -4,10 +4,10 @@ from bridge.decode.base import Decoded, Decoder, DecodeSettings
 from bridge.decode.readers import reader_for
 from bridge.decode.registered import reader as registered_reader
 from bridge.decode.registered import with_key
-from bridge.decode.trace import trace_from
 from bridge.decode.wrapping import may_be_wrapped, unwrapped
 from bridge.errors import EventError, Reason
 from connectors.base import Message
+from hub.trace_context import trace_from
 from rules.event import Opaque
 
 __all__ = ["DecodeSettings", "Decoded", "Decoder", "decoder_for"]
@@ -29,7 +29,10 @@ def decoder_for(settings: DecodeSettings) -> Decoder:
         size = len(message.body)
         if size > max_body:
             raise EventError(Reason.TOO_LARGE, f"the body has {size} bytes, the limit is {max_body}")
-        return decode(unwrapped(message, limit=max_body) if may_be_wrapped(message) else message)
+        decoded = decode(unwrapped(message, limit=max_body) if may_be_wrapped(message) else message)
+        if not decoded.trace:  # that of the event, which the format may carry, wins over that of its last hop
+            decoded.trace, decoded.tracestate = trace_from(message.headers)
+        return decoded
 
     schema = settings.schema
     if schema is None:
@@ -59,6 +62,6 @@ def _decoder_of_format(settings: DecodeSettings) -> Decoder:
 
     def decode(message: Message) -> Decoded:
         data = read(message.body, message.content_type) if message.has_body else None
-        return Decoded(data=data, trace=trace_from(message.headers))
+        return Decoded(data=data)
 
     return decode

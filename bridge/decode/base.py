@@ -80,12 +80,12 @@ class DecodeSettings:
 
 @dataclass(slots=True, kw_only=True)
 class Decoded:
-    """What a message holds; the fields but `data` and `trace` are None or empty unless the format carries them.
+    """What a message holds; the fields but `data` and the traces are None or empty unless the format carries them.
 
     `data` is JSON-like (dict, list, str, int, float, bool, None, Decimal), or `Opaque` where it cannot be read. The
     CloudEvents attributes have their own names; `attributes` holds the others (`dataschema`, `datacontenttype`,
     extensions), JSON-like. A CloudEvent is identified by `source` and `id` together. `trace` is a valid W3C traceparent
-    or empty.
+    or empty, `tracestate` what goes with it.
 
     Not frozen: one is made for every message, and freezing triples the cost of making it.
     """
@@ -98,6 +98,7 @@ class Decoded:
     time: datetime | None = None
     attributes: Mapping[str, Any] = field(default_factory=dict)
     trace: str = ""
+    tracestate: str = ""
 
 
 Decoder = Callable[[Message], Decoded]

@@ -14,10 +14,10 @@ from bridge.decode.base import Decoded, DecodeSettings, Reader
 from bridge.decode.eventgrid import is_eventgrid, looks_like_eventgrid, read_eventgrid
 from bridge.decode.json import read_json
 from bridge.decode.readers import reader_for
-from bridge.decode.trace import trace_from
 from bridge.errors import EventError, Reason
 from connectors.base import Message
 from hub.times import parse_rfc3339, parse_time
+from hub.trace_context import trace_from
 from rules.event import Opaque
 
 _NAMED = frozenset(["specversion", "id", "source", "type", "subject", "time", "data", "data_base64"])
@@ -55,7 +55,7 @@ class CloudEventsDecoder:
             data = self._data(message.body, message.content_type)
             if message.content_type is not None:
                 attributes["datacontenttype"] = message.content_type
-            return _event(attributes, data, message)
+            return _event(attributes, data)
         if is_eventgrid(message):
             return read_eventgrid(message)
         if b'"specversion"' in message.body:
@@ -76,7 +76,7 @@ class CloudEventsDecoder:
             raise _refused("the attribute datacontenttype is not text")
         if not isinstance(event.get("time"), str | None):
             raise _refused("the attribute time is not text")
-        return _event(event, self._structured_data(event, content_type), message)
+        return _event(event, self._structured_data(event, content_type))
 
     def _structured_data(self, event: Mapping[str, Any], content_type: str | None) -> Any:
         encoded = event.get("data_base64")
@@ -115,10 +115,10 @@ class CloudEventsDecoder:
         return reader
 
 
-def _event(attributes: Mapping[str, Any], data: Any, message: Message) -> Decoded:
+def _event(attributes: Mapping[str, Any], data: Any) -> Decoded:
     """Checks what identifies an event (CloudEvents 1.0, section 3.1); an optional attribute that is empty is none.
 
-    The trace of the event wins over that of its last hop.
+    The trace is that of the event (CloudEvents 1.0, extension "Distributed Tracing"), not that of its last hop.
     """
     if (version := attributes.get("specversion")) != "1.0":
         shown = f"{version}, " if isinstance(version, str) and _VERSION.fullmatch(version) else ""
@@ -128,6 +128,7 @@ def _event(attributes: Mapping[str, Any], data: Any, message: Message) -> Decode
     others = {
         name: value for name, value in attributes.items() if name not in _NAMED and value is not None and value != ""
     }
+    trace, tracestate = trace_from(others)
     return Decoded(
         id=_required(attributes, "id"),
         source=_required(attributes, "source"),
@@ -136,7 +137,8 @@ def _event(attributes: Mapping[str, Any], data: Any, message: Message) -> Decode
         time=_time(attributes.get("time")),
         data=data,
         attributes=others,
-        trace=trace_from(others) or trace_from(message.headers),
+        trace=trace,
+        tracestate=tracestate,
     )
 
 

@@ -10,7 +10,6 @@ import orjson
 from bridge.decode.base import Decoded, DecodeSettings, Reader
 from bridge.decode.readers import reader_for
 from bridge.decode.registered import reader as registered_reader
-from bridge.decode.trace import trace_from
 from bridge.errors import EventError, Reason
 from connectors.base import Message
 from hub.exact_json import dumps
@@ -47,16 +46,15 @@ class DebeziumDecoder:
 
     def __call__(self, message: Message) -> Decoded:
         """Raises: EventError."""
-        trace = trace_from(message.headers)
         if not message.has_body:
-            return Decoded(data=None, type="row.tombstone", trace=trace)
+            return Decoded(data=None, type="row.tombstone")
         envelope = self._read(message.body, message.content_type)
         if isinstance(envelope, dict) and envelope.keys() == {"schema", "payload"}:
             envelope = envelope["payload"]
         if not isinstance(envelope, dict):
             raise _refused("no change event of Debezium: it is a JSON object, with the row in before and after")
         if "op" not in envelope:
-            return Decoded(data=envelope, type=_other(envelope), trace=trace)
+            return Decoded(data=envelope, type=_other(envelope))
         operation = _OPERATIONS.get(str(envelope["op"]))
         source = envelope.get("source")
         if operation is None:
@@ -82,7 +80,6 @@ class DebeziumDecoder:
             type=f"row.{operation}",
             subject=".".join(part for part in (named["schema"] or named["db"], table) if part) or None,
             time=_time(source.get("ts_ms")),
-            trace=trace,
         )
 
 

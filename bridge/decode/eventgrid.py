@@ -6,7 +6,6 @@ from typing import Any
 
 from bridge.decode.base import Decoded
 from bridge.decode.json import read_json
-from bridge.decode.trace import trace_from
 from bridge.errors import EventError, Reason
 from connectors.base import Message
 from hub.times import is_no_time, parse_time
@@ -50,7 +49,6 @@ def read_eventgrid(message: Message) -> Decoded:
         time=_time(event.get("eventTime")),
         data=event.get("data"),
         attributes={"dataversion": version} if isinstance(version, str) and version else {},
-        trace=trace_from(message.headers),
     )
 
 

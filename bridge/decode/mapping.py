@@ -39,6 +39,7 @@ class DecodedMessage:
     subject: str | None = None
     time: datetime | None = None
     trace: str = ""
+    tracestate: str = ""
     message_id: str | None = None
     position: str | None = None
     enqueued_at: datetime | None = None
@@ -106,6 +107,7 @@ class EventMap:
             data=message.data,
             meta=message.meta,
             trace=message.trace,
+            tracestate=message.tracestate,
             person=person,
         )
 

@@ -93,7 +93,7 @@ class Journaling:
             outcome=in_flight.outcome.value,
             detail=orjson.dumps(detail),
             content=draft.content if has_values else None,
-            trace="" if event is None else event.trace,
+            trace=in_flight.trace,
             person=person or next(iter(people), ""),
         )
 

@@ -319,7 +319,7 @@ class Pipeline:
             content_type=message.content_type,
             headers={name: _header_text(value) for name, value in message.headers.items()},
             tries=message.delivery_count,
-            trace="" if in_flight.event is None else in_flight.event.trace,
+            trace=in_flight.trace,
             envelope=envelope_of(message),
             config_hash=in_flight.configuration.hash,
             revision=in_flight.configuration.revision,

@@ -7,7 +7,7 @@ from connectors.base import OutMessage
 from hub.acceptance import DeadLetter
 
 DEAD_LETTER_HEADERS = "x-pushbridge-"
-"""Begins the headers that say why: source, event-id, rule, stage, reason, detail, tries, config-hash."""
+"""Begins the headers that say why: source, event-id, rule, stage, reason, detail, tries, trace, config-hash."""
 
 
 class Letters(Protocol):
@@ -59,6 +59,7 @@ def _why(letter: DeadLetter) -> dict[str, str]:
         "reason": letter.reason,
         "detail": letter.detail[:4096],
         "tries": str(letter.tries),
+        "trace": letter.trace,
         "config-hash": letter.config_hash,
         "revision": letter.revision,
     }

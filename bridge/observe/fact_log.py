@@ -56,6 +56,7 @@ from hub.job import JobStatus
 from hub.notification import Platform, TemplateContent
 from hub.outcome import ENDED_WELL, OutcomeName, Unreached
 from hub.phone import PhoneOperation, PhoneOutcome
+from hub.trace_context import trace_id_of
 
 _MAX_NAMES = 20
 """Properties of a template or a notification that a line names."""
@@ -353,6 +354,7 @@ def _log_dead_letters(dead_letters: Sequence[DeadLetter]) -> None:
             stage=letter.stage,
             reason=letter.reason,
             detail=letter.detail,
+            **({"trace_id": trace_id_of(letter.trace)} if letter.trace else {}),
         )
 
 
@@ -376,6 +378,8 @@ def _received(event: InFlightEvent) -> dict[str, Any]:
         said["message_id"] = message.id
     if message.position is not None:
         said["position"] = message.position
+    if event.trace:
+        said["trace_id"] = trace_id_of(event.trace)
     return said
 
 

@@ -16,6 +16,7 @@ from hub.explained import Explained
 from hub.facts import Crashed, DeadLettersStored, HubFact
 from hub.follow_up import FollowedUp, FollowUpUsage
 from hub.store.contracts.sinks import SinkUsage
+from hub.trace_context import trace_from
 from rules.decision import Decision
 from rules.event import Event
 from rules.explain import Explanation
@@ -122,6 +123,11 @@ class InFlightEvent:
         if self.event is not None:
             return self.event.id
         return (self.message.id or self.message.position or "")[:MAX_ATTRIBUTE]
+
+    @property
+    def trace(self) -> str:
+        """The event's W3C traceparent, or of what never became an event, that of its message; empty for none."""
+        return trace_from(self.message.headers).trace if self.event is None else self.event.trace
 
 
 class ReplayOutcome(Explained):

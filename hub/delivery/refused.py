@@ -30,6 +30,7 @@ def letter_of(notification: Notification, reason: Reason, detail: str, *, accept
         },
         envelope=orjson.dumps([notification.id, accepted_at, hub, audience, format_, *rest]).decode(),
         person=next(iter(people_of(notification)), ""),
+        trace=notification.trace,
     )
 
 
@@ -42,7 +43,7 @@ def notification_from(letter: DeadLetter, letter_id: int, *, now: datetime) -> N
         first_id, accepted_at, hub, audience, format_, *rest = orjson.loads(letter.envelope)
         key = digest_of(joined("replay", first_id, str(letter_id)))
         said = (hub, letter.source, letter.event_id, letter.rule, audience, format_, letter.body, *rest)
-        notification = notification_of((key, *said, letter.person))
+        notification = notification_of((key, *said, letter.person, letter.trace))
     except (TypeError, KeyError, ValueError) as error:
         raise ValueError("the letter holds no whole notification") from error
     lived = timedelta(0) if notification.expires_at is None else notification.expires_at - moment(accepted_at)

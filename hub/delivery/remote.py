@@ -127,6 +127,10 @@ def request_for(
     It does not carry `platforms` and `priority`, and `collapse_key` only with a native payload: templates are the other's.
     """
     fields = {"authorization": authorization}
+    if notification.trace:
+        fields["traceparent"] = notification.trace
+        if notification.tracestate:
+            fields["tracestate"] = notification.tracestate
     if not isinstance(notification.audience, Everyone):
         fields["servicebusnotification-tags"] = str(notification.audience)
     if notification.expires_at is not None:

@@ -24,6 +24,7 @@ from hub.notification import (
 from hub.outcome import OutcomeName, State
 from hub.store.contracts.outbox import Service
 from hub.tags import MaxTags, parse
+from hub.trace_context import parted_trace
 from hub.work import Lane
 
 TEMPLATE = "template"
@@ -37,7 +38,7 @@ LANE_OF = {number: lane for lane, number in LANES.items()}
 
 NOTIFICATION = (
     "n.id, n.hub, n.source, n.event_id, n.rule, n.audience, n.format, n.content, n.headers, n.platforms, n.priority,"
-    " n.collapse_key, n.schedule_at, n.expires_at, n.person"
+    " n.collapse_key, n.schedule_at, n.expires_at, n.person, n.trace"
 )
 """What `notification_of` reads, of a notification `n`."""
 
@@ -80,7 +81,8 @@ def said_by(notification: Notification) -> tuple[Any, ...]:
 def notification_of(row: Sequence[Any]) -> Notification:
     """Of the columns `NOTIFICATION`."""
     key, hub, source, event_id, rule, audience, format_, content, headers, platforms, *rest = row
-    priority, collapse, at, until, person = rest
+    priority, collapse, at, until, person, joined_text = rest
+    trace, tracestate = parted_trace(joined_text)
     parsed: Content
     if format_ == TEMPLATE:
         parsed = TemplateContent(properties=orjson.loads(content))
@@ -102,6 +104,8 @@ def notification_of(row: Sequence[Any]) -> Notification:
         event_id=event_id,
         rule=rule,
         person=person or "",
+        trace=trace,
+        tracestate=tracestate,
     )
 
 

@@ -332,3 +332,13 @@ async def test_no_answer_is_tried_again() -> None:
     assert second.reaction is Reaction.DROP
     assert third.reaction is Reaction.RETRY
     assert "127.0.0.1" in first.reason
+
+
+def test_the_trace_goes_with_the_send() -> None:
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    _, headers, _ = request(replace(notification(), trace=trace, tracestate="rojo=1"))
+    assert (headers["traceparent"], headers["tracestate"]) == (trace, "rojo=1")
+    _, headers, _ = request(replace(notification(), trace=trace))
+    assert "tracestate" not in headers
+    _, headers, _ = request(notification())
+    assert "traceparent" not in headers

@@ -47,6 +47,7 @@ class NotificationSummary(Model):
     `audience` is a tag expression or `everyone`, `format` is `template` or a platform; `outcomes` count pushes by platform.
     `config_hash` and `revision` say which configuration decided, and are empty for a send. `unreached` says why no phone
     got it, and `unreached_count` of how many registrations, where there are any. One in state Held is `held_for` so many.
+    `trace` is the W3C traceparent that it came with, or was given; empty for none.
     """
 
     id: str
@@ -70,6 +71,7 @@ class NotificationSummary(Model):
     held_for: int | None
     config_hash: str
     revision: str
+    trace: str
 
 
 class Failure(Model):
@@ -191,6 +193,7 @@ def summary_of(kept: KeptNotification) -> dict[str, Any]:
         "held_for": kept.unreached_count if is_held else None,
         "config_hash": kept.configuration.hash,
         "revision": kept.configuration.revision,
+        "trace": kept.trace,
     }
 
 

@@ -222,7 +222,7 @@ async def _of_notification(call: Call, notification: KeptNotification) -> Trace:
         config_hash_now=call.management.config_hash,
         revision_now=call.management.settings.bridge.revision,
         same_configuration=_is_same(call.management, notification.configuration),
-        traceparent="",
+        traceparent=notification.trace,
         subject=None,
         time=None,
         data=None,

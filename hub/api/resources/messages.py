@@ -25,6 +25,7 @@ from hub.errors import ConfirmationError, InvalidRequestError, PayloadTooLargeEr
 from hub.notification import EVERYONE, Audience, Content, NativeContent, Notification
 from hub.platforms.table import traits_of
 from hub.tags import MaxTags, parse
+from hub.trace_context import trace_from
 
 _MAX_IDEMPOTENCY_KEY = 255
 _MAX_BATCH_BODY = 1024 * 1024
@@ -179,6 +180,7 @@ def _notification(
 ) -> Notification:
     """What a request asks to be sent; the audience of a direct send is not read, for it names its push channels."""
     expiry = header(request, "ServiceBusNotification-Apns-Expiry")
+    trace, tracestate = trace_from(request.headers)
     tags = "" if is_direct else header(request, _TAGS)
     return Notification(
         id=_notification_id(hub, header(request, "Idempotency-Key")),
@@ -187,6 +189,8 @@ def _notification(
         content=_content(header(request, _FORMAT), headers, body, access),
         schedule_at=schedule_at,
         expires_at=parse_date(expiry) if expiry else None,
+        trace=trace,
+        tracestate=tracestate,
     )
 
 

@@ -22,7 +22,7 @@ class KeptNotification:
     one is asked for.
 
     `unreached` says why it ended and no phone got it, `unreached_count` of how many registrations; of one that is held
-    it is for so many."""
+    it is for so many. `trace` is a W3C traceparent, empty for none."""
 
     id: str
     hub: str
@@ -46,6 +46,7 @@ class KeptNotification:
     unreached: Unreached | None = None
     unreached_count: int = 0
     configuration: ConfigurationVersion = NO_CONFIGURATION
+    trace: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

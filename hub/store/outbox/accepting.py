@@ -16,6 +16,7 @@ from hub.store.outbox.holding import ADD_APPROVAL, approval_rows
 from hub.store.outbox.queues import FENCES, Queues
 from hub.store.rows import SCHEDULED, SINGLE, STATES, configuration_id, said_by
 from hub.store.telemetry.auditing import audit_write
+from hub.trace_context import joined_trace
 
 MARKS = Statement(
     "seen.among", "SELECT key FROM seen WHERE key IN (:keys) AND at >= :oldest", columns=(("key", "bytea"),)
@@ -84,6 +85,7 @@ _COLUMNS = (
     ("due", "double precision"),
     ("configuration", "bigint"),
     ("person", "text"),
+    ("trace", "text"),
 )
 INSERT = Statement(
     "notification.insert",
@@ -270,6 +272,7 @@ def notification_rows(
         lane = SCHEDULED if state is State.SCHEDULED else SINGLE
         people = people_of(notification)
         fixed = (now, STATES[state], lane, due, versions[id(version)], people[0] if people else None)
-        rows.append((numbers[number], queue, key, *said_by(notification), *fixed))
+        trace = joined_trace(notification.trace, notification.tracestate)
+        rows.append((numbers[number], queue, key, *said_by(notification), *fixed, trace))
         addressees += [(queue, numbers[number], person) for person in people[1:]]
     return rows, addressees

@@ -18,6 +18,7 @@ from hub.store.reports.reading import counts_of_reports
 from hub.store.rows import NOTIFICATION as NOTIFICATION_COLUMNS
 from hub.store.rows import TEMPLATE, counts_of, moment, notification_of, platforms_of
 from hub.store.telemetry.listing import listing, part
+from hub.trace_context import parted_trace
 
 _FAILURES = 10_000
 """Failures of one notification that are looked at, at most: a broadcast may have one for each phone there is."""
@@ -25,7 +26,7 @@ _FAILURES = 10_000
 _COLUMNS = (
     "t.n, t.queue, t.id, t.hub, t.source, t.event_id, t.rule, t.audience, t.format, t.priority, length(t.content), t.state,"
     " t.accepted_at, t.schedule_at, t.expires_at, t.started_at, t.ended_at, t.counts, t.unreached,"
-    " t.unreached_count, c.revision, c.hash"
+    " t.unreached_count, c.revision, c.hash, t.trace"
 )
 _SOURCE = "notification t LEFT JOIN configuration c ON c.id = t.configuration"
 
@@ -143,7 +144,9 @@ def sent(connection: Connection, notification_id: str) -> Notification:
 
 def _notification(row: Row, failures: Sequence[tuple[str, str, int]] = ()) -> KeptNotification:
     _, _, key, hub, source, event_id, rule, audience, format_, priority, size, state = row[:12]
-    accepted, schedule, expires, started, ended, counts, unreached, unreached_count, revision, config_hash = row[12:]
+    accepted, schedule, expires, started, ended, counts, unreached, unreached_count, revision, config_hash, trace = row[
+        12:
+    ]
     version = NO_CONFIGURATION if config_hash is None else ConfigurationVersion(revision=revision, hash=config_hash)
     kept_counts: Mapping[str, Mapping[str, int]] = orjson.loads(counts) if counts else {}
     return KeptNotification(
@@ -167,6 +170,7 @@ def _notification(row: Row, failures: Sequence[tuple[str, str, int]] = ()) -> Ke
         unreached=None if unreached is None else Unreached(unreached),
         unreached_count=unreached_count or 0,
         configuration=version,
+        trace=parted_trace(trace).trace,
     )
 
 

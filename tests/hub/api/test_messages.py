@@ -393,3 +393,12 @@ def test_details_are_compact_xml_in_the_contract_s_order_without_empty_members()
 def test_java_reads_its_own_spelling_of_cancelled() -> None:
     root = etree.fromstring(details_xml(DETAILS, location="sb://x", is_java=True))
     assert root.findtext("{*}State") == "Canceled"
+
+
+async def test_the_trace_of_a_send_is_the_notification_s(client: httpx.AsyncClient, service: FakeHubService) -> None:
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    fields = {"ServiceBusNotification_Format": "Apple", "traceparent": trace, "tracestate": "rojo=1"}
+    notification = await sent(client, service, APS, **fields)
+    assert (notification.trace, notification.tracestate) == (trace, "rojo=1")
+    notification = await sent(client, service, APS, **(fields | {"traceparent": "00-x"}))
+    assert (notification.trace, notification.tracestate) == ("", "")

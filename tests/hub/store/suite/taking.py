@@ -48,6 +48,14 @@ class Taking(Suite):
         assert ids(await take(store)) == [given[3].id]
         assert not await take(store)
 
+    async def test_a_notification_keeps_its_trace(self, store: SqlStore) -> None:
+        trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+        await enqueue(store, notification(trace=trace, tracestate="rojo=1"), notification(trace=trace), notification())
+        kept = {(work.notification.trace, work.notification.tracestate) for work in await take(store)}
+        assert kept == {(trace, "rojo=1"), (trace, ""), ("", "")}
+        listed = (await store.notifications(after="", limit=10)).items
+        assert sorted(each.trace for each in listed) == ["", trace, trace]
+
     async def test_taking_writes_nothing_and_a_killed_process_leaves_all_to_the_next(
         self, stores: Stores, store: SqlStore
     ) -> None:

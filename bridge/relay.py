@@ -1,7 +1,9 @@
 """Sends rows of the store on to a broker or a receiver, with confirmation: dead letters, and reports to sinks."""
 
 import asyncio
+import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from hashlib import blake2b
 from typing import Protocol
 
 from connectors.base import OutMessage, Publisher
@@ -26,6 +28,16 @@ class Outgoing(Protocol):
 
     async def refused(self, rows: Sequence[int]) -> None:
         """These were not, though there was a connection."""
+
+
+def message_id(relay: str, row: int, *, at: float, body: bytes) -> str:
+    """What a row of the store is called outside: the same with each try, and another one for each row of each store.
+
+    A new store counts its rows from the start, and a broker that looks for duplicates would drop a message that has the
+    id of an earlier one. `at` is when the row was written.
+    """
+    digest = blake2b(struct.pack(">d", at) + body, digest_size=8, usedforsecurity=False)
+    return f"{relay}-{row}-{digest.hexdigest()}"
 
 
 class Relay:

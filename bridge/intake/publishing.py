@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from bridge.relay import message_id
 from connectors.base import OutMessage
 from hub.acceptance import DeadLetter
 
@@ -30,7 +31,7 @@ class OutgoingLetters:
 
     async def waiting(self, limit: int) -> Mapping[int, OutMessage]:
         letters = await self._store.unpublished(self._name, limit=limit)
-        return {number: self._message(number, letter) for number, _, letter in letters}
+        return {number: self._message(number, at, letter) for number, at, letter in letters}
 
     async def published(self, rows: Sequence[int]) -> None:
         await self._store.published(rows)
@@ -38,10 +39,10 @@ class OutgoingLetters:
     async def refused(self, rows: Sequence[int]) -> None:
         """They stay the first of all: where one is refused, its place takes none."""
 
-    def _message(self, number: int, letter: DeadLetter) -> OutMessage:
+    def _message(self, number: int, at: float, letter: DeadLetter) -> OutMessage:
         """The original bytes and headers, and beside them why they came here."""
         return OutMessage(
-            id=f"{self._name}-{number}",
+            id=message_id(self._name, number, at=at, body=letter.body),
             body=letter.body,
             destination=self._destination,
             content_type=letter.content_type,

@@ -9,7 +9,7 @@ from typing import Any
 from bridge.config.models.document import Settings
 from bridge.config.models.sinks import SinkSettings
 from bridge.observe.facts import RelayChanged, ReportsDropped, ReportsPublished, SinkObserver, SinksMeasured
-from bridge.relay import Relay, noting
+from bridge.relay import Relay, message_id, noting
 from bridge.reports.reporter import ConfiguredReporter
 from connectors.base import OutMessage
 from hub.backoff import doubled
@@ -44,7 +44,7 @@ class OutgoingReports:
         self._attempts = {each.id: each.attempt for each in kept}
         return {
             each.id: OutMessage(
-                id=f"{self._sink}-{each.id}",
+                id=message_id(self._sink, each.id, at=each.at, body=each.body),
                 body=each.body,
                 destination=self._destination,
                 content_type=each.content_type,

@@ -127,6 +127,26 @@ class Database:
         self.rollback()
         return names
 
+    def is_unique(self, table: TableClause, column: str) -> bool:
+        """Whether the database lets no two rows have the same value there, as far as it tells: it does so of no view."""
+        assert self._connection is not None
+        try:
+            catalogue = sqlalchemy.inspect(self._connection)
+            where = (table.name, table.schema)
+            keys = [catalogue.get_pk_constraint(*where)["constrained_columns"]]
+            keys += [each["column_names"] for each in catalogue.get_unique_constraints(*where)]
+            keys += [
+                each["column_names"]
+                for each in catalogue.get_indexes(*where)
+                if each["unique"] and not each.get("dialect_options", {}).get("postgresql_where")
+            ]
+        except (exc.SQLAlchemyError, NotImplementedError) as error:
+            if is_lost(error):
+                raise
+            keys = []
+        self.rollback()
+        return [column.casefold()] in [[str(name).casefold() for name in key] for key in keys]
+
     def value(self, statement: ClauseElement) -> Any:
         return self._run(statement).scalar()
 

@@ -1,6 +1,7 @@
 """An outbox: rows are claimed, and deleted or marked once their events are in the store."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -31,12 +32,18 @@ _MAX_LEFT = 500
 """Rows that are passed over, as they can be neither read nor marked, before the whole table counts as broken."""
 
 
+class _SharedIdError(Exception):
+    """Ids name more rows than there are ids."""
+
+
 class OutboxReader:
     """Reads one table over one connection. Everything here blocks, and is called in one thread.
 
     A row is claimed by its lock, where the database can pass over locked rows: no other process reads it until the
     claim ends, with the first settlement of what was read together. Elsewhere all processes read all rows, and the store
     knows those it has.
+
+    Rows that share an id are left where they are: a row that was not read would be deleted with the one that was.
     """
 
     def __init__(self, database: Database, settings: Outbox, *, body: str | None) -> None:
@@ -46,6 +53,7 @@ class OutboxReader:
         self._held: set[Any] = set()
         self._left: set[Any] = set()
         self._has_nameless = False
+        self._has_unique_id = False
 
     def open(self) -> None:
         """Look at the table, and at what we may do there. Raises: SourceError."""
@@ -56,6 +64,7 @@ class OutboxReader:
             needed.append(self._settings.mark.column)
         self._table = table_of(self._settings.table, found)
         check_columns(self._database.name, self._settings.table, needed, found)
+        self._has_unique_id = self._database.is_unique(self._table, self._settings.id)
         with self._database.translating(refused=TopologyError):
             try:
                 self._database.rows(self._selecting(0))
@@ -74,7 +83,7 @@ class OutboxReader:
                     raise
                 self._database.reopen()
                 rows = list(self._read_singly(limit + len(self._held), cause(error)))
-            rows = rows[:limit]
+            rows = self._with_own_id(rows)[:limit]
             if not self._held and not (rows and self._database.claims):
                 self._database.rollback()
         self._held.update(row.id for row in rows)
@@ -86,9 +95,9 @@ class OutboxReader:
         with self._database.translating():
             try:
                 for ids in pieces(done):
-                    self._end(ids)
+                    self._end(self._unshared(ids))
                 self._database.commit()
-            except exc.DBAPIError as error:
+            except (exc.DBAPIError, _SharedIdError) as error:
                 if is_lost(error) or is_contended(error):
                     raise
                 self._database.rollback()
@@ -140,29 +149,55 @@ class OutboxReader:
         return sqlalchemy.update(self._table).where(which).values({mark.column: value})
 
     def _end(self, ids: Sequence[Any]) -> None:
-        """Delete or mark rows, without a commit. Raises: TopologyError: ids name more rows than were read."""
+        """Delete or mark rows, without a commit. Raises: _SharedIdError: ids name more rows than were read."""
+        if not ids:
+            return
         if self._database.scans:
             ended = self._database.run_for(self._finishing(self._id == parameter("that")), "that", ids)
         else:
             ended = self._database.run(self._finishing(among(self._id, ids)))
         if ended > len(ids):
-            self._database.rollback()
-            raise TopologyError(
-                f"{self._database.name}: {len(ids)} values of {self._settings.id} name {ended} rows of"
-                f" {self._settings.table}, and none was {self._ended}; outbox.id has to be a column that is unique"
-            )
+            raise _SharedIdError
 
     def _finish_singly(self, done: Sequence[Any]) -> None:
         """What cannot be deleted or marked is left where it is, and not read again over this connection."""
         for id in done:
             try:
-                self._end([id])
+                self._end(self._unshared([id]))
                 self._database.commit()
+            except _SharedIdError:
+                self._database.rollback()
+                self._leave_shared(id)
             except exc.DBAPIError as error:
                 if is_lost(error) or is_contended(error):
                     raise
                 self._database.rollback()
                 self._leave(id, f"its event is taken, but it cannot be {self._ended}: {cause(error)}")
+
+    def _with_own_id(self, rows: Sequence[Row]) -> list[Row]:
+        """Those whose id no other of them has."""
+        if self._has_unique_id:
+            return list(rows)
+        often = Counter(row.id for row in rows)
+        for id, count in often.items():
+            if count > 1:
+                self._leave_shared(id)
+        return [row for row in rows if often[row.id] == 1]
+
+    def _unshared(self, ids: Sequence[Any]) -> Sequence[Any]:
+        """Those that name one row at most. The number of rows that are deleted does not tell: other rows may be gone."""
+        if self._has_unique_id:
+            return ids
+        counted = sqlalchemy.select(self._id).where(among(self._id, ids)).group_by(self._id)
+        shared = {
+            row[self._settings.id] for row in self._database.rows(counted.having(sqlalchemy.func.count() > 1))
+        }
+        for id in shared:
+            self._leave_shared(id)
+        return [id for id in ids if id not in shared]
+
+    def _leave_shared(self, id: Any) -> None:
+        self._leave(id, f"other rows have this {self._settings.id} too, and outbox.id has to be a column that is unique")
 
     def _read_singly(self, limit: int, trouble: str) -> Iterator[Row]:
         """Rows one by one, as one among them cannot be read as it is."""
@@ -179,6 +214,8 @@ class OutboxReader:
                 continue
 
     def _leave(self, id: Any, why: str) -> None:
+        if id in self._left:
+            return
         self._left.add(id)
         name, table = self._database.name, self._settings.table
         _log.warning("source %s: row %s of %s is left where it is: %s", name, text_of(id), table, why)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from bridge.intake.publishing import OutgoingLetters
-from bridge.relay import Relay, noting
+from bridge.relay import Relay, message_id, noting
 from connectors.base import OutMessage
 from connectors.errors import NotConnectedError, PublishError
 from hub.acceptance import DeadLetter
@@ -55,6 +55,10 @@ class LetterStore:
             raise self.errors.pop(operation)
 
 
+def ids(*rows: int) -> list[str]:
+    return [message_id("orders", row, at=0.0, body=LETTER.body) for row in rows]
+
+
 class Bench:
     def __init__(self, publisher: FakePublisher, *letters: DeadLetter) -> None:
         self.publisher = publisher
@@ -87,7 +91,7 @@ async def test_a_letter_goes_out_with_its_bytes_its_headers_and_why_it_came_here
     assert bench.publisher.published == [
         [
             OutMessage(
-                id="orders-1",
+                id=ids(1)[0],
                 body=LETTER.body,
                 destination="letters",
                 content_type="application/json",
@@ -126,11 +130,11 @@ async def test_what_is_not_confirmed_is_published_again_under_the_same_id_and_ma
 
 @in_virtual_time
 async def test_what_was_confirmed_beside_what_was_not_is_not_published_again() -> None:
-    error = PublishError("the queue is full", published=frozenset({"orders-1", "orders-3"}))
+    error = PublishError("the queue is full", published=frozenset(ids(1, 3)))
     bench = Bench(FakePublisher(publish_errors=[error]), *[LETTER] * 4)
     await bench.run_for(3)
     tries = [[message.id for message in messages] for messages in bench.publisher.published]
-    assert tries == [["orders-1", "orders-2", "orders-3", "orders-4"], ["orders-2", "orders-4"]]
+    assert tries == [ids(1, 2, 3, 4), ids(2, 4)]
     assert bench.store.marked == [1, 3, 2, 4]
     assert bench.troubles == ["the queue is full", ""]
 
@@ -141,7 +145,7 @@ async def test_a_letter_that_could_not_be_marked_goes_out_again_under_the_same_i
     bench.store.errors["relayed"] = StoreError("disk full")
     await bench.run_for(3)
     first, second = bench.publisher.published
-    assert [message.id for message in first] == [message.id for message in second] == ["orders-1"]
+    assert [message.id for message in first] == [message.id for message in second] == ids(1)
     assert bench.store.letters == {}
 
 
@@ -225,3 +229,16 @@ async def test_a_defect_of_ours_is_shown_without_its_text_and_outlived() -> None
     await bench.run_for(3)
     assert bench.troubles == ["ZeroDivisionError: a defect of ours", ""]
     assert bench.store.marked == [1]
+
+
+def test_a_row_has_one_id_and_a_row_of_a_new_store_another() -> None:
+    """A queue of Service Bus that looks for duplicates would drop what has the id of an earlier message."""
+    row = message_id("crm", 7, at=1_800_000_000.25, body=b"{}")
+    assert row == message_id("crm", 7, at=1_800_000_000.25, body=b"{}") == "crm-7-71debcbac95d2ca7"
+    others = [
+        message_id("crm", 7, at=1_800_000_000.5, body=b"{}"),  # written by a new store, a moment later
+        message_id("crm", 7, at=1_800_000_000.25, body=b"[]"),
+        message_id("crm", 8, at=1_800_000_000.25, body=b"{}"),
+        message_id("desk", 7, at=1_800_000_000.25, body=b"{}"),
+    ]
+    assert len({row, *others}) == 5

@@ -10,6 +10,7 @@ import pytest
 from connectors.base import ACK, NACK, LogPartition, Message
 from connectors.errors import AuthenticationError, NotConnectedError, TopologyError
 from connectors.sql import SqlSettings, SqlSource
+from connectors.sql.outbox import OutboxReader
 from connectors.sql.timing import Timing
 from tests.brokers.mariadb import MariaDb
 from tests.brokers.postgres import Postgres
@@ -210,13 +211,52 @@ async def test_rows_are_marked_where_they_may_not_be_deleted(database: SqlDataba
     assert database.run("SELECT count(*) FROM push_outbox WHERE pushed IS NOT NULL") == [(3,)]
 
 
-async def test_an_id_that_is_not_unique_deletes_no_row_that_was_not_read(database: SqlDatabase) -> None:
-    database.run("CREATE TABLE twice (id INT, body VARCHAR(9))", "INSERT INTO twice VALUES (1, 'a'), (1, 'b')")
-    async with connected(database, outbox={"table": "twice", "id": "id"}, receive={"max_in_flight": 1}) as source:
-        messages = await take(source, 1)
-        with pytest.raises(TopologyError, match="name 2 rows of twice"):
-            await source.settle([(message, ACK) for message in messages])
-    assert database.run("SELECT count(*) FROM twice") == [(2,)]
+@pytest.mark.parametrize("at_once", [1, 10])
+async def test_rows_that_share_an_id_are_left_and_named_and_the_rest_goes_on(
+    database: SqlDatabase, caplog: pytest.LogCaptureFixture, at_once: int
+) -> None:
+    database.run(
+        "CREATE TABLE twice (id INT, body VARCHAR(9))",
+        "INSERT INTO twice VALUES (7, 'a'), (7, 'b'), (8, 'c'), (9, 'd')",
+    )
+    seen: list[Message] = []
+    async with connected(database, outbox={"table": "twice", "id": "id"}, receive={"max_in_flight": at_once}) as source:
+        async with asyncio.timeout(PATIENCE):
+            while not {b"c", b"d"} <= set(bodies_of(seen)):
+                messages = await source.receive(at_once)
+                seen += messages
+                await source.settle([(message, ACK) for message in messages])
+    assert len(seen) == (3 if at_once == 1 else 2)  # one by one, the first is taken before the second is known
+    assert sorted(database.run("SELECT body FROM twice")) == [("a",), ("b",)]
+    (line,) = [record.getMessage() for record in caplog.records if "left where it is" in record.getMessage()]
+    assert "row 7 of twice is left where it is: other rows have this id too" in line
+
+
+async def test_a_row_that_was_not_read_is_not_deleted_in_the_place_of_one_that_is_gone(database: SqlDatabase) -> None:
+    database.run(
+        "CREATE TABLE twice (id INT, body VARCHAR(9))", "INSERT INTO twice VALUES (1, 'a'), (2, 'b'), (3, 'c')"
+    )
+    async with connected(database, outbox={"table": "twice", "id": "id"}) as source:
+        first, second, third = await take(source, 3)
+        await source.settle([(third, ACK)])  # which ends the claim of all three
+        database.run("DELETE FROM twice WHERE id = 2", "INSERT INTO twice VALUES (1, 'unread')")
+        await source.settle([(first, ACK), (second, ACK)])
+    assert sorted(database.run("SELECT body FROM twice")) == [("a",), ("unread",)]
+
+
+async def test_an_id_that_the_database_keeps_unique_is_known_as_such(database: SqlDatabase) -> None:
+    database.run(
+        "CREATE TABLE indexed (id INT, body VARCHAR(9))",
+        "CREATE UNIQUE INDEX indexed_id ON indexed (id)",
+        "CREATE TABLE plain (id INT, body VARCHAR(9))",
+        "CREATE TABLE pair (id INT, body VARCHAR(9), PRIMARY KEY (id, body))",
+    )
+    known = {}
+    for table in ("push_outbox", "indexed", "plain", "pair"):
+        async with connected(database, outbox={"table": table, "id": "id"}) as source:
+            assert isinstance(source._reader, OutboxReader)
+            known[table] = source._reader._has_unique_id
+    assert known == {"push_outbox": True, "indexed": True, "plain": False, "pair": False}
 
 
 async def test_a_row_without_an_id_is_named_and_the_rest_goes_on(

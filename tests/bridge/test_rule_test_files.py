@@ -38,7 +38,7 @@ def mistakes(directory: Path) -> list[str]:
 
 
 MISTAKES = [
-    ("{ expect: { pushes: [] } }", "5:9: tests[0].steps[0]: does nothing: write event, advance or advance_to"),
+    ("{ expect: { pushes: [] } }", "5:9: tests[0].steps[0]: does nothing: write event, advance, advance_to or opened"),
     (
         "{ event: { source: bank, data: {} } }",
         "5:9: tests[0].steps[0]: expect is missing: a step with an event says what is expected of it",
@@ -128,6 +128,12 @@ MISTAKES = [
     ('{ advance_to: "8999-12-31T00:00:00Z" }\n      - { advance: 2d }', "6:20: tests[0].steps[1].advance: time passes "
      "the year 8999"),
     ("{ advance: 1m, repeat: 2 }", "5:9: tests[0].steps[0]: repeat is for an event"),
+    (
+        "{ opened: d2, expect: { unopened: [ { rule: larg, report_to: crm } ] } }",
+        "5:19: tests[0].steps[0].opened: there is no device 'd2' of this test (known: d1)",
+        "5:53: tests[0].steps[0].expect.unopened[0].rule: there is no rule 'larg' (did you mean large?)",
+        "5:70: tests[0].steps[0].expect.unopened[0].report_to: there is no sink 'crm'",
+    ),
     ("{ advance: true }", "5:20: tests[0].steps[0].advance: expected a time such as 30s"),
 ]  # fmt: skip
 

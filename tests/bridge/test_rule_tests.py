@@ -139,6 +139,74 @@ def test_dead_letters_and_refusals_are_expected_by_reason_and_rule(here: Path) -
     assert failures(here) == ['expect.dead_letter[0].reason: expected "render", saw "tag_unsafe"']
 
 
+FOLLOWED = """
+sources: { shop: { http: { path: /in/shop }, map: { id: "{{ data.id }}" } } }
+sinks: { crm: { http: { url: "https://crm.example/hook", secret: 0123456789abcdef } } }
+rules:
+  - name: paid
+    push: { to: "customer:{{ data.customer }}", with: { title: Paid } }
+    schedule: { at: "{{ data.at | default(time) }}" }
+    report_to: crm
+    unless_opened: { after: 2h, report_to: crm }
+hubs: { app: { reports: { payload_key: pushId }, platforms: { PLATFORMS } } }
+"""
+
+
+def test_phones_that_have_not_opened_a_notification_in_time_are_expected(tmp_path: Path) -> None:
+    (tmp_path / "acme.yaml").write_text(FOLLOWED.replace("PLATFORMS", ""))
+    event = "event: { data: { id: p1, customer: c9 } }"
+    push = "{ report_to: crm, unless_opened: { after: 2h, report_to: [crm] } }"
+    later = 'event: { data: { id: p2, customer: c9, at: "2026-01-01T18:00:00Z" } }'
+    steps(
+        tmp_path,
+        f"{{ {event}, repeat: 2, expect: {{ pushes: [ {push} ], unopened: [] }} }}",  # one for both
+        "{ advance: 1h, opened: [a, b], expect: { unopened: [] } }",
+        "{ advance: 59m, expect: { unopened: [] } }",
+        "{ advance: 1m, expect: { unopened: [ { device: c, outcome: not_opened, rule: paid, report_to: crm } ] } }",
+        "{ advance: 7d, expect: { unopened: [] } }",
+        "{ event: { data: { id: p3, customer: nobody } }, expect: { unopened: [ { device: null, outcome: no_phone } ] } }",
+        devices=", ".join(f'{{ id: {name}, tags: ["customer:c9"] }}' for name in "abc"),
+    )
+    run(tmp_path)
+    steps(
+        tmp_path,
+        f"{{ {later}, expect: {{ unopened: [] }} }}",
+        '{ advance_to: "2026-01-01T19:59:59Z", expect: { unopened: [] } }',
+        '{ advance_to: "2026-01-01T20:00:00Z", expect: { unopened: [ { device: a } ] } }',  # from when it is sent
+        devices='{ id: a, tags: ["customer:c9"] }',
+    )
+    run(tmp_path)
+
+
+def test_a_phone_without_a_push_service_is_told_of_at_once_and_what_differs_is_named(tmp_path: Path) -> None:
+    key = json.dumps(pem_of(p256_key()))[1:-1]
+    apns = f'apns: {{ key_id: ABC123DEFG, team_id: DEF123GHIJ, topic: com.acme, key: "{key}" }}'
+    (tmp_path / "acme.yaml").write_text(FOLLOWED.replace("PLATFORMS", apns))
+    event = "event: { data: { id: p1, customer: c9 } }"
+    devices = '{ id: a, tags: ["customer:c9"] }, { id: droid, platform: fcm, tags: ["customer:c9"] }'
+    told = "unopened: [ { device: droid, outcome: failed } ]"
+    steps(
+        tmp_path,
+        f"{{ {event}, expect: {{ {told} }} }}",
+        "{ advance: 2h, expect: { unopened: [ { device: a, outcome: not_opened } ] } }",
+        devices=devices,
+    )
+    run(tmp_path)
+    push = "{ report_to: [], unless_opened: { after: 1h, report_to: [] } }"
+    steps(tmp_path, f"{{ {event}, expect: {{ pushes: [ {push} ], unopened: [ {{ device: a }} ] }} }}", devices=devices)
+    assert failures(tmp_path) == [
+        'expect.pushes[0].report_to: expected [], saw ["crm"]',
+        'expect.pushes[0].unless_opened.after: expected "1h", saw "2h"',
+        'expect.pushes[0].unless_opened.report_to: expected [], saw ["crm"]',
+        'expect.unopened[0].device: expected "a", saw "droid"',
+    ]
+    steps(tmp_path, f"{{ {event}, expect: {{ pushes: [ {{ unless_opened: null }} ], unopened: [] }} }}", devices=devices)
+    assert failures(tmp_path) == [
+        "expect.pushes[0].unless_opened: expected none, saw that phones are looked at",
+        "expect.unopened: expected no phone, saw one of rule paid told to crm: droid: failed",
+    ]
+
+
 def test_a_body_of_json_takes_other_values_at_single_paths(here: Path) -> None:
     (here / "debit.json").write_text('{"id": 1, "kind": "debit", "amount": 199.9, "list": [{"a": 1}, {"a": 2}]}')
     configuration = (here / "acme.yaml").read_text().replace("of {{ data.customer }}", "{{ data.list }}{{ data.new }}")

@@ -7,9 +7,10 @@ from datetime import timedelta
 from typing import Any
 
 from bridge.trial.payloads import NO_CREDENTIAL, Payload
-from bridge.trial.suite.models import Expected, ExpectedDeadLetter, ExpectedPush
+from bridge.trial.suite.models import Expected, ExpectedDeadLetter, ExpectedFollowUp, ExpectedPush, ExpectedUnopened
 from bridge.trial.trial import TriedEvent, TriedNotification
 from hub.acceptance import DeadLetter
+from hub.follow_up import FollowUp
 from hub.notification import NativeContent
 from hub.platforms.table import traits_of
 from rules import units
@@ -19,12 +20,24 @@ Location = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenPush:
-    """A notification, and the devices that get it, by id. `ttl` are seconds, None where nothing says them."""
+    """A notification, and the devices that get it, by id. `ttl` are seconds, None where nothing says them. `failed` are
+    devices that it is for, and for which no push can be made."""
 
     tried: TriedNotification
     ttl: float | None
     devices: Sequence[str]
     payloads: Sequence[Payload]
+    failed: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenUnopened:
+    """A phone that sinks are told of; `device` is empty where the notification reached none."""
+
+    rule: str
+    device: str
+    outcome: str
+    sinks: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +47,7 @@ class Seen:
     tried: Sequence[TriedEvent] = ()
     fired: Sequence[str] = ()
     pushes: Sequence[SeenPush] = ()
+    unopened: Sequence[SeenUnopened] = ()
     duplicates: int = 0
 
     @property
@@ -82,6 +96,8 @@ def differences(expected: Expected, seen: Seen) -> list[Difference]:
         found += _different(("suppressed", "duplicate"), expected.suppressed.duplicate, seen.duplicates)
     if "pushes" in said:
         found += _of_list(_PUSHES, expected.pushes, seen.pushes)
+    if "unopened" in said:
+        found += _of_list(_UNOPENED, expected.unopened, seen.unopened)
     if "dead_letter" in said:
         found += _of_list(_DEAD_LETTERS, expected.dead_letter, seen.dead_letters)
     return found
@@ -160,6 +176,7 @@ def _push_differences(expected: ExpectedPush, seen: SeenPush) -> list[Difference
         ("priority", expected.priority, notification.priority.value),
         ("ttl", _duration(expected.ttl), _duration(seen.ttl)),
         ("collapse", expected.collapse, notification.collapse_key),
+        ("report_to", sorted(set(expected.report_to)), sorted(seen.tried.report_to)),
     ):
         if name in said:
             found += _different((name,), wanted, value)
@@ -170,7 +187,39 @@ def _push_differences(expected: ExpectedPush, seen: SeenPush) -> list[Difference
     found += _missing((), given, properties)
     if said & {"payload", "headers"}:
         found += _payload_differences(expected, seen)
+    if "unless_opened" in said:
+        found += _follow_up_differences(expected.unless_opened, seen.tried.unless_opened)
     return found
+
+
+def _follow_up_differences(expected: ExpectedFollowUp | None, seen: FollowUp | None) -> list[Difference]:
+    at = ("unless_opened",)
+    if expected is None or seen is None:
+        there, none = InWords("that phones are looked at"), InWords("none")
+        is_same = expected is None and seen is None
+        return [] if is_same else [Difference(at=at, expected=expected and there or none, seen=seen and there or none)]
+    said = expected.model_fields_set
+    given: Sequence[tuple[str, Any, Any]] = (
+        ("after", _duration(expected.after), _duration(seen.after)),
+        ("report_to", sorted(set(expected.report_to)), sorted(seen.sinks)),
+    )
+    return [each for name, wanted, value in given if name in said for each in _different((*at, name), wanted, value)]
+
+
+def _unopened_differences(expected: ExpectedUnopened, seen: SeenUnopened) -> list[Difference]:
+    said = expected.model_fields_set
+    given: Sequence[tuple[str, Any, Any]] = (
+        ("rule", expected.rule, seen.rule),
+        ("device", expected.device, seen.device or None),
+        ("outcome", expected.outcome, seen.outcome),
+        ("report_to", sorted(set(expected.report_to)), sorted(seen.sinks)),
+    )
+    return [each for name, wanted, value in given if name in said for each in _different((name,), wanted, value)]
+
+
+def _unopened_in_short(seen: SeenUnopened) -> str:
+    whom = f"{seen.device}: {seen.outcome}" if seen.device else seen.outcome
+    return f"one of rule {seen.rule} told to {', '.join(seen.sinks)}: {whom}"
 
 
 def _duration(seconds: float | None) -> str | None:
@@ -266,4 +315,5 @@ def _letter_in_short(seen: DeadLetter) -> str:
 
 
 _PUSHES = _Kind(key="pushes", noun="notification", compare=_push_differences, in_short=_push_in_short)
+_UNOPENED = _Kind(key="unopened", noun="phone", compare=_unopened_differences, in_short=_unopened_in_short)
 _DEAD_LETTERS = _Kind(key="dead_letter", noun="dead letter", compare=_letter_differences, in_short=_letter_in_short)

@@ -155,6 +155,8 @@ class _Reader:
     def _step(self, step: Step, node: Node, devices: Collection[str]) -> LoadedStep:
         if step.expect is not None:
             self._expected(step.expect, node.find(("expect",)), devices)
+        for number, device in enumerate(step.opened):
+            self._known(node.find(("opened", number)), device, devices, "device", of=" of this test")
         if step.event is None:
             return LoadedStep(step=step, node=node)
         event = node.find(("event",))
@@ -228,6 +230,20 @@ class _Reader:
                 self._known(place.find(("hub",)), push.hub.lower(), self._settings.hubs, "hub")
             for number, device in enumerate(push.devices):
                 self._known(place.find(("devices", number)), device, devices, "device", of=" of this test")
+            self._sinks(push.report_to, place)
+            if push.unless_opened is not None:
+                self._sinks(push.unless_opened.report_to, place.find(("unless_opened",)))
+        for index, phone in enumerate(expected.unopened):
+            place = node.find(("unopened", index))
+            if phone.rule:
+                self._known(place.find(("rule",)), phone.rule, self._rules, "rule")
+            if phone.device:
+                self._known(place.find(("device",)), phone.device, devices, "device", of=" of this test")
+            self._sinks(phone.report_to, place)
+
+    def _sinks(self, names: Iterable[str], node: Node) -> None:
+        for number, name in enumerate(names):
+            self._known(node.find(("report_to", number)), name, self._settings.sinks, "sink")
 
     def _known(self, node: Node, name: str, known: Iterable[str], kind: str, *, of: str = "") -> bool:
         known = list(known)
@@ -248,7 +264,14 @@ _DEVICE_KEYS: Mapping[str, str] = {
 """Where a device says what a complaint of its installation begins with."""
 
 
-_LISTS = {("config",), ("tests", "steps", "expect", "dead_letter")}
+_LISTS = {
+    ("config",),
+    ("tests", "steps", "opened"),
+    ("tests", "steps", "expect", "dead_letter"),
+    ("tests", "steps", "expect", "pushes", "report_to"),
+    ("tests", "steps", "expect", "pushes", "unless_opened", "report_to"),
+    ("tests", "steps", "expect", "unopened", "report_to"),
+}
 _VERBATIM = {
     ("tests", "steps", "event", "data"),
     ("tests", "steps", "event", "set"),
@@ -259,14 +282,16 @@ _VERBATIM = {
 }
 """Where null is a value."""
 _PUSH = ("tests", "steps", "expect", "pushes")
-_NULLS = {(*_PUSH, key) for key in ("collapse", "ttl")}
+_NULLS = {(*_PUSH, key) for key in ("collapse", "ttl", "unless_opened")} | {
+    ("tests", "steps", "expect", "unopened", "device")
+}
 """Where null says that there is none."""
 _TEXTS = {(*_PUSH, key) for key in ("title", "body", "collapse")} | {(*_PUSH, "with"), (*_PUSH, "headers")}
 """Where a number is taken as it was written."""
 
 
 def _with_lists(node: Node, path: tuple[str, ...]) -> Node:
-    """The document with a list of one for a single `config` and `dead_letter`, so that places are found in it."""
+    """The document with a list of one for a single thing where one may stand for a list, so that places are found in it."""
     match node.value:
         case dict() as entries:
             return replace(node, value={name: _listed(entry, (*path, name)) for name, entry in entries.items()})

@@ -10,6 +10,7 @@ from bridge.config.section import Positive, Section
 from bridge.errors import Reason
 from bridge.observe.facts import EventOutcome
 from hub.errors import TagError
+from hub.follow_up import FollowUpOutcome
 from hub.notification import EVERYONE, Audience, Priority
 from hub.platforms.table import services
 from hub.tags import installation_tag, is_service_tag_value, parse, user_tag
@@ -20,11 +21,15 @@ if TYPE_CHECKING:
     _Reason = str
     _Platform = str
     _Priority = str
+    _Unopened = str
 else:
     _Outcome = Literal[tuple(each.value for each in EventOutcome)]
     _Reason = Literal[tuple(each.value for each in Reason)]
     _Platform = Literal[tuple(each.name for each in services())]
     _Priority = Literal[tuple(each.value for each in Priority)]
+    _Unopened = Literal[
+        tuple(each.value for each in (FollowUpOutcome.NOT_OPENED, FollowUpOutcome.FAILED, FollowUpOutcome.NO_PHONE))
+    ]
 
 
 FIRST_YEAR, END_YEAR = 1970, 9000
@@ -144,6 +149,31 @@ class GivenDevice(Section):
     """The hub where it is registered; every hub that is not remote unless named."""
 
 
+Names = Annotated[tuple[Text, ...], BeforeValidator(one_or_more)]
+
+
+class ExpectedFollowUp(Section):
+    """What `unless_opened` of a rule says of a notification."""
+
+    after: Span | None = None
+    """How long its phones have time to open it."""
+    report_to: Names = ()
+    """The sinks that are told of those that have not: these and no others."""
+
+
+class ExpectedUnopened(Section):
+    """A phone that sinks are told of, as it has not opened a notification; what is left out may be anything."""
+
+    rule: Text | None = None
+    """The rule of the notification."""
+    device: Text | None = None
+    """The device; null where the notification reached none."""
+    outcome: _Unopened | None = None
+    """not_opened, or at once failed or no_phone."""
+    report_to: Names = ()
+    """The sinks that are told: these and no others."""
+
+
 class ExpectedPush(Section):
     """A notification that is expected; what is left out may be anything."""
 
@@ -175,6 +205,10 @@ class ExpectedPush(Section):
     """How long it is worth delivering; null where nothing says it."""
     collapse: str | None = None
     """Its collapse key; null where it has none."""
+    report_to: Names = ()
+    """The sinks that are told what became of it: these and no others, [] where there is none."""
+    unless_opened: ExpectedFollowUp | None = None
+    """What is done about phones that do not open it; null where nothing is."""
 
 
 class ExpectedDeadLetter(Section):
@@ -206,6 +240,8 @@ class Expected(Section):
     """Every notification, in any order; [] where there is none."""
     suppressed: Suppressed = Suppressed()
     """How many events did nothing, by the cause; a cause that is left out stands for none."""
+    unopened: tuple[ExpectedUnopened, ...] = ()
+    """Every phone that sinks are told of in this step by `unless_opened`, in any order; [] where there is none."""
     dead_letter: Annotated[tuple[ExpectedDeadLetter, ...], BeforeValidator(one_or_more)] = ()
     """Every dead letter, in any order: one, or a list; [] where there is none."""
 
@@ -217,7 +253,7 @@ class Expected(Section):
 
 
 class Step(Section):
-    """An event, or time that passes; first the time."""
+    """An event, time that passes, or notifications that are opened; first the time, and the event last."""
 
     event: GivenEvent | None = None
     """What comes in."""
@@ -227,13 +263,15 @@ class Step(Section):
     """How much time passes."""
     advance_to: Time | None = None
     """Until when time passes."""
+    opened: Names = ()
+    """The devices whose users open all notifications that have come to them."""
     expect: Expected | None = None
     """What comes of it."""
 
     @model_validator(mode="after")
     def _check_does(self) -> Self:
-        if self.event is None and self.advance is None and self.advance_to is None:
-            raise ValueError("does nothing: write event, advance or advance_to")
+        if self.event is None and self.advance is None and self.advance_to is None and not self.opened:
+            raise ValueError("does nothing: write event, advance, advance_to or opened")
         if self.advance is not None and self.advance_to is not None:
             raise ValueError("write one of advance and advance_to")
         if self.event is None and "repeat" in self.model_fields_set:

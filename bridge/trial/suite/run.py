@@ -1,7 +1,7 @@
 """Runs tests of rules: each on a store and a clock of its own, step by step, through the pipeline of the daemon."""
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -11,9 +11,10 @@ from bridge.config.models.document import Settings
 from bridge.decode import Decoded
 from bridge.intake.pipeline import Route
 from bridge.observe.facts import EventOutcome
-from bridge.trial.payloads import NO_CREDENTIAL
+from bridge.trial.payloads import NO_CREDENTIAL, Payload
 from bridge.trial.suite.compare import Difference, Seen, SeenPush, differences
 from bridge.trial.suite.coverage import FIRED, Coverage
+from bridge.trial.suite.following import FollowedPhones
 from bridge.trial.suite.load import START, LoadedFile, LoadedStep, LoadedTest
 from bridge.trial.suite.models import GivenEvent
 from bridge.trial.suite.stores import SuiteClock, SuiteStores
@@ -122,6 +123,7 @@ class _Bench:
         self._test = test
         self._messages = 0
         self._fresh = ""
+        self._followed = FollowedPhones()
         self._devices: dict[tuple[str, str, str], str] = {}
         self.trial = Trial(
             settings,
@@ -148,16 +150,22 @@ class _Bench:
             self._clock.advance(given.advance)
         if given.advance_to is not None:
             self._clock.advance((given.advance_to - self._clock.now()).total_seconds())
+        unopened = self._followed.due(now=self._clock.now())
+        self._followed.opened(given.opened)
         if given.event is None:
-            return Seen()
+            return Seen(unopened=unopened)
+        seen = await self._come_in(given.event, step)
+        return replace(seen, unopened=[*unopened, *self._followed.pushed(seen.pushes, now=self._clock.now())])
+
+    async def _come_in(self, event: GivenEvent, step: LoadedStep) -> Seen:
         self._messages += 1
         name = str(self._messages)
         tried: list[TriedEvent] = []
-        for _ in range(given.repeat):
-            if given.event.fresh_id:
+        for _ in range(step.step.repeat):
+            if event.fresh_id:
                 self._messages += 1
                 name = self._fresh = str(self._messages)
-            tried += await self.trial.each(self._message(given.event, step, name))
+            tried += await self.trial.each(self._message(event, step, name))
             self._fresh = ""
         return self._seen(tried)
 
@@ -183,12 +191,14 @@ class _Bench:
         sent = [
             payload for payload in tried.payloads if payload.is_ready and (has_none or payload.refused != NO_CREDENTIAL)
         ]
-        devices = {
-            self._devices[hub, payload.platform.value, channel] for payload in sent for channel in payload.push_channels
-        }
+        devices = self._devices_of(hub, sent)
         expires_at = tried.notification.expires_at
         ttl = None if expires_at is None else (expires_at - self._clock.now()).total_seconds()
-        return SeenPush(tried=tried, ttl=ttl, devices=sorted(devices), payloads=sent)
+        failed = self._devices_of(hub, tried.payloads) - devices
+        return SeenPush(tried=tried, ttl=ttl, devices=sorted(devices), payloads=sent, failed=sorted(failed))
+
+    def _devices_of(self, hub: str, payloads: Iterable[Payload]) -> set[str]:
+        return {self._devices[hub, each.platform.value, channel] for each in payloads for channel in each.push_channels}
 
     def _message(self, event: GivenEvent, step: LoadedStep, name: str) -> Message:
         connector = self._settings.sources[step.source].connector

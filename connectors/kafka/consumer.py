@@ -184,14 +184,23 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         if since is not None and now - since > patience:
             self._fail(NotConnectedError(f"{self._name}: no partitions from the group within {patience:g} s"))
             self.check()
-        if since is not None:  # which partitions are ours is not known yet
-            return None
         try:
+            if since is not None:  # which partitions are ours is not known yet
+                await self._hear_brokers()
+                return None
             return await self._count_waiting(dict(self._leases))
         except (KafkaError, NotConnectedError) as error:
             self._fail(translated(error, self._name))
             self.check()
             raise
+
+    async def _hear_brokers(self) -> None:
+        """While the group is joined, aiokafka looks for a coordinator without end, also where no broker answers.
+
+        Raises: NotConnectedError, KafkaError: none answers.
+        """
+        with suppress(TopicAuthorizationFailedError):
+            await self._ask(self._client.end_offsets([TopicPartition(self._settings.topics[0], 0)]))
 
     async def _count_waiting(self, leases: Mapping[TopicPartition, Lease]) -> int | None:
         if not leases:

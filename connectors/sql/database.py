@@ -133,7 +133,7 @@ class Database:
         try:
             catalogue = sqlalchemy.inspect(self._connection)
             where = (table.name, table.schema)
-            keys = [catalogue.get_pk_constraint(*where)["constrained_columns"]]
+            keys: list[Sequence[str | None]] = [catalogue.get_pk_constraint(*where)["constrained_columns"]]
             keys += [each["column_names"] for each in catalogue.get_unique_constraints(*where)]
             keys += [
                 each["column_names"]

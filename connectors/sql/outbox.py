@@ -64,8 +64,8 @@ class OutboxReader:
             needed.append(self._settings.mark.column)
         self._table = table_of(self._settings.table, found)
         check_columns(self._database.name, self._settings.table, needed, found)
-        self._has_unique_id = self._database.is_unique(self._table, self._settings.id)
         with self._database.translating(refused=TopologyError):
+            self._has_unique_id = self._database.is_unique(self._table, self._settings.id)
             try:
                 self._database.rows(self._selecting(0))
                 self._database.run(self._finishing(sqlalchemy.false()))
@@ -189,15 +189,15 @@ class OutboxReader:
         if self._has_unique_id:
             return ids
         counted = sqlalchemy.select(self._id).where(among(self._id, ids)).group_by(self._id)
-        shared = {
-            row[self._settings.id] for row in self._database.rows(counted.having(sqlalchemy.func.count() > 1))
-        }
+        shared = {row[self._settings.id] for row in self._database.rows(counted.having(sqlalchemy.func.count() > 1))}
         for id in shared:
             self._leave_shared(id)
         return [id for id in ids if id not in shared]
 
     def _leave_shared(self, id: Any) -> None:
-        self._leave(id, f"other rows have this {self._settings.id} too, and outbox.id has to be a column that is unique")
+        self._leave(
+            id, f"other rows have this {self._settings.id} too, and outbox.id has to be a column that is unique"
+        )
 
     def _read_singly(self, limit: int, trouble: str) -> Iterator[Row]:
         """Rows one by one, as one among them cannot be read as it is."""

@@ -200,7 +200,9 @@ def test_a_phone_without_a_push_service_is_told_of_at_once_and_what_differs_is_n
         'expect.pushes[0].unless_opened.report_to: expected [], saw ["crm"]',
         'expect.unopened[0].device: expected "a", saw "droid"',
     ]
-    steps(tmp_path, f"{{ {event}, expect: {{ pushes: [ {{ unless_opened: null }} ], unopened: [] }} }}", devices=devices)
+    steps(
+        tmp_path, f"{{ {event}, expect: {{ pushes: [ {{ unless_opened: null }} ], unopened: [] }} }}", devices=devices
+    )
     assert failures(tmp_path) == [
         "expect.pushes[0].unless_opened: expected none, saw that phones are looked at",
         "expect.unopened: expected no phone, saw one of rule paid told to crm: droid: failed",

@@ -197,7 +197,9 @@ def _follow_up_differences(expected: ExpectedFollowUp | None, seen: FollowUp | N
     if expected is None or seen is None:
         there, none = InWords("that phones are looked at"), InWords("none")
         is_same = expected is None and seen is None
-        return [] if is_same else [Difference(at=at, expected=expected and there or none, seen=seen and there or none)]
+        return (
+            [] if is_same else [Difference(at=at, expected=(expected and there) or none, seen=(seen and there) or none)]
+        )
     said = expected.model_fields_set
     given: Sequence[tuple[str, Any, Any]] = (
         ("after", _duration(expected.after), _duration(seen.after)),

@@ -5,7 +5,6 @@ from typing import Any
 from bridge.config.schema import schema_of
 from bridge.trial.suite.models import Expected, ExpectedFollowUp, ExpectedPush, ExpectedUnopened, Step, SuiteFile
 
-
 _ONE_OR_MORE = (
     (SuiteFile, "config"),
     (Step, "opened"),

@@ -321,8 +321,8 @@ class Daemon:
             *remote_parts(self.hub.remotes),
         ]
 
-    async def list_mirror(self, hub: str) -> None:
-        await self.mirrors.list_now(hub, self.hub.store)
+    async def list_mirror(self, hub: str, *, may_remove: bool = False) -> None:
+        await self.mirrors.list_now(hub, self.hub.store, may_remove=may_remove)
 
     async def back_up(self, target: Path) -> int:
         return await self.store.back_up(target)

@@ -63,9 +63,9 @@ class Mirrors:
         """How each mirrored hub fares, and what of it waits. Raises: StoreError."""
         return {name: (await store.mirror_state(name), await store.mirror_backlog(name)) for name in self.hubs}
 
-    async def list_now(self, hub: str, store: Store) -> None:
+    async def list_now(self, hub: str, store: Store, *, may_remove: bool = False) -> None:
         """Have the remote of a mirrored hub listed now, by the process that has it. Raises: StoreError."""
-        await store.want_listing(hub)
+        await store.want_listing(hub, may_remove=may_remove)
         if hub in self._tasks:
             self._tasks[hub][1].look()
 

@@ -157,6 +157,8 @@ class MirrorAnswer(Enum):
     """It is something else here, which stays, and is written there."""
     REFUSED = "refused"
     """No hub can keep it."""
+    MISSING = "missing"
+    """It is listed no more, as so many others are that the list is not believed: it stays."""
 
 
 class MirrorWork(Enum):

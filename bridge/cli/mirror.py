@@ -9,6 +9,7 @@ from bridge.cli.client import Client
 from bridge.cli.command import Answer, client_command
 from bridge.cli.exits import Exit
 from bridge.cli.tables import print_fields, without_controls
+from bridge.counts import how_many
 
 mirror = typer.Typer(help="A hub that mirrors its remote: whether it may be cut over.", no_args_is_help=True)
 
@@ -25,10 +26,32 @@ def status(client: Client, hub: Hub = "") -> Answer:
 
 @mirror.command(name="list")
 @client_command
-def list_(client: Client, hub: Hub = "") -> Answer:
-    """Have the remote hub listed now, and not only when list_every is over. It returns at once: look at the status."""
-    found = client.post("hubs", client.hub(hub), "mirror", "list", body={})
+def list_(
+    client: Client,
+    hub: Hub = "",
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Take away here what is there no more, however much that is.")
+    ] = False,
+) -> Answer:
+    """Have the remote hub listed now, and not only when list_every is over. It returns at once: look at the status.
+
+    Where many devices are missing in a list, nothing is taken away: the remote hub may have lost them. Say --remove if they
+    were deleted there on purpose.
+    """
+    found = client.post("hubs", client.hub(hub), "mirror", "remove" if remove else "list", body={})
     return Answer(found, lambda _: typer.echo("the remote hub is being listed: pushbridge mirror status"))
+
+
+@mirror.command()
+@client_command
+def rewrite(client: Client, hub: Hub = "") -> Answer:
+    """Write all devices to the remote hub again, in the background, after it has lost its registrations."""
+    done = client.post("hubs", client.hub(hub), "mirror", "rewrite", body={}, timeout=600.0)
+    return Answer(done, _print_rewritten)
+
+
+def _print_rewritten(done: Mapping[str, Any]) -> None:
+    typer.echo(f"{how_many(done['devices'], 'device')} of the hub {done['hub']} are written to the remote hub again")
 
 
 def _print(found: Mapping[str, Any]) -> None:

@@ -72,6 +72,8 @@ class MirrorLog:
             _log.info(
                 "remote hub listed", hub=fact.hub, registrations=fact.registrations, seconds=seconds, devices=counts
             )
+        if missing := fact.answers.get(MirrorAnswer.MISSING):
+            _log.warning("the remote hub lists many devices no more: they stay here", hub=fact.hub, devices=missing)
         if refused := fact.answers.get(MirrorAnswer.REFUSED):
             _log.warning("the remote hub has devices that no hub can keep", hub=fact.hub, devices=refused)
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from lxml import etree
 
@@ -18,7 +18,7 @@ PAGE: Final = 100
 CONTINUATION: Final = "x-ms-continuationtoken"
 TRIES: Final = 10
 _LONGEST_WAIT: Final = 300.0
-_CONTENT: Final = "{*}entry/{*}content"
+_T = TypeVar("_T")
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -47,35 +47,50 @@ class Listing:
 
     async def pages(self, *, after: str = "") -> AsyncIterator[Page]:
         """From the page of a token on. Raises: RemoteError."""
+        seen = {after}
         while True:
             page = await self.page(after)
             yield page
             if not page.next:
                 return
-            if page.next == after:
+            if page.next in seen:
                 raise RemoteError("the list of registrations does not go on: it names the same page again")
+            seen.add(page.next)
             after = page.next
 
     async def page(self, token: str) -> Page:
-        """A hub that is busy or away is asked again, for as long as it says or longer and longer. Raises: RemoteError."""
-        pause = 1.0
-        for tries_left in reversed(range(TRIES)):
-            try:
-                return await self._page(token)
-            except RemoteUnreachableError as error:
-                if not tries_left:
-                    raise
-                wait = pause if error.retry_after is None else error.retry_after
-                self._waits(wait, str(error))
-                await self._sleep(min(wait, _LONGEST_WAIT))
-                pause = min(2 * pause, 60.0)
-        raise AssertionError("the last try returns or raises")
+        """Raises: RemoteError."""
+        return await patiently(lambda: self._page(token), sleep=self._sleep, waits=self._waits)
 
     async def _page(self, token: str) -> Page:
         query = {"$top": str(PAGE)} | ({"continuationtoken": token} if token else {})
         answer = await self._api.request("GET", "registrations", query=query)
         check(answer.status_code, dict(answer.headers), answer.content, api=self._api)
         return Page(descriptions=descriptions(answer.content), next=answer.headers.get(CONTINUATION, ""))
+
+
+async def patiently(
+    ask: Callable[[], Awaitable[_T]],
+    *,
+    sleep: Sleep = asyncio.sleep,
+    waits: Callable[[float, str], None] = lambda seconds, why: None,
+) -> _T:
+    """The answer of a hub, which is asked again while it is busy or away: when it says, or after longer and longer pauses.
+
+    Raises: what `ask` raises; RemoteUnreachableError: it was so each time.
+    """
+    pause = 1.0
+    for tries_left in reversed(range(TRIES)):
+        try:
+            return await ask()
+        except RemoteUnreachableError as error:
+            if not tries_left:
+                raise
+            wait = min(pause if error.retry_after is None else error.retry_after, _LONGEST_WAIT)
+            waits(wait, str(error))
+            await sleep(wait)
+            pause = min(2 * pause, 60.0)
+    raise AssertionError("the last try returns or raises")
 
 
 def check(status: int, headers: dict[str, str], body: bytes, *, api: RemoteApi) -> None:
@@ -102,12 +117,29 @@ def check(status: int, headers: dict[str, str], body: bytes, *, api: RemoteApi) 
 
 
 def descriptions(feed: bytes) -> list[str]:
-    """The descriptions in a feed. Raises: RemoteError: it is none."""
-    try:
-        root = etree.fromstring(feed, etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True))
-    except etree.XMLSyntaxError as error:
-        raise RemoteError(f"the list of registrations is no Atom feed: {error}") from error
+    """The descriptions in a feed. Raises: RemoteError: it is none, or an entry has no description."""
+    root = _root(feed, "the list of registrations is no Atom feed")
     if etree.QName(root).localname != "feed":
         raise RemoteError(f"the list of registrations is no Atom feed, its root is {etree.QName(root).localname!r}")
-    found = (next(content.iterchildren("*"), None) for content in root.iterfind(_CONTENT))
-    return [etree.tostring(each, encoding="unicode", with_tail=False) for each in found if each is not None]
+    return [_description(entry) for entry in root.iterchildren("{*}entry")]
+
+
+def description_in(entry: bytes) -> str:
+    """The description in the entry of one registration. Raises: RemoteError."""
+    return _description(_root(entry, "the registration is no Atom entry"))
+
+
+def _description(entry: etree._Element) -> str:
+    content = entry.find("{*}content")
+    found = None if content is None else next(content.iterchildren("*"), None)
+    if found is None:
+        raise RemoteError("an entry of the other hub has no description of a registration")
+    return etree.tostring(found, encoding="unicode", with_tail=False)
+
+
+def _root(text: bytes, refusal: str) -> etree._Element:
+    """Raises: RemoteError."""
+    try:
+        return etree.fromstring(text, etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True))
+    except etree.XMLSyntaxError as error:
+        raise RemoteError(f"{refusal}: {error}") from error

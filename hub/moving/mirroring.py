@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final, Protocol
 
 from hub.backoff import Backoff
@@ -13,6 +14,7 @@ from hub.errors import HubError, RemoteError, RemoteUnreachableError, StoreError
 from hub.facts import Crashed, MirrorAnswer, MirrorFailed, MirrorListed, MirrorWork
 from hub.installation import Registration
 from hub.moving import relisting, writing_through
+from hub.moving.asking import Asking
 from hub.moving.listing import Listing
 from hub.moving.relisting import Relisting
 from hub.moving.writing_through import WritingThrough
@@ -42,6 +44,8 @@ class Mirrored(relisting.Registered, writing_through.Registered, Protocol):
     async def release_mirror(self, hub: str, *, owner: str) -> None: ...
 
     async def seed_mirror(self, hub: str) -> int: ...
+
+    async def begin_listing(self, hub: str) -> None: ...
 
     async def listed(self, hub: str, *, began: float, counts: dict[str, int]) -> None: ...
 
@@ -78,7 +82,7 @@ class Mirroring:
         self._writing = WritingThrough(hub, api, store, observer=observer, may_go_on=lambda: self._holds)
         self._state = MirrorState()
         self._held_until = -math.inf
-        self._has_listed = False
+        self._is_owed = True
         self._wakes = asyncio.Event()
 
     def look(self) -> None:
@@ -137,28 +141,27 @@ class Mirroring:
 
     async def _list(self) -> float:
         """Raises: HubError: some of it, or nothing, was taken."""
-        state, began = self._state, self._store.now()
+        state, now = self._state, self._store.now()
         again = min(self._list_every, _LIST_AGAIN)
-        is_due = began >= max(state.listed_at + self._list_every, state.failed_at + again)
-        if not (is_due or state.is_wanted or not self._has_listed):
+        is_due = now >= max(state.listed_at + self._list_every, state.failed_at + again)
+        if not (is_due or state.is_wanted or self._is_owed):
             return _LOOK_EVERY
-        listed = Relisting(
-            self._hub,
-            Listing(self._api, sleep=self._sleep),
-            self._store,
-            other_wins=self._other_wins,
-            expires=self._expires,
-        )
+        self._is_owed = True  # until it is done, whatever comes between
+        await self._store.begin_listing(self._hub)
+        began = self._store.now()
+        self._state = replace(state, is_wanted=False, may_remove=False)
         try:
-            counts = await listed.run(began=began)
+            counts = await self._relisting().run(began=began, may_remove=state.may_remove)
         except RemoteError as error:
             await self._store.listing_failed(self._hub, str(error)[:500])
             self.look()
             raise
+        if counts is None:
+            return _LOOK_EVERY
         if not state.listed_at:
             counts["seeded"] = await self._store.seed_mirror(self._hub)
         await self._store.listed(self._hub, began=began, counts=dict(counts))
-        self._has_listed = True
+        self._is_owed = False
         self._observer.observe(
             MirrorListed(
                 hub=self._hub,
@@ -170,3 +173,14 @@ class Mirroring:
         self._state = MirrorState(listed_began=began, listed_at=self._store.now())
         self.look()
         return _LOOK_EVERY
+
+    def _relisting(self) -> Relisting:
+        return Relisting(
+            self._hub,
+            Listing(self._api, sleep=self._sleep),
+            Asking(self._api, sleep=self._sleep),
+            self._store,
+            other_wins=self._other_wins,
+            expires=self._expires,
+            may_go_on=lambda: self._holds,
+        )

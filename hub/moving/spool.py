@@ -5,6 +5,7 @@ SQLite of Python's own, not the store's: one process has the file for the time o
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
@@ -92,7 +93,7 @@ class Spool:
     def add(self, found: Iterable[Found], *, token: str) -> None:
         """A page, and the token of the next; empty: it was the last. What was found twice is as it was found last."""
         rows = [(each.id, each.owner, each.description) for each in found]
-        with self._file:
+        with self._writing():
             self._file.executemany("INSERT OR REPLACE INTO found VALUES (?, ?, ?)", rows)
             self._put({_TOKEN: token, _LISTED: "" if token else "yes"})
 
@@ -127,7 +128,7 @@ class Spool:
     def take(self, taken: Sequence[tuple[str, str, str, str]]) -> None:
         """(key, what is said of it from now on, answer, reason) of things; in the answer's words."""
         rows = [(key, said, self.round, answer, reason) for key, said, answer, reason in taken]
-        with self._file:
+        with self._writing():
             self._file.executemany("INSERT OR REPLACE INTO taken VALUES (?, ?, ?, ?, ?)", rows)
 
     def answers(self) -> dict[str, int]:
@@ -144,7 +145,7 @@ class Spool:
 
     def end(self) -> None:
         """The round is over: what was found is forgotten, what was taken is remembered."""
-        with self._file:
+        with self._writing():
             self._file.execute("DELETE FROM found")
             self._put({"over": "yes"})
 
@@ -152,8 +153,17 @@ class Spool:
         number = int(self._state(_ROUND) or 0) + 1
         self._set({_SOURCE: self._source, _ROUND: str(number), _TOKEN: "", _LISTED: "", "over": ""})
 
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """A transaction. Raises: StoreError: the disk is full, or another process has the file."""
+        try:
+            with self._file:
+                yield
+        except sqlite3.Error as error:
+            raise StoreError(f"{self._path or 'a file of no name'}: cannot be written: {error}") from error
+
     def _set(self, values: dict[str, str]) -> None:
-        with self._file:
+        with self._writing():
             self._put(values)
 
     def _put(self, values: dict[str, str]) -> None:

@@ -48,6 +48,11 @@ def _of_the_list(mirror: Mirror) -> list[str]:
         found.append(f"the last list of the remote hub broke off: {state.failure}")
     if refused := state.counts.get("refused", 0):
         found.append(f"devices that the remote hub lists and this one cannot keep: {refused}")
+    if missing := state.counts.get("missing", 0):
+        found.append(
+            f"devices that the remote hub lists no more: {missing}, which stay here until it is said whether it has lost"
+            " them (pushbridge mirror rewrite) or they were deleted there (pushbridge mirror list --remove)"
+        )
     return found
 
 

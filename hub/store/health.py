@@ -87,8 +87,8 @@ OPERATIONS: Mapping[str, str] = {
     **dict.fromkeys(
         ("hold_mirror", "release_mirror", "want_listing", "forget_mirrors", "name_there", "written_there"), "write"
     ),
-    **dict.fromkeys(("postpone_there", "take_found", "write_again", "forget_mirrored", "seed_mirror"), "write"),
-    **dict.fromkeys(("listed", "listing_failed", "add_compared"), "write"),
+    **dict.fromkeys(("postpone_there", "take_found", "rewrite_mirror", "forget_mirrored", "seed_mirror"), "write"),
+    **dict.fromkeys(("begin_listing", "listed", "listing_failed", "add_compared", "add_audit"), "write"),
     **dict.fromkeys(("forget_ended", "forget_dead", "bound_dead_letters", "bound_journal", "fold", "tally"), "write"),
 }
 """What each method of a store is called in metrics and messages."""

@@ -460,6 +460,9 @@ class SqlStore:
     async def tallies(self, kind: TallyKind, *, first: int, last: int) -> Sequence[Tally]:
         return await self._telemetry.tallies(kind, first=first, last=last)
 
+    async def add_audit(self, entry: AuditEntry) -> None:
+        await self._outbox.add_audit(entry)
+
     async def audit(self, *, after: str = "", limit: int) -> ListPage[KeptAudit]:
         return await self._telemetry.audit(after=after, limit=limit)
 
@@ -503,8 +506,14 @@ class SqlStore:
     async def release_mirror(self, hub: str, *, owner: str) -> None:
         await self._mirrors.release_mirror(hub, owner=owner)
 
-    async def want_listing(self, hub: str) -> None:
-        await self._mirrors.want_listing(hub)
+    async def want_listing(self, hub: str, *, may_remove: bool = False) -> None:
+        await self._mirrors.want_listing(hub, may_remove=may_remove)
+
+    async def begin_listing(self, hub: str) -> None:
+        await self._mirrors.begin_listing(hub)
+
+    async def rewrite_mirror(self, hub: str, *, after: str = "", limit: int) -> tuple[int, str]:
+        return await self._mirrors.rewrite_mirror(hub, after=after, limit=limit)
 
     async def mirror_state(self, hub: str) -> MirrorState:
         return await self._mirrors.mirror_state(hub)
@@ -537,9 +546,6 @@ class SqlStore:
 
     async def take_found(self, hub: str, found: Sequence[Found], *, began: float) -> Sequence[bool]:
         return await self._registry.take_found(hub, found, began=began)
-
-    async def write_again(self, hub: str, keys: Sequence[str]) -> None:
-        await self._mirrors.write_again(hub, keys)
 
     async def forget_mirrored(self, hub: str, keys: Sequence[str], *, began: float) -> None:
         await self._mirrors.forget_mirrored(hub, keys, began=began)

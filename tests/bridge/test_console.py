@@ -267,7 +267,7 @@ class _Process:
     def health(self) -> list[Part]:
         return self.parts
 
-    async def list_mirror(self, hub: str) -> None: ...
+    async def list_mirror(self, hub: str, *, may_remove: bool = False) -> None: ...
 
     async def back_up(self, target: Path) -> int:
         raise NotImplementedError

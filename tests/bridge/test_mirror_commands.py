@@ -1,6 +1,7 @@
 """`pushbridge mirror` against a running daemon whose remote does not answer: what is printed, and how it ends."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -104,8 +105,34 @@ async def test_the_remote_is_listed_at_once_when_it_is_asked_for(shell: Shell) -
     assert (await shell.json("mirror", "list", "--hub", "APP"))["hub"] == "app"
 
 
+async def test_what_a_lost_remote_had_is_written_there_again_or_taken_away_here_by_a_named_actor(shell: Shell) -> None:
+    store = await kept(shell)
+    await store.listed("app", began=store.now(), counts={**LISTED, "missing": 2})
+    await shell.daemon.hub.put_installations("app", [phone("a"), phone("b")])
+    written = [replace(each, said="s") for each in await store.due_devices("app", limit=9)]
+    await store.written_there("app", written)
+    assert any("(pushbridge mirror rewrite)" in line for line in await against(shell))
+
+    printed = (await shell.run("mirror", "rewrite", "--hub", "app")).stdout
+    assert printed == "2 devices of the hub app are written to the remote hub again\n"
+    assert {each.key for each in await store.due_devices("app", limit=9)} == {"i:a", "i:b"}
+
+    printed = (await shell.run("mirror", "list", "--hub", "app", "--remove")).stdout
+    assert printed == "the remote hub is being listed: pushbridge mirror status\n"
+    assert (await store.mirror_state("app")).may_remove
+    audit = (await store.audit(limit=9)).items
+    assert [(each.entry.action, each.entry.target) for each in audit] == [
+        ("mirror.remove", "app"),
+        ("mirror.rewrite", "app"),
+    ]
+
+
+async def against(shell: Shell) -> list[str]:
+    return lines_of((await shell.run("mirror", "status", "--hub", "app", code=4)).stdout)
+
+
 async def test_a_hub_that_mirrors_none_is_named_with_its_key(shell: Shell) -> None:
-    for command in ("status", "list"):
+    for command in ("status", "list", "rewrite"):
         said = await shell.error("mirror", command, "--hub", "spare", code=5)
         assert "hubs.spare.mirror is not written" in said
         assert "there is no hub 'none'; there are app, spare" in await shell.error(

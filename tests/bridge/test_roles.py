@@ -84,7 +84,16 @@ def by_name(name: str) -> Operation:
 def test_what_changes_is_no_viewer_s_and_what_is_personal_or_for_good_an_admin_s() -> None:
     assert {operation.least_role for operation in OPERATIONS if operation.method == "GET"} == {Role.VIEWER, Role.ADMIN}
     admins = {operation.name for operation in OPERATIONS if operation.least_role is Role.ADMIN}
-    assert admins == {"exportUser", "eraseUser", "dropDeadLetters", "backUp", "importDevices", "rewritePhones"}
+    assert admins == {
+        "exportUser",
+        "eraseUser",
+        "dropDeadLetters",
+        "backUp",
+        "importDevices",
+        "rewritePhones",
+        "removeFromMirror",
+        "rewriteMirror",
+    }
     assert by_name("approveNotification").least_role is Role.OPERATOR
     assert by_name("replayDeadLetters").least_role is Role.OPERATOR
     assert by_name("showMirror").least_role is Role.VIEWER

@@ -11,6 +11,7 @@ from hub.delivery.remote_api import RemoteApi
 from hub.errors import RemoteError
 from hub.facts import DeviceMirrored, HubFact, MirrorWrite
 from hub.installation import Installation, Registration
+from hub.moving.asking import Asking
 from hub.moving.relisting import Relisting
 from hub.moving.writing_through import WritingThrough
 from hub.notification import Platform
@@ -20,6 +21,7 @@ from hub.store.sqlite.database import SqliteDatabase
 from hub.store.store import SqlStore
 from tests.fakes.host_clock import HostClock
 from tests.hub.examples import HUB
+from tests.hub.other_hub import ListedHub
 from tests.hub.test_moving import SETTINGS, Remote, described, feed
 
 OWNED = described("1-1-1", "$InstallationId:{phone},news")
@@ -73,14 +75,15 @@ async def registered(store: SqlStore) -> dict[str, tuple[str, ...]]:
 async def test_a_list_that_breaks_off_half_way_changes_and_deletes_nothing(
     store: SqlStore, clock: HostClock, end: httpx.Response | Exception
 ) -> None:
-    whole = Relisting(HUB, Remote(page(OWNED, *SINGLES)).listing, store, other_wins=True)
-    assert (await whole.run(began=store.now()))["added"] == 3
+    whole = ListedHub()
+    whole.listed = dict(zip(("1-1-1", "2-2-1", "3-3-1"), (OWNED, *SINGLES), strict=True))
+    assert await whole.list_into(HUB, store, began=store.now()) == {"added": 3}
     before = await registered(store)
     clock.advance(60)
 
     broken = Remote(page(described("1-1-1", "$InstallationId:{phone},changed"), described("9-9-1"), token="Mg"), end)
     with pytest.raises(RemoteError):
-        await Relisting(HUB, broken.listing, store, other_wins=True).run(began=store.now())
+        await Relisting(HUB, broken.listing, Asking(broken.api), store, other_wins=True).run(began=store.now())
     assert await registered(store) == before
     assert {each.key for each in await store.mirrored_before(HUB, store.now(), limit=10)} == {
         "i:phone",
@@ -89,8 +92,8 @@ async def test_a_list_that_breaks_off_half_way_changes_and_deletes_nothing(
     }
     assert await store.mirror_backlog(HUB) == MirrorBacklog()
 
-    shorter = Relisting(HUB, Remote(page(OWNED)).listing, store, other_wins=True)
-    assert (await shorter.run(began=store.now()))["removed"] == 2, "a whole list deletes what is in it no more"
+    whole.listed = {"1-1-1": OWNED}
+    assert await whole.list_into(HUB, store, began=store.now()) == {"removed": 2}, "a whole list deletes what it lacks"
 
 
 class OtherHub:

@@ -112,10 +112,11 @@ async def test_what_cannot_be_listed_is_told_at_once(
     assert remote.waited == []
 
 
-async def test_a_list_that_names_the_same_page_again_ends() -> None:
-    remote = Remote(httpx.Response(200, content=feed(), headers={"x-ms-continuationtoken": "a"}))
+@pytest.mark.parametrize("tokens", ["a", "aba", "abcb"])
+async def test_a_list_that_names_a_page_again_ends(tokens: str) -> None:
+    pages = [httpx.Response(200, content=feed(), headers={"x-ms-continuationtoken": token}) for token in tokens]
     with pytest.raises(RemoteError, match="names the same page again"):
-        await remote.listed()
+        await Remote(*pages).listed()
 
 
 def test_gcm_becomes_fcm_v1() -> None:

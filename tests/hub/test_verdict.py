@@ -46,6 +46,11 @@ def test_nothing_speaks_against_a_hub_that_is_the_same_as_its_remote(*, sends_he
         ),
         (changed(failed_at=NOW - 1, failure="HTTP 401"), "the last list of the remote hub broke off: HTTP 401"),
         (changed(counts={"refused": 2}), "devices that the remote hub lists and this one cannot keep: 2"),
+        (
+            changed(counts={"missing": 9}),
+            "devices that the remote hub lists no more: 9, which stay here until it is said whether it has lost them"
+            " (pushbridge mirror rewrite) or they were deleted there (pushbridge mirror list --remove)",
+        ),
         (replace(GOOD, backlog=REFUSED), "devices that the remote hub refuses: 1, such as: HTTP 400: bad tag"),
         (
             replace(GOOD, backlog=WAITING_LONG),

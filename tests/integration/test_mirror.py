@@ -9,6 +9,7 @@ import json
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -72,10 +73,12 @@ class World:
 
     async def listed(self) -> dict[str, int]:
         """Have the old hub listed; how many devices had each answer, without those that had none."""
-        began = (await self.status())["listed_at"]
+        wanted = datetime.now(UTC)
         await self.api("POST", "/list")
         async with asyncio.timeout(PATIENCE):
-            while (status := await self.status())["listed_at"] == began:
+            while (began := (status := await self.status())["list_began_at"]) is None or (
+                datetime.fromisoformat(began) < wanted
+            ):
                 await asyncio.sleep(0.05)
         return {name: count for name, count in status["listed"].items() if count}
 

@@ -4,12 +4,16 @@ from datetime import datetime
 
 from bridge.admin.api.devices import local_hub
 from bridge.admin.api.operation import Call, Model, Operation, instant, moment
+from hub.acceptance import AuditEntry
 from hub.errors import InvalidRequestError
 from hub.facts import Compared
 from hub.moving.verdict import Mirror, reasons_against
 from hub.notification import Platform
 from hub.store.contracts.telemetry import TallyKind
 
+_PART = 1000
+_PATIENCE = 600.0
+"""Seconds: a hub may have millions of devices."""
 _HOUR = 3600.0
 _DAY = 24
 
@@ -18,8 +22,8 @@ class MirrorModel(Model):
     """`sends` is the side that sends to phones. `may_change`: the other may, with no phone lost; `against` says why not.
 
     `listed` are devices of the last whole list that were not as they were known, by what became of them; `compared` are
-    sends of the last day. `waiting` devices were written here and wait to be written at the remote hub, `refused` of them
-    for it does not take them.
+    sends of the last day. `list_began_at` is when the last whole list began. `waiting` devices were written here and wait
+    to be written at the remote hub, `refused` of them for it does not take them.
     """
 
     hub: str
@@ -27,6 +31,7 @@ class MirrorModel(Model):
     may_change: bool
     against: list[str]
     list_every: float
+    list_began_at: datetime | None
     listed_at: datetime | None
     failed_at: datetime | None
     failure: str
@@ -67,6 +72,7 @@ async def _show(call: Call) -> MirrorModel:
         may_change=not against,
         against=against,
         list_every=settings.list_every,
+        list_began_at=moment(state.listed_began or None),
         listed_at=moment(state.listed_at or None),
         failed_at=moment(state.failed_at or None),
         failure=state.failure,
@@ -87,6 +93,30 @@ def _without_credential(registered: list[Platform], configured: frozenset[Platfo
 async def _list(call: Call) -> MirrorModel:
     await call.management.list_mirror(_mirrored(call))
     return await _show(call)
+
+
+async def _remove(call: Call) -> MirrorModel:
+    hub = _mirrored(call)
+    await call.management.hub.store.add_audit(AuditEntry(actor=call.actor, action="mirror.remove", target=hub))
+    await call.management.list_mirror(hub, may_remove=True)
+    return await _show(call)
+
+
+class RewrittenModel(Model):
+    """How many devices of the hub wait to be written at the remote hub now."""
+
+    hub: str
+    devices: int
+
+
+async def _rewrite(call: Call) -> RewrittenModel:
+    hub, store = _mirrored(call), call.management.hub.store
+    await store.add_audit(AuditEntry(actor=call.actor, action="mirror.rewrite", target=hub))
+    count, after = await store.rewrite_mirror(hub, limit=_PART)
+    while after:
+        more, after = await store.rewrite_mirror(hub, after=after, limit=_PART)
+        count += more
+    return RewrittenModel(hub=hub, devices=count + await store.seed_mirror(hub))
 
 
 def _mirrored(call: Call) -> str:
@@ -115,5 +145,26 @@ OPERATIONS = (
         run=_list,
         answer=MirrorModel,
         missing="There is no such hub.",
+    ),
+    Operation(
+        name="removeFromMirror",
+        method="POST",
+        path="/hubs/{hub}/mirror/remove",
+        summary="Have the remote listed now, and take away here what is there no more, however much that is.",
+        run=_remove,
+        answer=MirrorModel,
+        admin_only=True,
+        missing="There is no such hub.",
+    ),
+    Operation(
+        name="rewriteMirror",
+        method="POST",
+        path="/hubs/{hub}/mirror/rewrite",
+        summary="Write all devices of a mirrored hub to its remote again, after that one's loss.",
+        run=_rewrite,
+        answer=RewrittenModel,
+        admin_only=True,
+        missing="There is no such hub.",
+        patience=_PATIENCE,
     ),
 )

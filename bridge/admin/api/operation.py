@@ -50,8 +50,9 @@ class Management(Protocol):
 
     def health(self) -> list[Part]: ...
 
-    async def list_mirror(self, hub: str) -> None:
-        """Have the remote of a mirrored hub listed now. Raises: StoreError."""
+    async def list_mirror(self, hub: str, *, may_remove: bool = False) -> None:
+        """Have the remote of a mirrored hub listed now, and with `may_remove` take away all that it lacks. Raises:
+        StoreError."""
 
     async def back_up(self, target: Path) -> int:
         """Copy the store to a new file; its size in bytes. Raises: StoreError."""

@@ -34,7 +34,7 @@ class Found:
     """What a list of the other hub says of a device: put it here as it is there, or with `gone` take it away.
 
     `etag` is that of the device as it was read here, 0 where there was none; with None nothing changes here, and only what
-    is known of it is written down.
+    is known of it is written down. `again`: what is here is to be written there.
     """
 
     key: str
@@ -45,6 +45,7 @@ class Found:
     installation: Installation | None = None
     registration: Registration | None = None
     gone: bool = False
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,13 +61,17 @@ class MirrorBacklog:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MirrorState:
-    """How a mirrored hub fares; times are in seconds since 1970, 0 for never. `counts` is of the last whole list."""
+    """How a mirrored hub fares; times are in seconds since 1970, 0 for never. `counts` is of the last whole list.
+
+    `is_wanted`: somebody asked for a list now, and with `may_remove` for one that takes away whatever it lacks.
+    """
 
     listed_began: float = 0.0
     listed_at: float = 0.0
     failed_at: float = 0.0
     failure: str = ""
     is_wanted: bool = False
+    may_remove: bool = False
     counts: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -78,13 +83,23 @@ class Mirrors(Protocol):
         it there too. What `take_found` writes leaves none."""
 
     async def hold_mirror(self, hub: str, *, owner: str, lease: float) -> MirrorState | None:
-        """Have, or keep, a hub for this process for `lease` seconds; None: another one has it."""
+        """Have, or keep, a hub for this process for `lease` seconds; None: another one has it.
+
+        Times that lie ahead are of a clock that was set back since: nothing waits for them."""
 
     async def release_mirror(self, hub: str, *, owner: str) -> None:
         """Let another process have it at once."""
 
-    async def want_listing(self, hub: str) -> None:
-        """Have the process that has the hub list the other one now."""
+    async def want_listing(self, hub: str, *, may_remove: bool = False) -> None:
+        """Have the process that has the hub list the other one now. `may_remove`: it takes away what the list lacks,
+        however much that is."""
+
+    async def begin_listing(self, hub: str) -> None:
+        """A list begins: what was wanted until now is on its way, and what is wanted from now on waits for the next."""
+
+    async def rewrite_mirror(self, hub: str, *, after: str = "", limit: int) -> tuple[int, str]:
+        """Have a part of all that is known written there again, as it is here: the other hub has lost it. How many devices,
+        and the key to go on after; empty: there are no more. What nothing is known of is `seed_mirror`'s."""
 
     async def mirror_state(self, hub: str) -> MirrorState:
         """As any process may read it."""
@@ -122,9 +137,6 @@ class Mirrors(Protocol):
     async def take_found(self, hub: str, found: Sequence[Found], *, began: float) -> Sequence[bool]:
         """Write what a list says that began then; for each whether it was. What waits to be written there, was written
         there since, or is not as it was read here any more, is left to the next list."""
-
-    async def write_again(self, hub: str, keys: Sequence[str]) -> None:
-        """Have these written there as they are here."""
 
     async def forget_mirrored(self, hub: str, keys: Sequence[str], *, began: float) -> None:
         """These are on neither side, by a list that began then."""

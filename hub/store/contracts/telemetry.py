@@ -173,6 +173,9 @@ class Telemetry(Protocol):
     async def tallies(self, kind: TallyKind, *, first: int, last: int) -> Sequence[Tally]:
         """The sums of these hours, both included."""
 
+    async def add_audit(self, entry: AuditEntry) -> None:
+        """Write down what an operator did that no other transaction of the store has written down."""
+
     async def audit(self, *, after: str = "", limit: int) -> ListPage[KeptAudit]:
         """What operators changed, newest first."""
 

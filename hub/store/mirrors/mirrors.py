@@ -12,6 +12,12 @@ from hub.store.mirrors import statements
 from hub.store.registry.places import SHARD, Place
 from hub.store.telemetry.tallying import ADD, HOUR
 
+_WANTED, _MAY_REMOVE = 1, 2
+"""What is asked of the next list."""
+
+_AHEAD = 60.0
+"""Seconds by which a time may lie ahead of the store's."""
+
 _NO_QUEUE = 0
 """Sums that are of no queue stand under this number, which no queue has."""
 
@@ -38,7 +44,11 @@ class SqlMirrors:
         def hold(connection: Connection) -> list[Row]:
             now = self._now()
             connection.write(statements.BEGIN, hub=number, name=hub)
-            return connection.write(statements.HOLD, hub=number, owner=owner, now=now, until=now + lease)
+            if not connection.write(statements.HOLD, hub=number, owner=owner, now=now, until=now + lease):
+                return []
+            for statement in statements.AHEAD:
+                connection.write(statement, hub=number, now=now, ahead=now + _AHEAD)
+            return [row for row in connection.read(statements.STATES) if row[0] == hub]
 
         rows = await self._database.write(hold)
         return _state(rows[0]) if rows else None
@@ -47,9 +57,13 @@ class SqlMirrors:
         number = await self._number(hub)
         await self._database.write(lambda connection: connection.write(statements.RELEASE, hub=number, owner=owner))
 
-    async def want_listing(self, hub: str) -> None:
+    async def want_listing(self, hub: str, *, may_remove: bool = False) -> None:
+        number, wanted = await self._number(hub), _MAY_REMOVE if may_remove else _WANTED
+        await self._database.write(lambda connection: connection.write(statements.WANT, hub=number, wanted=wanted))
+
+    async def begin_listing(self, hub: str) -> None:
         number = await self._number(hub)
-        await self._database.write(lambda connection: connection.write(statements.WANT, hub=number))
+        await self._database.write(lambda connection: connection.write(statements.BEGIN_LIST, hub=number))
 
     async def mirror_state(self, hub: str) -> MirrorState:
         rows = await self._database.read(lambda connection: connection.read(statements.STATES))
@@ -115,10 +129,16 @@ class SqlMirrors:
         )
         return list(map(_device, rows))
 
-    async def write_again(self, hub: str, keys: Sequence[str]) -> None:
+    async def rewrite_mirror(self, hub: str, *, after: str = "", limit: int) -> tuple[int, str]:
         number, now = await self._number(hub), self._now()
-        rows = [(now, number, key) for key in keys]
-        await self._database.write(lambda connection: connection.write_all([(statements.AGAIN, rows)]))
+
+        def rewrite(connection: Connection) -> list[str]:
+            keys = [key for (key,) in connection.read(statements.KEYS, hub=number, after=after, limit=limit)]
+            connection.write_all([(statements.REWRITE, [(now, number, key) for key in keys])])
+            return keys
+
+        keys = await self._database.write(rewrite)
+        return len(keys), keys[-1] if len(keys) == limit else ""
 
     async def forget_mirrored(self, hub: str, keys: Sequence[str], *, began: float) -> None:
         number = await self._number(hub)
@@ -198,5 +218,6 @@ def _state(row: Row) -> MirrorState:
         failed_at=failed_at,
         failure=failure,
         is_wanted=bool(is_wanted),
+        may_remove=is_wanted == _MAY_REMOVE,
         counts=orjson.loads(counts),
     )

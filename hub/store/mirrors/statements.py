@@ -60,9 +60,14 @@ WRITTEN = Statement(
         *_KEY,
     ),
 )
-AGAIN = Statement(
-    "mirrored.again",
-    "UPDATE mirrored SET version = version + 1, due = :now, since = coalesce(since, :now) WHERE hub = :hub AND key = :key",
+KEYS = Statement(
+    "mirrored.keys",
+    "SELECT key FROM mirrored WHERE hub = :hub AND key > :after ORDER BY key LIMIT :limit",
+)
+REWRITE = Statement(
+    "mirrored.rewrite",
+    "UPDATE mirrored SET version = version + 1, due = :now, since = coalesce(since, :now), attempt = 0, reason = ''"
+    " WHERE hub = :hub AND key = :key",
     columns=(("now", "double precision"), *_KEY),
 )
 POSTPONE = Statement(
@@ -78,12 +83,16 @@ BACKLOG = Statement(
 FOUND = Statement(
     "mirrored.found",
     "INSERT INTO mirrored (hub, key, version, due, since, attempt, reason, there, said, print, at, taken_at, ordinals)"
-    " VALUES (:hub, :key, 1, NULL, NULL, 0, '', :there, :said, :print, :now, :taken_at, :ordinals)"
-    " ON CONFLICT (hub, key) DO UPDATE SET there = excluded.there, said = excluded.said, print = excluded.print,"
+    " VALUES (:hub, :key, 1, :due, :due, 0, '', :there, :said, :print, :now, :taken_at, :ordinals)"
+    " ON CONFLICT (hub, key) DO UPDATE SET"
+    " version = CASE WHEN excluded.due IS NULL THEN mirrored.version ELSE mirrored.version + 1 END,"
+    " due = coalesce(mirrored.due, excluded.due), since = coalesce(mirrored.since, excluded.since),"
+    " there = excluded.there, said = excluded.said, print = excluded.print,"
     " at = excluded.at, taken_at = CASE WHEN excluded.taken_at > 0 THEN excluded.taken_at ELSE mirrored.taken_at END,"
     " ordinals = CASE WHEN excluded.taken_at > 0 THEN excluded.ordinals ELSE mirrored.ordinals END",
     columns=(
         *_KEY,
+        ("due", "double precision"),
         ("there", "text"),
         ("said", "text"),
         ("print", "text"),
@@ -124,15 +133,33 @@ HOLD = Statement(
     f" AND (owner = :owner OR leased_until <= :now) RETURNING {_STATE}",
 )
 RELEASE = Statement("mirror.release", "UPDATE mirror SET leased_until = 0 WHERE hub = :hub AND owner = :owner")
-WANT = Statement("mirror.want", "UPDATE mirror SET is_wanted = 1 WHERE hub = :hub")
+WANT = Statement(
+    "mirror.want",
+    "UPDATE mirror SET is_wanted = CASE WHEN is_wanted > :wanted THEN is_wanted ELSE :wanted END WHERE hub = :hub",
+)
+BEGIN_LIST = Statement("mirror.begin_list", "UPDATE mirror SET is_wanted = 0 WHERE hub = :hub")
 STATES = Statement("mirror.states", f"SELECT {_STATE} FROM mirror ORDER BY hub")
 LEAVE = Statement("mirror.leave", "UPDATE mirror SET is_leaving = 1 WHERE hub = :hub")
 END = Statement("mirror.end", "DELETE FROM mirror WHERE hub = :hub AND is_leaving = 1")
 LISTED = Statement(
     "mirror.listed",
-    "UPDATE mirror SET listed_began = :began, listed_at = :now, failure = '', is_wanted = 0, counts = :counts"
-    " WHERE hub = :hub",
+    "UPDATE mirror SET listed_began = :began, listed_at = :now, failure = '', counts = :counts WHERE hub = :hub",
 )
-FAILED = Statement(
-    "mirror.failed", "UPDATE mirror SET failed_at = :now, failure = :failure, is_wanted = 0 WHERE hub = :hub"
+FAILED = Statement("mirror.failed", "UPDATE mirror SET failed_at = :now, failure = :failure WHERE hub = :hub")
+# What lies ahead was written by a clock that was set back since.
+AHEAD = (
+    Statement(
+        "mirror.ahead",
+        "UPDATE mirror SET listed_began = 0, listed_at = 0, failed_at = 0 WHERE hub = :hub"
+        " AND (listed_at > :ahead OR failed_at > :ahead)",
+    ),
+    Statement(
+        "mirrored.due_ahead",
+        "UPDATE mirrored SET due = :now, since = :now WHERE hub = :hub AND due > :ahead AND attempt = 0",
+    ),
+    Statement("mirrored.at_ahead", "UPDATE mirrored SET at = 0 WHERE hub = :hub AND at > :ahead"),
+    Statement(
+        "mirrored.taken_ahead",
+        "UPDATE mirrored SET taken_at = :now WHERE hub = :hub AND taken_at > 0 AND taken_at > :ahead",
+    ),
 )

@@ -896,6 +896,13 @@ class SqlOutbox:
         self._has_written = True
         return answer
 
+    async def add_audit(self, entry: AuditEntry) -> None:
+        queue = self._queues.all[0]
+        numbers, now = await self.numbers(queue, 1), self.now()
+        await self.write(
+            lambda connection: connection.write_all([audit_write([entry], iter(numbers), queue=queue, now=now)])
+        )
+
     async def numbers(self, queue: int, count: int) -> range:
         """Numbers for rows of a queue, which no other row has. Raises: StoreError."""
         if not self._queues.owns(queue):

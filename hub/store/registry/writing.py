@@ -188,7 +188,8 @@ def take_what_was_found(
             is_change = each.etag is not None
             own = sets.get(each.key, BitMap()).serialize()
             known_of = ("", "", "") if each.gone else (each.there, each.said, each.print)
-            rows.append((place.hub, each.key, *known_of, now, now if is_change else 0.0, own))
+            due = now if each.again else None
+            rows.append((place.hub, each.key, due, *known_of, now, now if is_change else 0.0, own))
     connection.write_all([(FOUND, rows)])
     return answers, Written(log=log, taken=taken.count)
 

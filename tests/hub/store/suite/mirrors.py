@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from hub.acceptance import AuditEntry
 from hub.errors import NotFoundError
 from hub.installation import Installation, Registration
 from hub.notification import Platform
@@ -171,13 +172,67 @@ class Mirrors(Suite):
         assert set(await due(store)) == {"i:phone", "r:1-2-3"}
         assert await store.seed_mirror(HUB) == 0
 
+    async def test_what_a_list_leaves_as_it_is_here_waits_to_be_written_there_with_it(
+        self, store: SqlStore, clock: HostClock
+    ) -> None:
+        await store.put_installations(HUB, [PHONE])
+        (taken,) = (await due(store)).values()
+        await store.written_there(HUB, [replace(taken, said="s")])
+        clock.advance(5)
+        found = Found(key="i:phone", there="", said="theirs", print="p", etag=None)
+        assert await store.take_found(HUB, [found], began=clock()) == [True]
+        assert await due(store) == {}
+        clock.advance(5)
+        assert await store.take_found(HUB, [replace(found, again=True)], began=clock()) == [True]
+        (waiting,) = (await due(store)).values()
+        assert (waiting.version, waiting.waits_since, waiting.said) == (2, clock(), "theirs")
+
+    async def test_all_that_is_known_waits_again_part_by_part(self, store: SqlStore) -> None:
+        await store.put_installations(HUB, [PHONE, replace(PHONE, id="second", push_channel="CC")])
+        await store.put_registration(HUB, SINGLE)
+        await store.written_there(HUB, [replace(each, said="s") for each in (await due(store)).values()])
+        await store.postpone_there(HUB, "r:1-2-3", delay=60, reason="no such platform")
+        assert await due(store) == {}
+        assert await store.rewrite_mirror(HUB, limit=2) == (2, "i:second")
+        assert set(await due(store)) == {"i:phone", "i:second"}
+        assert await store.rewrite_mirror(HUB, after="i:second", limit=2) == (1, "")
+        assert (await due(store))["r:1-2-3"].attempt == 0
+
+    async def test_times_ahead_are_of_a_clock_that_was_set_back_and_nothing_waits_for_them(
+        self, store: SqlStore, clock: HostClock
+    ) -> None:
+        await store.put_installations(HUB, [PHONE])
+        await store.put_registration(HUB, SINGLE)
+        (single,) = [each for each in (await due(store)).values() if each.key == "r:1-2-3"]
+        await store.written_there(HUB, [replace(single, said="s")])
+        await store.hold_mirror(HUB, owner="one", lease=60)
+        await store.listed(HUB, began=clock(), counts={})
+        clock.set_by(-7200)
+        await store.tick()
+        assert await due(store) == {}
+        state = await store.hold_mirror(HUB, owner="one", lease=60)
+        assert state is not None
+        assert (state.listed_at, (await known(store, "r:1-2-3")).at) == (0.0, 0.0)
+        assert set(await due(store)) == {"i:phone"}
+
+    async def test_what_an_operator_did_is_written_down(self, store: SqlStore) -> None:
+        await store.add_audit(AuditEntry(actor="ann", action="mirror.rewrite", target=HUB))
+        (kept,) = (await store.audit(limit=5)).items
+        assert (kept.entry.actor, kept.entry.action, kept.entry.target) == ("ann", "mirror.rewrite", HUB)
+
     async def test_one_process_has_a_hub_at_a_time(self, store: SqlStore, clock: HostClock) -> None:
         assert await store.hold_mirror(HUB, owner="one", lease=60) == MirrorState()
         assert await store.hold_mirror(HUB, owner="two", lease=60) is None
         await store.want_listing(HUB)
         state = await store.hold_mirror(HUB, owner="one", lease=60)
         assert state is not None
-        assert state.is_wanted
+        assert (state.is_wanted, state.may_remove) == (True, False)
+        await store.want_listing(HUB, may_remove=True)
+        await store.want_listing(HUB)
+        assert (await store.mirror_state(HUB)).may_remove, "who asks for less takes nothing back"
+        await store.begin_listing(HUB)
+        state = await store.mirror_state(HUB)
+        assert (state.is_wanted, state.may_remove) == (False, False)
         clock.advance(61)
         assert await store.hold_mirror(HUB, owner="two", lease=60) is not None
         assert await store.hold_mirror(HUB, owner="one", lease=60) is None

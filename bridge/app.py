@@ -20,6 +20,7 @@ from bridge.admin.connections import limits_of
 from bridge.admin.health import (
     Part,
     configuration_part,
+    heartbeat_parts,
     listener_parts,
     process_part,
     push_parts,
@@ -35,6 +36,7 @@ from bridge.config.models.hubs import HubSettings
 from bridge.config.models.sources import SourceSettings
 from bridge.config.reload import Reloader, waiting_for_restart
 from bridge.config.unstored import handed_over_at_once
+from bridge.heartbeat import Heartbeat, stages_of
 from bridge.housekeeping import Housekeeping
 from bridge.intake.expecting import Expectations
 from bridge.intake.journaling import Journaling
@@ -158,6 +160,18 @@ class Daemon:
             self.hub.store, observer=self.telemetry, start=self._start, troubles=self._sink_troubles
         )
         self._follow_ups = FollowUpLoop(self.hub.store, observer=self.telemetry)
+        self._heartbeat = Heartbeat(
+            stages_of(
+                settings,
+                self.hub,
+                offload=self.pipeline.offload,
+                sinks=self._sinks.pulse.felt,
+                follow_ups=self._follow_ups.pulse.felt,
+                housekeeping=self._housekeeping.pulse.felt,
+            ),
+            observer=self.telemetry,
+            every=lambda: self.settings.bridge.heartbeat,
+        )
         self._console = console
         self._apps = {name: SwappableApp(crashed=self._crashed) for name in LISTENERS}
         has_phones = any(hub.registration is not None for hub in settings.hubs.values())
@@ -249,6 +263,7 @@ class Daemon:
                 self._start(self._follow_ups.run(), "follow-ups"),
                 self._start(self.mirrors.run(self.hub.store), "mirrors"),
                 self._start(self._expectations().run(), "expected sources"),
+                self._start(self._heartbeat.run(), "heartbeat"),
             ]
             if self.reloader is not None:
                 helpers.append(self._start(self.reloader.run(), "reload"))
@@ -319,6 +334,7 @@ class Daemon:
             *relay_parts(self._sink_troubles, kind="sink"),
             *push_parts(self.hub.bulkheads, full=self.hub.full),
             *remote_parts(self.hub.remotes),
+            *heartbeat_parts(self._heartbeat.stalled),
         ]
 
     async def list_mirror(self, hub: str, *, may_remove: bool = False) -> None:
@@ -534,6 +550,7 @@ class Daemon:
 
     async def _before_scrape(self) -> None:
         """Gauges that are read when scraped."""
+        self.metrics.process.set_heartbeat(self.settings.bridge.heartbeat)
         self.metrics.sources.set_sources(self._statuses)
         self.metrics.sources.set_schemas(self._statuses, self._registries.sizes)
         self.metrics.delivery.set_bulkheads(self.hub.bulkheads)

@@ -1,12 +1,12 @@
 """Forgets, every few minutes, what is past its time."""
 
-import asyncio
 from collections.abc import Callable
 
 from bridge.config.models.document import Settings
 from hub.engine import Hub, Retention
 from hub.errors import StoreError
 from hub.facts import Crashed
+from hub.loops import Pulse
 from hub.observer import Observer
 
 _EVERY, _AGAIN = 300.0, 5.0
@@ -16,25 +16,30 @@ _NOTIFICATIONS_KEPT = 30 * 24 * 3600.0
 
 
 class Housekeeping:
-    """`settings` are asked each time for the limits of what is kept."""
+    """`settings` are asked each time for the limits of what is kept; `every` are the seconds between two times."""
 
-    def __init__(self, hub: Hub, *, settings: Callable[[], Settings], observer: Observer) -> None:
+    def __init__(
+        self, hub: Hub, *, settings: Callable[[], Settings], observer: Observer, every: float = _EVERY
+    ) -> None:
         self._hub = hub
         self._settings = settings
+        self._every = every
         self._observer = observer
+        self.pulse = Pulse()
 
     async def run(self) -> None:
         """Until cancelled; where the store fails, soon again, so that readiness names the store until it works."""
         while True:
-            await asyncio.sleep(_EVERY)
+            await self.pulse.sleep(self._every)
             with self._hub.health.repeating("housekeep"):
                 while not await self._forget():
+                    self.pulse.beat()
                     await self._hub.health.pause(_AGAIN)
 
     async def _forget(self) -> bool:
         """Whether the store did it, or never will."""
         try:
-            await self._hub.housekeep(_retention(self._settings()))
+            await self._hub.housekeep(_retention(self._settings()), on_slice=self.pulse.beat)
         except StoreError:
             return False
         except Exception as error:  # events go on, even if what is past its time stays

@@ -35,6 +35,7 @@ from hub.facts import (
 from hub.guards import AudienceGuard, Guards, needs_approval
 from hub.installation import Installation, Registration
 from hub.job import Job, new_job_id
+from hub.loops import Pulse, endure
 from hub.notification import NativeContent, Notification, Platform
 from hub.observer import Observer
 from hub.outcome import NotificationDetails, State
@@ -131,6 +132,7 @@ class Hub:
         self.held: dict[str, int] = {}
         self._operations = Counter[tuple[str, str]]()
         self._tallied_at = -math.inf
+        self._counting = Pulse()
         self.bulkheads: dict[Service, Bulkhead[PushPage]] = {}
         self.without_credential: set[Service] = set()
         self.remotes: dict[str, Bulkhead[Sequence[Notification]]] = {}
@@ -184,8 +186,24 @@ class Hub:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._dispatcher.run())
             group.create_task(self._count())
-            group.create_task(self.health.watch())
-            group.create_task(self.store.tend())
+            for work, loop in (
+                ("the watch over the store", self.health.watch),
+                ("the upkeep of the store", self.store.tend),
+            ):
+                group.create_task(endure(work, loop, observer=self._observer, pause=self._timing.count_every))
+
+    @property
+    def stages(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        """What the hub does all the time, by name: each returns as soon as that part has proved that it goes on."""
+        return {
+            "claim": self._dispatcher.claims,
+            "send": self._dispatcher.answers,
+            "record": self._dispatcher.records,
+            "sum": self._dispatcher.sums,
+            "count": self._counting.felt,
+            "watch": self.health.pulse.felt,
+            "tend": self.store.tends,
+        }
 
     async def drain(self, seconds: float) -> None:
         """Finish what is under way within `seconds`; what is not done then goes back to the store."""
@@ -263,27 +281,32 @@ class Hub:
                 remote, single=self._max_in_flight, clock=self._clock, listener=_Breaker(self._observer, hub, None)
             )
 
-    async def housekeep(self, kept: Retention) -> None:
-        """Drop what is past its time, a slice at a time. Raises: StoreError."""
+    async def housekeep(self, kept: Retention, *, on_slice: Callable[[], None] = lambda: None) -> None:
+        """Drop what is past its time, a slice at a time; `on_slice` hears of each. Raises: StoreError."""
         await self._dispatcher.end_orphans()
-        while await self.store.forget_ended(kept=kept.notifications):
-            pass
-        while await self.store.bound_dead_letters(
-            kept=kept.dead_letters, max_rows=kept.max_dead_letters, max_bytes=kept.max_dead_letter_bytes
+        store = self.store
+        for drop in (
+            partial(store.forget_ended, kept=kept.notifications),
+            partial(
+                store.bound_dead_letters,
+                kept=kept.dead_letters,
+                max_rows=kept.max_dead_letters,
+                max_bytes=kept.max_dead_letter_bytes,
+            ),
+            partial(
+                store.bound_journal,
+                events_kept=kept.events,
+                content_kept=kept.event_content,
+                max_bytes=kept.max_journal_bytes,
+            ),
+            partial(store.forget_dead, kept=_DEAD_KEPT),
+            partial(store.forget_jobs, kept=_JOBS_KEPT),
+            partial(store.forget_phones, kept=_DEAD_KEPT, subscriptions_kept=_SUBSCRIPTIONS_KEPT),
+            store.fold,
         ):
-            pass
-        while await self.store.bound_journal(
-            events_kept=kept.events, content_kept=kept.event_content, max_bytes=kept.max_journal_bytes
-        ):
-            pass
-        while await self.store.forget_dead(kept=_DEAD_KEPT):
-            pass
-        while await self.store.forget_jobs(kept=_JOBS_KEPT):
-            pass
-        while await self.store.forget_phones(kept=_DEAD_KEPT, subscriptions_kept=_SUBSCRIPTIONS_KEPT):
-            pass
-        while await self.store.fold():
-            pass
+            while await drop():
+                on_slice()
+            on_slice()
 
     @property
     def store_trouble(self) -> StoreTrouble | None:
@@ -663,6 +686,7 @@ class Hub:
     async def _count(self) -> None:
         """Report breakers whose pause is over, end what is too old for a closed service, and keep `capacity` right."""
         while True:
+            self._counting.beat()
             await asyncio.sleep(self._timing.count_every)
             for bulkhead in self.bulkheads.values():
                 bulkhead.look()

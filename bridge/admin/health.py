@@ -8,6 +8,7 @@ from bridge.admin.listener import Listener
 from bridge.config.reload import Refusal
 from bridge.counts import how_many
 from bridge.observe.facts import SourceState, SourceStatus
+from bridge.observe.stages import HeartbeatStage
 from hub.delivery.bulkhead import Bulkhead
 from hub.notification import Notification, Platform
 from hub.platforms.table import services
@@ -19,7 +20,7 @@ _MAX_TROUBLE = 200
 
 _MAX_MISTAKE = 500
 
-PUSH_SERVICE, REMOTE_HUB = "push service", "remote hub"
+PUSH_SERVICE, REMOTE_HUB, HEARTBEAT = "push service", "remote hub", "heartbeat"
 """Kinds of parts."""
 
 _FULL = "as many notifications wait as its share of store.max_pending allows; others end as dead letters"
@@ -172,6 +173,16 @@ def _outlet(bulkhead: Bulkhead[PushPage] | Bulkhead[Sequence[Notification]], kin
     return Part(kind=kind, name=name)
 
 
+def heartbeat_parts(stalled: Mapping[HeartbeatStage, float]) -> list[Part]:
+    """The stages of the daemon's own work, which stand still since those times; where none does, one part says so."""
+    if not stalled:
+        return [Part(kind=HEARTBEAT)]
+    return [
+        Part(kind=HEARTBEAT, name=stage.value, ok=False, state="stalled", detail=stage.meaning, since=since)
+        for stage, since in stalled.items()
+    ]
+
+
 def is_ready(parts: Sequence[Part]) -> bool:
     """Whether the process takes what is sent to it: each part that it cannot do without works."""
     return all(part.ok for part in parts if part.required)
@@ -211,6 +222,7 @@ PATHS: Mapping[str, str] = {
     "sinks": "sink",
     "push-services": PUSH_SERVICE,
     "remote-hubs": REMOTE_HUB,
+    "heartbeat": HEARTBEAT,
 }
 """The first part of a path below `/readyz`, and what kind of parts it names."""
 

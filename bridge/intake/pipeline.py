@@ -125,7 +125,8 @@ class Pipeline:
         self._hub = hub
         self._observer = observer
         self._clock = clock
-        self._offload = offload or Offload()
+        self.offload = offload or Offload()
+        """Where large messages are read and matched."""
         self.exchange(routes, rules, configuration=configuration, journaling=journaling)
 
     def exchange(
@@ -196,7 +197,7 @@ class Pipeline:
         if split is None or message.unreadable or not message.has_body:
             return RoutedMessage(message=message, events=[await self.route(message)])
         try:
-            records = await self._offload.run(partial(split, message)) if _is_large(message) else split(message)
+            records = await self.offload.run(partial(split, message)) if _is_large(message) else split(message)
         except EventError as error:
             return RoutedMessage(message=message, events=[self._not_split(message, error.reason, error.detail)])
         except TimeLimitError:
@@ -223,7 +224,7 @@ class Pipeline:
         return in_flight
 
     def _too_long(self, message: Message) -> str:
-        return f"reading and matching the body of {len(message.body)} bytes takes longer than {self._offload.limit:g} s"
+        return f"reading and matching the body of {len(message.body)} bytes takes longer than {self.offload.limit:g} s"
 
     async def route(self, message: Message) -> InFlightEvent:
         """Decode, map and route one message, and store nothing; a large one beside the event loop."""
@@ -275,7 +276,7 @@ class Pipeline:
             return in_flight
 
         try:
-            return await self._offload.run(work)
+            return await self.offload.run(work)
         except TimeLimitError:
             in_flight = InFlightEvent(
                 message,

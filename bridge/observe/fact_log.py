@@ -22,6 +22,8 @@ from bridge.observe.facts import (
     SourceChanged,
     SourceLate,
     SourceState,
+    StageStalled,
+    StageWorks,
     Started,
 )
 from bridge.observe.lines import MAX_REASON, about
@@ -110,6 +112,8 @@ class FactLog:
             PushesFollowedUp: self._pushes_followed_up,
             Crashed: self._crashed,
             Started: self._started,
+            StageStalled: self._stage_stalled,
+            StageWorks: self._stage_works,
             ConfigurationApplied: self._configuration_applied,
         }
 
@@ -117,6 +121,17 @@ class FactLog:
 
     def _started(self, fact: Started) -> None:
         _log.info("started", **{name: getattr(fact, name) for name in Started.__slots__})
+
+    def _stage_stalled(self, fact: StageStalled) -> None:
+        _log.error(
+            "the daemon's heartbeat does not pass a stage: its work stands still",
+            stage=fact.stage.value,
+            seconds=round(fact.seconds, 1),
+            meaning=fact.stage.meaning,
+        )
+
+    def _stage_works(self, fact: StageWorks) -> None:
+        _log.info("the daemon's heartbeat passes again", stage=fact.stage.value, seconds=round(fact.seconds, 1))
 
     def _configuration_applied(self, fact: ConfigurationApplied) -> None:
         _log.info(

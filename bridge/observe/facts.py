@@ -9,6 +9,7 @@ from typing import Protocol
 
 from bridge.decode.mapping import MAX_ATTRIBUTE
 from bridge.errors import Reason, Stage
+from bridge.observe.stages import HeartbeatStage
 from bridge.schemas.client import LookupResult
 from connectors.base import Message
 from hub.acceptance import NO_CONFIGURATION, ConfigurationVersion, DeadLetter
@@ -336,6 +337,29 @@ class FollowUpsMeasured:
     usage: FollowUpUsage
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagePassed:
+    """The heartbeat has passed a stage."""
+
+    stage: HeartbeatStage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageStalled:
+    """The heartbeat has not passed a stage for so many seconds."""
+
+    stage: HeartbeatStage
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageWorks:
+    """The heartbeat passes a stage again, which had stood still for so many seconds."""
+
+    stage: HeartbeatStage
+    seconds: float
+
+
 IntakeFact = (
     EventsStored
     | MessagesGivenUp
@@ -346,15 +370,21 @@ IntakeFact = (
     | SourceLate
     | Crashed
 )
+HeartbeatFact = StagePassed | StageStalled | StageWorks | Crashed
 ProcessFact = ConnectionRefused | Started | ConfigurationApplied | ConfigurationRefused
 SinkFact = (
     ReportsPublished | ReportsDropped | SinksMeasured | PushesFollowedUp | FollowUpsMeasured | Crashed | RelayChanged
 )
-Fact = HubFact | IntakeFact | ProcessFact | SinkFact
+Fact = HubFact | IntakeFact | ProcessFact | SinkFact | HeartbeatFact
 
 
 class SinkObserver(Protocol):
     def observe(self, fact: SinkFact) -> None:
+        """Returns at once and never raises."""
+
+
+class HeartbeatObserver(Protocol):
+    def observe(self, fact: HeartbeatFact) -> None:
         """Returns at once and never raises."""
 
 

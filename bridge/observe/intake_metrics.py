@@ -1,7 +1,8 @@
 """What is counted of messages, rules and dead letters."""
 
+import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bridge.observe.facts import (
@@ -12,7 +13,7 @@ from bridge.observe.facts import (
     NotKept,
     ReplayOutcome,
 )
-from bridge.observe.metric_set import MetricSet, MetricTable, Named, counter, values_of
+from bridge.observe.metric_set import MetricSet, MetricTable, Named, counter, histogram, values_of
 from bridge.observe.telemetry import Takes
 from hub.acceptance import DeadLetter
 from hub.facts import DeadLettersStored
@@ -37,6 +38,9 @@ INGEST = {
 """The label `outcome` of `pushbridge_ingest_messages_total`, by an event's end."""
 
 
+_AGE = (0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 3600.0, 21600.0, 86400.0)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owners:
     """Who answers for sources and for rules, by their names; empty, or none, where a configuration does not say."""
@@ -53,6 +57,12 @@ class IntakeMetrics(MetricTable):
         "Messages taken, by what became of them.",
         source=Named.SOURCES,
         outcome=INGEST.values(),
+    )
+    _age = histogram(
+        "event_age_seconds",
+        "How old an event was by its own time when it was accepted; 0 for one of the future, or without a time.",
+        _AGE,
+        source=Named.SOURCES,
     )
     _given_up = counter(
         "ingest_messages_given_up",
@@ -84,8 +94,9 @@ class IntakeMetrics(MetricTable):
         outcome=tuple(outcome.value for outcome in ReplayOutcome),
     )
 
-    def __init__(self, metrics: MetricSet) -> None:
+    def __init__(self, metrics: MetricSet, *, clock: Callable[[], float] = time.time) -> None:
         super().__init__(metrics)
+        self._clock = clock
         self._rules: frozenset[str] = frozenset()
         self._dead_letter_rules: frozenset[str] = frozenset()
         self._source_info = metrics.info("source", "Who answers for a source.", "source", "owner")
@@ -121,7 +132,10 @@ class IntakeMetrics(MetricTable):
         failed = Counter(self._rule(rule) for event in fresh for rule in event.decision.errors)
         for (source, outcome), count in taken.items():
             self._ingest.labels(source, outcome).inc(count)
+        now = self._clock()
         for event in fact.events:
+            if event.outcome is EventOutcome.ACCEPTED and event.event is not None:
+                self._age.observe((event.message.source,), max(0.0, now - event.event.time.timestamp()))
             if event.not_kept is not None:
                 self._not_kept.labels(event.message.source, event.not_kept.value).inc()
         for outcome, rules in (("match", matched), ("error", failed)):

@@ -11,6 +11,7 @@ from typing import Any
 from bridge.observe.delivery_metrics import ENDED
 from bridge.observe.facts import SENDER_OUTCOMES, EventOutcome, Limit, NotKept, ReplayOutcome, ReportType, SourceState
 from bridge.observe.intake_metrics import INGEST
+from bridge.observe.stages import HeartbeatStage
 from bridge.schemas.client import LookupResult
 from hub.acceptance import Reason, Stage
 from hub.explained import Explained
@@ -161,6 +162,12 @@ SECTIONS: Sequence[Section] = (
         title="Why a connection is refused",
         where="The label `limit` of `pushbridge_http_connections_refused_total`.",
         names=Limit,
+    ),
+    Section(
+        title="What the daemon's heartbeat passes",
+        where="The label `stage` of `pushbridge_heartbeat_last_seen_timestamp_seconds`, in the order in which an event"
+        " passes. The first that stands still is the cause of the others.",
+        names=HeartbeatStage,
     ),
 )
 

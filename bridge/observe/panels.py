@@ -121,6 +121,12 @@ ROWS: dict[str, Sequence[Panel]] = {
             limit=10,
         ),
         Panel(
+            title="Age of events when taken",
+            description="From an event's own time to its acceptance: what was late before it came here.",
+            unit="s",
+            queries=_quantiles("pushbridge_event_age_seconds", "source"),
+        ),
+        Panel(
             title="Pushes that fail on the way",
             description="Share of tries that the service did not take for its own reasons, or for our credential.",
             unit="percentunit",
@@ -201,6 +207,15 @@ ROWS: dict[str, Sequence[Panel]] = {
             description="How long a notification or a page waited for its turn.",
             unit="s",
             queries=_quantiles("pushbridge_queue_wait_seconds", "queue"),
+        ),
+        Panel(
+            title="Heartbeat",
+            description="For how long the daemon's heartbeat has not passed a stage. The first is the cause.",
+            unit="s",
+            queries=[
+                ("time() - min by (stage) (pushbridge_heartbeat_last_seen_timestamp_seconds)", "{{stage}}"),
+            ],
+            limit=120,
         ),
         Panel(
             title="Rules that match",

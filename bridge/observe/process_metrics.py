@@ -1,11 +1,20 @@
 """What is counted of the process: its configuration, its listeners and their requests."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 
 from prometheus_client import Info
 
-from bridge.observe.facts import ConfigurationApplied, ConfigurationRefused, ConnectionRefused, Limit, Started
+from bridge.observe.facts import (
+    ConfigurationApplied,
+    ConfigurationRefused,
+    ConnectionRefused,
+    Limit,
+    StagePassed,
+    Started,
+)
 from bridge.observe.metric_set import REQUEST_SECONDS, MetricSet, values_of
+from bridge.observe.stages import HeartbeatStage
 from bridge.observe.telemetry import Takes
 
 LISTENERS = ("admin", "probes", "intake", "hub_api")
@@ -15,9 +24,10 @@ LISTENERS = ("admin", "probes", "intake", "hub_api")
 class ProcessMetrics:
     """The requests are counted by who answers them."""
 
-    def __init__(self, metrics: MetricSet, *, version: str) -> None:
+    def __init__(self, metrics: MetricSet, *, version: str, clock: Callable[[], float] = time.time) -> None:
         counter, gauge, histogram = metrics.counter, metrics.gauge, metrics.histogram
         self._version = version
+        self._clock = clock
         self._build = Info(
             "pushbridge_build", "What runs: version, revision and configuration.", registry=metrics.registry
         )
@@ -44,7 +54,14 @@ class ProcessMetrics:
             listener=LISTENERS,
             limit=values_of(Limit),
         )
+        self._heartbeat = gauge(
+            "heartbeat_last_seen_timestamp_seconds",
+            "When the daemon's heartbeat last passed a stage of its work.",
+            stage=values_of(HeartbeatStage),
+        )
+        self._heartbeat_every = gauge("heartbeat_every_seconds", "Seconds between two heartbeats.")
         self.takes: Takes = {
+            StagePassed: self._stage_passed,
             ConnectionRefused: self._connection_refused,
             Started: self._in_force,
             ConfigurationApplied: self._in_force,
@@ -55,6 +72,13 @@ class ProcessMetrics:
         """Of the listeners with TLS, in seconds since 1970 UTC."""
         for name in LISTENERS:
             self._certificate_expiry.labels(name).set(expires_at.get(name, 0.0))
+
+    def set_heartbeat(self, every: float) -> None:
+        """How many seconds are between two heartbeats."""
+        self._heartbeat_every.set(every)
+
+    def _stage_passed(self, fact: StagePassed) -> None:
+        self._heartbeat.labels(fact.stage.value).set(self._clock())
 
     def _connection_refused(self, fact: ConnectionRefused) -> None:
         self._connections_refused.labels(fact.listener, fact.limit.value).inc()

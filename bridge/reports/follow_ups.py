@@ -1,11 +1,10 @@
 """Looks, when their time has come, which phones have not opened what rules with `unless_opened` pushed."""
 
-import asyncio
-
 from bridge.config.models.document import Settings
 from bridge.observe.facts import FollowUpsMeasured, PushesFollowedUp, SinkObserver
 from hub.errors import StoreError
 from hub.facts import Crashed
+from hub.loops import Pulse
 from hub.store.contracts.follow_ups import FollowUps
 
 _LOOK_EVERY = 1.0
@@ -23,6 +22,7 @@ class FollowUpLoop:
         self._store = store
         self._observer = observer
         self._is_asked = False
+        self.pulse = Pulse()
         self._waiting = 0
 
     def apply(self, settings: Settings) -> None:
@@ -42,7 +42,7 @@ class FollowUpLoop:
             except Exception as error:  # reports go on
                 self._observer.observe(Crashed(work="follow-ups", error=error))
             looks += 1
-            await asyncio.sleep(_LOOK_EVERY)
+            await self.pulse.sleep(_LOOK_EVERY)
 
     async def _look(self) -> None:
         is_more = True

@@ -15,6 +15,7 @@ from connectors.base import OutMessage
 from hub.backoff import doubled
 from hub.errors import StoreError
 from hub.facts import Crashed
+from hub.loops import Pulse
 from hub.store.contracts.sinks import SinkLimits, Sinks
 
 _LOOK_EVERY = 15.0
@@ -72,14 +73,24 @@ class _Running:
 class SinkManager:
     """The sinks that run. `start` runs a part as a task; `troubles` is told by sink what is wrong, empty if nothing is."""
 
-    def __init__(self, store: Sinks, *, observer: SinkObserver, start: Start, troubles: dict[str, str]) -> None:
+    def __init__(
+        self,
+        store: Sinks,
+        *,
+        observer: SinkObserver,
+        start: Start,
+        troubles: dict[str, str],
+        look_every: float = _LOOK_EVERY,
+    ) -> None:
         self._store = store
         self._observer = observer
         self._start = start
         self._troubles = troubles
+        self._look_every = look_every
         self._running: dict[str, _Running] = {}
         self._limits: Mapping[str, SinkLimits] = {}
         self._leaving: set[asyncio.Task[None]] = set()
+        self.pulse = Pulse()
 
     def apply(self, settings: Settings) -> None:
         """Run the sinks of a configuration; those that stay as they are go on untouched."""
@@ -103,7 +114,7 @@ class SinkManager:
                 pass  # reported by who watches the store, and looked at again
             except Exception as error:  # reports go on
                 self._observer.observe(Crashed(work="sinks", error=error))
-            await asyncio.sleep(_LOOK_EVERY)
+            await self.pulse.sleep(self._look_every)
 
     async def close(self) -> None:
         """Publish no more; what waits is in the store."""

@@ -25,11 +25,12 @@ from hub.delivery.store_retry import StoreRetry
 from hub.errors import StoreError
 from hub.facts import AudienceFound, Crashed, NotificationHeld, PropertiesMissing, PushesDeferred, WorkTaken
 from hub.guards import Guards, needs_approval
+from hub.loops import Pulse
 from hub.notification import Notification, Platform
 from hub.observer import Observer
 from hub.phone_report import ReportPolicies
 from hub.push import PushPage
-from hub.store.contracts.outbox import Audience, Service, Work
+from hub.store.contracts.outbox import Audience, PageResult, Service, Work
 from hub.store.health import StoreHealth
 from hub.work import Lane
 
@@ -108,7 +109,7 @@ class Dispatcher:
             store_clock=store.now,
             may_start=store.may_start,
             serves_better=store.serves_better,
-            done=self._recorder.add,
+            done=self._answered,
         )
         self._forwarding = RemoteDelivery(
             self._remotes,
@@ -122,6 +123,9 @@ class Dispatcher:
         self._wake = {lane: asyncio.Event() for lane in Lane}
         self._submitted: list[Work] = []
         self._in_hand: dict[int, Work] = {}
+        self._unrecorded: set[int] = set()  # of what is in hand, what has all its answers
+        self._turns = {lane: Pulse() for lane in Lane}
+        self._answers = Pulse()
         self._unplanned: Counter[tuple[Lane, Service | None]] = Counter()
         self._draining = False
         self._refused_look_at = dict.fromkeys(Lane, 0.0)  # by the monotonic clock
@@ -173,6 +177,32 @@ class Dispatcher:
             with suppress(StoreError):  # then the next owner of its queue takes it
                 await self._store.give_back(list(self._in_hand.values()))
 
+    # Proof that work goes on
+
+    async def claims(self) -> None:
+        """Return once each lane has looked for work, and started what it found."""
+        for pulse in self._turns.values():
+            await pulse.felt()
+
+    async def answers(self) -> None:
+        """Return at once where no piece of work waits for an answer, else with the next answer."""
+        if len(self._in_hand) > len(self._unrecorded):
+            await self._answers.felt()
+
+    async def records(self) -> None:
+        """Return once the recording of results has come to its next turn."""
+        await self._recorder.records()
+
+    async def sums(self) -> None:
+        """Return once the pages of broadcasts have been summed."""
+        await self._recorder.sums()
+
+    def _answered(self, result: PageResult) -> None:
+        self._recorder.add(result)
+        if result.is_last and id(result.work) in self._in_hand:
+            self._unrecorded.add(id(result.work))
+        self._answers.beat()
+
     async def end_orphans(self) -> None:
         """End work that has exceeded its age while its push service was taken out of the configuration, or is closed.
 
@@ -201,6 +231,7 @@ class Dispatcher:
         wake = self._wake[lane]
         look_at = 0.0  # by the monotonic clock
         while True:
+            self._turns[lane].beat()
             wake.clear()  # before looking: a wake-up during the look is not missed
             is_time = time.monotonic() >= look_at
             if is_time:
@@ -311,6 +342,8 @@ class Dispatcher:
     def _drop(self, work: Iterable[Work]) -> None:
         for piece in work:
             if self._in_hand.pop(id(piece), None) is not None:
+                self._unrecorded.discard(id(piece))
+                self._answers.beat()
                 self._slots += piece.lane is Lane.SINGLE
                 self._wake[piece.lane].set()
         if not self._in_hand:
@@ -369,7 +402,7 @@ class Dispatcher:
             return
         remote_result = await self._forwarding.hand_over(work)
         for result in remote_result.ended:
-            self._recorder.add(result)
+            self._answered(result)
         for delay, pieces in remote_result.again.items():
             await self._postpone(pieces, delay)
 

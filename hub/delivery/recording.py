@@ -7,6 +7,7 @@ from typing import Protocol
 from hub.delivery.store_retry import StoreRetry
 from hub.errors import StoreError
 from hub.facts import Crashed, DeadLettersStored, NotificationsEnded, NotificationUnreached, ResultsLate
+from hub.loops import Pulse
 from hub.observer import Observer
 from hub.store.contracts.outbox import PageResult, Recorded, Work
 
@@ -41,6 +42,7 @@ class Recorder:
         self._on_split = on_split
         self._results: list[PageResult] = []
         self._recordable = asyncio.Event()
+        self._recording, self._summing = Pulse(), Pulse()
 
     def add(self, result: PageResult) -> None:
         self._results.append(result)
@@ -49,6 +51,7 @@ class Recorder:
     async def run(self) -> None:
         """Until cancelled."""
         while True:
+            self._recording.beat()
             await self._recordable.wait()
             self._recordable.clear()
             batch, self._results = self._results, []
@@ -58,11 +61,23 @@ class Recorder:
     async def sum_up(self, every: float) -> None:
         """Until cancelled: sum the pages of broadcasts, `every` so many seconds."""
         while True:
+            self._summing.beat()
             await asyncio.sleep(every)
             try:
                 self._report(await self._store.sum_up())
             except StoreError:
                 continue  # reported, and tried again
+            except Exception as error:  # the next sum does it; pushes go on
+                self._observer.observe(Crashed(work="the sums of broadcasts", error=error))
+
+    async def records(self) -> None:
+        """Return once the recording of results has come to its next turn."""
+        self._recordable.set()  # where nothing was, the loop only turns
+        await self._recording.felt()
+
+    async def sums(self) -> None:
+        """Return once a sum has been made."""
+        await self._summing.felt()
 
     async def _record(self, batch: Sequence[PageResult]) -> None:
         last = [result for result in batch if result.is_last]

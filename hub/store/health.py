@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from hub.errors import StoreError
 from hub.facts import StoreFailed, StoreRecovered
+from hub.loops import Pulse
 from hub.observer import Observer
 from hub.store.contracts.store import Store
 
@@ -151,6 +152,8 @@ class StoreHealth:
         self._repeated: Counter[str] = Counter()
         self._numbers = count()
         self._worth_a_try = asyncio.Event()
+        self.pulse = Pulse()
+        """Of `watch`."""
 
     @property
     def trouble(self) -> StoreTrouble | None:
@@ -181,6 +184,7 @@ class StoreHealth:
     async def watch(self) -> None:
         """Until cancelled: notice calls that hang, and probe a store that fails."""
         while True:
+            self.pulse.beat()
             await asyncio.sleep(self._timing.look_every)
             self._look_for_stalls()
             if self._failing and not self._stalled:

@@ -13,6 +13,7 @@ from hub.errors import StoreError
 from hub.follow_up import FollowedUp, FollowUpUsage
 from hub.installation import Installation, Registration
 from hub.job import Job
+from hub.loops import Pulse
 from hub.notification import Notification, Platform
 from hub.outcome import NotificationDetails, State
 from hub.phone import Phone, Topics
@@ -111,6 +112,7 @@ class SqlStore:
     ) -> None:
         self._database = database
         self._counted_at = 0.0
+        self._ticking, self._owning = Pulse(), Pulse()
         self._clock = StoreClock() if clock is None else clock
         self._registry = SqlRegistry(database, now=self._clock.now)
         self._outbox = SqlOutbox(
@@ -150,9 +152,14 @@ class SqlStore:
 
     async def tend(self) -> None:
         async with asyncio.TaskGroup() as group:
-            group.create_task(_again(self.tick, lambda: _TICK))
+            group.create_task(_again(self.tick, lambda: _TICK, self._ticking))
             if (ownership := self._outbox.ownership) is not None:  # a task of its own: no long write delays a renewal
-                group.create_task(_again(self._outbox.own, lambda: ownership.next_in))
+                group.create_task(_again(self._outbox.own, lambda: ownership.next_in, self._owning))
+
+    async def tends(self) -> None:
+        await self._ticking.felt()
+        if self._outbox.ownership is not None:
+            await self._owning.felt()
 
     async def own(self) -> None:
         """One renewal of what this process owns. Raises: StoreError."""
@@ -620,9 +627,10 @@ class SqlStore:
         return await self._jobs.forget_jobs(kept=kept)
 
 
-async def _again(turn: Callable[[], Awaitable[None]], every: Callable[[], float]) -> None:
+async def _again(turn: Callable[[], Awaitable[None]], every: Callable[[], float], pulse: Pulse) -> None:
     """Until cancelled, a turn every so many seconds."""
     while True:
+        pulse.beat()
         await asyncio.sleep(every())
         try:
             await turn()

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from inspect import isfunction
 from itertools import product
 from typing import Any
@@ -66,6 +67,7 @@ from hub.store.health import OPERATIONS
 from hub.store.sqlite.volume import StoreSpace
 from hub.work import Lane
 from rules.decision import Decision
+from rules.event import Event
 from tests.bridge.examples import passage_of, take
 from tests.fakes.clock import FakeClock
 from tests.fakes.outlets import ScriptedOutlet
@@ -167,6 +169,7 @@ def test_no_label_can_hold_what_has_no_bounds() -> None:
         *("source", "outcome", "rule", "reason", "hub", "platform", "kind", "queue", "state", "credential"),
         *("owner", "engine", "op", "file", "le", "version", "revision", "config_hash", "listener", "limit"),
         "operation",
+        "stage",
         "property",  # of each hub 50, and the rest is one
     }
 
@@ -266,7 +269,9 @@ def test_every_operation_that_a_failing_store_is_told_of_has_a_zero() -> None:
         "serves_better",
         "write_through",
     }
-    assert unwatched == {"open", "close", "tend", "probe"} | without_database, "a method of the store is not watched"
+    assert unwatched == {"open", "close", "tend", "tends", "probe"} | without_database, (
+        "a method of the store is not watched"
+    )
     assert series(metrics(), "pushbridge_store_errors_total") == {("sqlite", name) for name in OPERATIONS.values()}
 
 
@@ -596,3 +601,21 @@ def _samples(registry: CollectorRegistry) -> dict[tuple[str, tuple[tuple[str, st
         for sample in family.samples
         if not sample.name.endswith("_created")
     }
+
+
+def test_the_age_of_an_event_is_counted_when_it_is_accepted_and_at_no_other_end() -> None:
+    told = metrics()
+    clock = FakeClock()
+    told.intake._clock = clock
+
+    def arrived(seconds: float, outcome: EventOutcome = EventOutcome.ACCEPTED) -> InFlightEvent:
+        time = datetime.fromtimestamp(clock() - seconds, UTC)
+        event = Event(id="e", origin="orders", source="/orders", type="paid", time=time, data={})
+        return passage_of(Message(source="orders", body=b"{}"), event=event, outcome=outcome)
+
+    old, future, again = arrived(7200), arrived(-60), arrived(86_400, EventOutcome.DUPLICATE)
+    take(told, EventsStored(events=[old, future, again]))
+    assert value(told, "pushbridge_event_age_seconds_count", source="orders") == 2
+    assert value(told, "pushbridge_event_age_seconds_sum", source="orders") == 7200
+    assert value(told, "pushbridge_event_age_seconds_bucket", source="orders", le="0.1") == 1
+    assert value(told, "pushbridge_event_age_seconds_count", source="bank") == 0

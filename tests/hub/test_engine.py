@@ -305,3 +305,32 @@ async def test_clients_of_a_hub_taken_away_are_closed_when_they_have_finished_or
         assert running.observer.states == {(HUB, State.COMPLETED): 1}
     await running.stop()
     assert running.fcm.closed
+
+
+@pytest.mark.parametrize("loop", ["tick", "look for stalls"])
+async def test_a_defect_in_the_upkeep_of_the_store_is_named_and_ends_no_delivery(tmp_path: Path, loop: str) -> None:
+    running = Running(tmp_path / "hub.db")
+    defects = iter([RuntimeError("a defect")] * 3)
+    turned = asyncio.Event()
+
+    def defect() -> None:
+        if (error := next(defects, None)) is not None:
+            raise error
+        turned.set()
+
+    async def tick() -> None:
+        defect()
+
+    if loop == "tick":
+        running.store.tick = tick  # type: ignore[method-assign]
+    else:
+        running.hub.health._look_for_stalls = defect  # type: ignore[method-assign]
+    await running.start()
+    try:
+        async with asyncio.timeout(60):
+            await turned.wait()
+            await running.hub.accept(arrivals([notification()]))
+            await running.observer.until_ended(1)
+        assert len(running.observer.crashes) == 1, "one that comes again each time is told once a minute"
+    finally:
+        await running.stop()

@@ -3,10 +3,11 @@
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from bridge.config.models.store import StoreSettings
 from bridge.config.section import NotNegative, Positive, Section, form
+from connectors.duration import Duration
 from hub.egress import EgressDefaults
 
 
@@ -65,5 +66,7 @@ class BridgeSettings(Section):
     """How the process ends after SIGTERM."""
     watchdog: Watchdog = Watchdog()
     """When a source that stands still is rebuilt."""
+    heartbeat: Annotated[Duration, Field(ge=1, le=3600)] = 60.0
+    """How often an event without a push goes through each stage: one that stands still is named within twice that time."""
     log: Log = Log()
     """How much is logged, and in which form."""

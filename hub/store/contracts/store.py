@@ -44,6 +44,9 @@ class Store(
     async def tend(self) -> None:
         """Until cancelled: keep what this process owns, and follow the clock; never raises StoreError."""
 
+    async def tends(self) -> None:
+        """Return as soon as `tend` has proved that it goes on."""
+
     async def probe(self) -> None:
         """A durable write that changes nothing. Raises: StoreError."""
 

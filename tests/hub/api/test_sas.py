@@ -138,6 +138,7 @@ def test_keys_do_not_show() -> None:
     assert KEY not in repr(FULL)
 
 
+@pytest.mark.slow  # a hundred texts are two seconds of CPU
 @given(st.text(max_size=80))
 def test_any_header_is_refused_in_our_own_words(text: str) -> None:
     for authorization in (

@@ -23,7 +23,7 @@ JAVASCRIPT_SDK := @azure/notification-hubs@2.1.0
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help reference demo test test-fast fast-bridge fast-others test-servicebus fuzz lint types contracts picture chaos bench bench-peers bench-large bench-compare check manifests wheelhouse sbom
+.PHONY: help reference demo test test-fast fast-bridge fast-others test-servicebus fuzz lint types contracts picture docs chaos bench bench-peers bench-large bench-compare check manifests wheelhouse sbom
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,8 +55,12 @@ fuzz: $(VENV)/.installed-dev ## run the property tests with many new examples
 reference: $(VENV)/.installed-dev ## the pages and the Grafana board that are written from the code
 	$(VENV)/bin/pushbridge schema --reference > docs/configuration.md
 	$(VENV)/bin/python -m bridge.observe.outcomes > docs/outcomes.md
+	$(VENV)/bin/python -m bridge.admin.api.reference > docs/admin-api.md
 	$(VENV)/bin/python -m bridge.observe.catalogue > docs/metrics.md
 	$(VENV)/bin/python -m bridge.observe.dashboard > deploy/grafana/pushbridge.json
+
+docs: $(VENV)/.installed-dev ## the pages as a site, in .venv/site
+	$(BIN)/python -m mkdocs build --quiet --config-file deploy/docs/mkdocs.yml
 
 picture: $(VENV)/.installed-dev ## docs/images/board.svg: the Grafana board, from the figures of a live run of three minutes
 	@deploy/servers.sh promtool

@@ -68,7 +68,7 @@ async def serve(
 
 
 async def _serve_push(stack: AsyncExitStack, port: int, directory: Path) -> None:
-    """Start the push services and their journal, and print the hub that uses them."""
+    """Start the push services and their journal; print the hub that uses them, which is in `hub.yaml` beside its key."""
     key_file = _hub_key(directory)
     apns, fcm, wns, journal, webpush = range(port, port + 5) if port else (0, 0, 0, 0, 0)
     services = await stack.enter_async_context(
@@ -93,8 +93,11 @@ async def _serve_push(stack: AsyncExitStack, port: int, directory: Path) -> None
     for platform in ("apns", "fcmv1", "wns", "browser"):
         typer.echo(f"  {platform} {services.make_handle(platform, 1)}")
     typer.echo(f"the last {_JOURNAL_SIZE:,} pushes they were sent: http://{HOST}:{listener.address.port}/journal")
-    typer.echo("\n# A hub that sends to them, for the configuration of pushbridge:")
-    typer.echo(hub_block(services, key_file))
+    hub = hub_block(services, key_file)
+    hub_file = key_file.with_name("hub.yaml")
+    write_secret(hub_file, hub.encode())
+    typer.echo(f"\n# A hub that sends to them, for the configuration of pushbridge; it is in {hub_file}:")
+    typer.echo(hub)
 
 
 def _hub_key(directory: Path) -> Path:

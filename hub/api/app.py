@@ -10,6 +10,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hub.api.access import AccessPolicy, HubAccess
@@ -54,14 +55,7 @@ def create_app(
         return Response(status_code=400)  # the client is gone
 
     app = Starlette(
-        routes=[
-            *Installations(service, gate).routes(),
-            *Registrations(service, gate, clock=clock).routes(),
-            *Feedback(service, gate).routes(),
-            *PhoneReports(service, gate).routes(),
-            *Jobs(service, gate, clock=clock).routes(),
-            *Messages(service, gate, clock=clock).routes(),
-        ],
+        routes=routes(service, gate, clock=clock),
         exception_handlers={
             ApiError: answer,
             HubError: answer,
@@ -72,6 +66,18 @@ def create_app(
     )
     app.router.redirect_slashes = False
     return _Tracking(BearerTokens(_LenientPath(app), hubs, clock=clock))
+
+
+def routes(service: HubService, gate: Gate, *, clock: Callable[[], datetime] = utc_now) -> list[Route]:
+    """Every operation, with the path that its specification gives it."""
+    return [
+        *Installations(service, gate).routes(),
+        *Registrations(service, gate, clock=clock).routes(),
+        *Feedback(service, gate).routes(),
+        *PhoneReports(service, gate).routes(),
+        *Jobs(service, gate, clock=clock).routes(),
+        *Messages(service, gate, clock=clock).routes(),
+    ]
 
 
 class _LenientPath:

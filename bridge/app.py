@@ -81,7 +81,7 @@ from hub.api.wire.lines import DescriptionLines
 from hub.delivery.retry import RetryPolicy
 from hub.engine import Hub
 from hub.errors import StoreError
-from hub.facts import Crashed, WorkLeftOver
+from hub.facts import Crashed, HubFact, WorkLeftOver
 from hub.jobs.runner import JobRunner
 from hub.rate import RateLimiter
 from hub.store.health import HealthTiming
@@ -339,6 +339,9 @@ class Daemon:
 
     async def list_mirror(self, hub: str, *, may_remove: bool = False) -> None:
         await self.mirrors.list_now(hub, self.hub.store, may_remove=may_remove)
+
+    def observe(self, fact: HubFact) -> None:
+        self.telemetry.observe(fact)
 
     async def back_up(self, target: Path) -> int:
         return await self.store.back_up(target)

@@ -577,9 +577,11 @@ class Hub:
 
     # Reports of phones
 
-    async def report(self, hub: str, installation_id: str, reports: Sequence[PhoneReport]) -> TakenReports:
+    async def report(
+        self, hub: str, installation_id: str, reports: Sequence[PhoneReport], *, with_key: bool = False
+    ) -> TakenReports:
         """What an installation says of its pushes. Raises: NotFoundError: there is none; CapacityError; StoreError."""
-        return await self._reporting.take(hub, installation_id, reports)
+        return await self._reporting.take(hub, installation_id, reports, with_key=with_key)
 
     # Registry
 

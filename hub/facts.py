@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from enum import Enum
 
 from hub.acceptance import DeadLetter
+from hub.explained import Explained
 from hub.frozen import frozen_dataclass
 from hub.job import Job
 from hub.notification import Notification, Platform
 from hub.outcome import OutcomeName, State, Unreached
 from hub.phone import PhoneOperation, PhoneOutcome
-from hub.phone_report import PhoneEvent, TakenReports
+from hub.phone_report import PhoneEvent, ReportLimit, TakenReports
 from hub.work import Lane
 
 
@@ -159,6 +160,28 @@ class MirrorAnswer(Enum):
     """No hub can keep it."""
     MISSING = "missing"
     """It is listed no more, as so many others are that the list is not believed: it stays."""
+
+
+class ImportAnswer(Explained):
+    """What became of a device of another hub that was to be taken."""
+
+    ADDED = "added", "The device was not registered here."
+    CHANGED = "changed", "The device has changed there since the last import, and not here."
+    UNCHANGED = "unchanged", "The device is here as it is there."
+    KEPT = "kept", "A phone or a back end has said something else here, which stays."
+    REFUSED = "refused", "No hub can keep the device as it is there; the reason is told."
+
+
+class CannotMove(Explained):
+    """Why a device of another hub cannot be taken."""
+
+    TAG = "tag", "A tag that no hub takes any more."
+    TEMPLATE = "template", "A template that no push could be made of."
+    UNKNOWN = "unknown", "A kind of registration that is none of the wire contract's."
+    INVALID = (
+        "invalid",
+        "A push channel, an id or another member that no hub takes, or parts that do not belong together.",
+    )
 
 
 class MirrorWork(Enum):
@@ -308,6 +331,27 @@ class PhoneReported:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReportsLimited:
+    """A request with reports was refused, to come again later."""
+
+    hub: str
+    limit: ReportLimit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DevicesImported:
+    """A part of an import into a hub: how many devices had each answer, and why others cannot move.
+
+    `found` are the devices that the import has to take in all, None where it is not known.
+    """
+
+    hub: str
+    answers: Mapping[ImportAnswer, int]
+    refused: Mapping[CannotMove, int]
+    found: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkTaken:
     """Work was taken from its queue; `waited` has for each piece the seconds since it was accepted or due, or nothing."""
 
@@ -388,6 +432,8 @@ HubFact = (
     | PhoneAnswered
     | PhonesUnwritten
     | PhoneReported
+    | ReportsLimited
+    | DevicesImported
     | WorkTaken
     | ResultsLate
     | WorkLeftOver

@@ -7,6 +7,7 @@ from typing import Final
 
 from hub.explained import Explained
 from hub.notification import Notification, Platform
+from hub.rate import Rate
 from hub.tags import tag_key
 
 MOST_REPORTS: Final = 100
@@ -48,19 +49,34 @@ class PhoneReport:
     action: str = ""
 
 
+class ReportLimit(Explained):
+    """Why reports are to come later; the label `limit` of `pushbridge_push_reports_limited_total`."""
+
+    PHONE = "phone", "One phone reports too often: up to 60 requests at once, and one more every 2 seconds."
+    HUB = (
+        "hub",
+        "The phones of a hub that report with its key send more requests than the hub's key reports.rate allows.",
+    )
+
+
+USUAL_RATE: Final = Rate(per_second=1000, burst=10_000)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportPolicy:
     """How a hub takes reports.
 
     A push is reported on for `accept_for` seconds after its notification was accepted. Reports are counted by the values of
     tags that begin with `tag_prefix`, of which `tag_values`, in lower case, are told apart. With `payload_key` each JSON
-    payload names its notification under that key, and templates may name it as a property.
+    payload names its notification under that key, and templates may name it as a property. `rate` is of requests that a key
+    is good for, which all phones of an app share.
     """
 
     accept_for: float = 7 * 86_400.0
     tag_prefix: str = ""
     tag_values: Sequence[str] = ()
     payload_key: str = ""
+    rate: Rate = USUAL_RATE
 
     def value_of(self, tags: Collection[str]) -> str | None:
         """What a phone with these tags is counted under; None: reports are not counted by a tag."""

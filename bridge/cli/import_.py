@@ -85,9 +85,11 @@ def anh(
             if not spool.is_listed:
                 asyncio.run(_list(source, spool, container))
             _tell(f"{how_many(spool.found_count, 'registration')} found")
-            counted = _take(spool, None if dry_run else client, into)
+            taker = None if dry_run else _Taker(client, into, spool, f"{source.endpoint}/{source.hub}")
+            counted = _take(spool, taker)
             content = _content(spool, counted, dry_run)
-            if not dry_run:
+            if taker is not None:
+                taker.end()
                 spool.end()
     except HubError as error:
         kept = "" if dry_run else f"; run it again to go on from {path}"
@@ -166,10 +168,13 @@ async def _pages(listing: "Listing", spool: "Spool") -> "AsyncIterator[Page]":
             yield following
 
 
-def _take(spool: "Spool", client: Client | None, into: str) -> Counter[tuple[str, str]]:
+def _take(spool: "Spool", taker: "_Taker | None") -> Counter[tuple[str, str]]:
     """Have everything taken that can be; registrations by platform and by whether they can move."""
     from hub.errors import InvalidRequestError
-    from hub.moving.found import installation_key, registration_key, thing_of, why
+    from hub.moving.found import installation_key, kind_of_refusal, registration_key, thing_of, why
+
+    if taker is not None:
+        taker.begin()
 
     counted: Counter[tuple[str, str]] = Counter()
     waiting: list[Thing] = []
@@ -181,19 +186,23 @@ def _take(spool: "Spool", client: Client | None, into: str) -> Counter[tuple[str
         except InvalidRequestError as error:
             counted[_platform_in(found[0].description), "cannot move"] += len(found)
             spool.take([(key, spool.was(key), _REFUSED, why(error))])
+            if taker is not None:
+                taker.refused[kind_of_refusal(error).value] += 1
             continue
         for registration in thing.registrations:
             counted[registration.platform.value, "can move"] += 1
         waiting.append(thing)
         size += len(thing.said)
         if len(waiting) == _BATCH or size > _BATCH_BYTES:
-            _send(spool, client, into, waiting)
+            if taker is not None:
+                taker.send(waiting)
             done += len(waiting)
             waiting, size = [], 0
         if time.monotonic() - told > _TOLD_EVERY:
             told = time.monotonic()
             _tell(f"{done} installations and single registrations taken")
-    _send(spool, client, into, waiting)
+    if taker is not None and waiting:
+        taker.send(waiting)
     return counted
 
 
@@ -202,20 +211,45 @@ def _platform_in(description: str) -> str:
     return description.lstrip("<").partition("RegistrationDescription")[0].removesuffix("Template")[:40] or "unknown"
 
 
-def _send(spool: "Spool", client: Client | None, into: str, things: Sequence["Thing"]) -> None:
-    """Have the daemon take these, and write down what became of them. Raises: typer.Exit."""
-    if client is None or not things:
-        return
-    before = {thing.key: spool.was(thing.key) for thing in things}
-    items = [{"key": thing.key, "said": thing.said, "was": before[thing.key]} for thing in things]
-    answer = client.post(
-        "hubs", into, "devices", "import", body={"items": items}, timeout=_PATIENCE, patience=_PATIENCE
-    )
-    taken = []
-    for thing, item in zip(things, answer["items"], strict=True):
-        is_ours = item["answer"] not in ("kept", _REFUSED)
-        taken.append((thing.key, thing.said if is_ours else before[thing.key], item["answer"], item["reason"]))
-    spool.take(taken)
+class _Taker:
+    """Has a daemon take what was found, and writes down what became of it. Each call may raise typer.Exit.
+
+    `refused` counts what was not offered since the last call, by why.
+    """
+
+    def __init__(self, client: Client, into: str, spool: "Spool", source: str) -> None:
+        self._client = client
+        self._into = into
+        self._spool = spool
+        self._source = source
+        self.refused: Counter[str] = Counter()
+
+    def begin(self) -> None:
+        """So that the audit has the import, and the metrics how much there is to do."""
+        self._post("first", found=self._spool.thing_count)
+
+    def send(self, things: Sequence["Thing"]) -> None:
+        before = {thing.key: self._spool.was(thing.key) for thing in things}
+        items = [{"key": thing.key, "said": thing.said, "was": before[thing.key]} for thing in things]
+        taken = []
+        for thing, item in zip(things, self._post("next", items=items), strict=True):
+            is_ours = item["answer"] not in ("kept", _REFUSED)
+            taken.append((thing.key, thing.said if is_ours else before[thing.key], item["answer"], item["reason"]))
+        self._spool.take(taken)
+
+    def end(self) -> None:
+        """So that the audit has what became of all."""
+        self._post("last", answers=self._spool.answers())
+
+    def _post(self, part: str, **more: Any) -> list[dict[str, Any]]:
+        """What became of the items, in order."""
+        body = {"items": [], "part": part, "source": self._source, "refused": dict(self.refused), **more}
+        path = ("hubs", self._into, "devices", "import")
+        items: list[dict[str, Any]] = self._client.post(*path, body=body, timeout=_PATIENCE, patience=_PATIENCE)[
+            "items"
+        ]
+        self.refused.clear()
+        return items
 
 
 def _content(spool: "Spool", counted: Counter[tuple[str, str]], dry_run: bool) -> dict[str, Any]:

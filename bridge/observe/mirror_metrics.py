@@ -1,12 +1,15 @@
-"""What is counted of hubs that mirror another one."""
+"""What is counted of hubs that mirror another one, and of what is brought over from others."""
 
 from collections.abc import Mapping
 
 from bridge.observe.metric_set import MetricSet, MetricTable, Named, counter, gauge, values_of
 from bridge.observe.telemetry import Takes
 from hub.facts import (
+    CannotMove,
     Compared,
     DeviceMirrored,
+    DevicesImported,
+    ImportAnswer,
     MirrorAnswer,
     MirrorFailed,
     MirrorListed,
@@ -21,7 +24,7 @@ _KNOWN = (Compared.EQUAL, Compared.NEWER, Compared.DIFFERENT)
 
 
 class MirrorMetrics(MetricTable):
-    """By hub, of those that mirror another one."""
+    """By hub: of those that mirror another one, and of all into which another one's devices are imported."""
 
     _compared = counter(
         "mirror_sends",
@@ -74,9 +77,24 @@ class MirrorMetrics(MetricTable):
         "mirror_list_every_seconds", "How often the remote hub is to be listed, as configured.", hub=Named.MIRRORS
     )
 
+    _imported = counter(
+        "import_devices",
+        "Devices of another hub that an import offered, by what became of them; offered again, they count again.",
+        hub=Named.HUBS,
+        outcome=values_of(ImportAnswer),
+    )
+    _cannot_move = counter(
+        "import_refused_devices",
+        "Devices that an import cannot move, by why.",
+        hub=Named.HUBS,
+        reason=values_of(CannotMove),
+    )
+    _found = gauge("import_found_devices", "Devices that the last import has to take in all.", hub=Named.HUBS)
+
     def __init__(self, metrics: MetricSet) -> None:
         super().__init__(metrics)
         self.takes: Takes = {
+            DevicesImported: self._devices_imported,
             SendCompared: self._send_compared,
             DeviceMirrored: self._device_mirrored,
             MirrorListed: self._mirror_listed,
@@ -108,6 +126,14 @@ class MirrorMetrics(MetricTable):
         self._lists.labels(fact.hub).inc()
         for answer, count in fact.answers.items():
             self._listed.labels(fact.hub, answer.value).inc(count)
+
+    def _devices_imported(self, fact: DevicesImported) -> None:
+        for answer, count in fact.answers.items():
+            self._imported.labels(fact.hub, answer.value).inc(count)
+        for reason, count in fact.refused.items():
+            self._cannot_move.labels(fact.hub, reason.value).inc(count)
+        if fact.found is not None:
+            self._found.labels(fact.hub).set(fact.found)
 
     def _mirror_failed(self, fact: MirrorFailed) -> None:
         self._failures.labels(fact.hub, fact.work.value).inc()

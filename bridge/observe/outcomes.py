@@ -15,10 +15,11 @@ from bridge.observe.stages import HeartbeatStage
 from bridge.schemas.client import LookupResult
 from hub.acceptance import Reason, Stage
 from hub.explained import Explained
+from hub.facts import CannotMove, ImportAnswer
 from hub.follow_up import FollowedPushes, FollowUpOutcome
 from hub.outcome import DELIVERY_LABELS, DeviceAnswer, OutcomeName, State, Unreached
 from hub.phone import PhoneOperation, PhoneOutcome
-from hub.phone_report import PhoneEvent, ReportOutcome
+from hub.phone_report import PhoneEvent, ReportLimit, ReportOutcome
 from hub.store.contracts.people import Kept
 
 _INTRODUCTION = """# Outcomes, stages and reasons
@@ -131,6 +132,22 @@ SECTIONS: Sequence[Section] = (
         title="What becomes of a phone's report",
         where="`outcome` in the answer to the phone, and the label `outcome` of `pushbridge_push_reports_total`.",
         names=ReportOutcome,
+    ),
+    Section(
+        title="Why reports of phones are to come later",
+        where="The label `limit` of `pushbridge_push_reports_limited_total`; see `reports.md`.",
+        names=ReportLimit,
+    ),
+    Section(
+        title="What becomes of a device that is imported",
+        where="`answers` of `pushbridge import anh --json`, and the label `outcome` of `pushbridge_import_devices_total`;"
+        " see `moving.md`.",
+        names=ImportAnswer,
+    ),
+    Section(
+        title="Why a device cannot be imported",
+        where="The label `reason` of `pushbridge_import_refused_devices_total`.",
+        names=CannotMove,
     ),
     Section(
         title="What a sink is told",

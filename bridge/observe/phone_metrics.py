@@ -4,10 +4,10 @@ from itertools import product
 
 from bridge.observe.metric_set import MetricSet, MetricTable, Named, counter, values_of
 from bridge.observe.telemetry import Takes
-from hub.facts import PhoneAnswered, PhoneReported, PhonesUnwritten
+from hub.facts import PhoneAnswered, PhoneReported, PhonesUnwritten, ReportsLimited
 from hub.notification import Platform
 from hub.phone import PhoneOperation, PhoneOutcome
-from hub.phone_report import PhoneEvent, ReportOutcome, ReportPolicies
+from hub.phone_report import PhoneEvent, ReportLimit, ReportOutcome, ReportPolicies
 
 
 class PhoneMetrics(MetricTable):
@@ -42,9 +42,21 @@ class PhoneMetrics(MetricTable):
         value=(),
     )
 
+    _reports_limited = counter(
+        "push_reports_limited",
+        "Requests with reports that were told to come again later, by whose limit that is.",
+        hub=Named.HUBS,
+        limit=values_of(ReportLimit),
+    )
+
     def __init__(self, metrics: MetricSet) -> None:
         super().__init__(metrics)
-        self.takes: Takes = {PhoneAnswered: self._answered, PhonesUnwritten: self._left, PhoneReported: self._reported}
+        self.takes: Takes = {
+            PhoneAnswered: self._answered,
+            PhonesUnwritten: self._left,
+            PhoneReported: self._reported,
+            ReportsLimited: self._limited,
+        }
 
     def _answered(self, fact: PhoneAnswered) -> None:
         self._requests.labels(fact.hub, fact.operation.value, fact.outcome.value).inc()
@@ -66,3 +78,6 @@ class PhoneMetrics(MetricTable):
             self._reports.labels(fact.hub, platform, event.value, outcome.value).inc()
             if outcome is ReportOutcome.ACCEPTED and value is not None:
                 self._reports_by_tag.labels(fact.hub, event.value, value).inc()
+
+    def _limited(self, fact: ReportsLimited) -> None:
+        self._reports_limited.labels(fact.hub, fact.limit.value).inc()

@@ -80,7 +80,9 @@ class HubService(Protocol):
     async def details(self, hub: str, notification_id: str) -> NotificationDetails:
         """Raises: NotFoundError."""
 
-    async def report(self, hub: str, installation_id: str, reports: Sequence[PhoneReport]) -> TakenReports:
+    async def report(
+        self, hub: str, installation_id: str, reports: Sequence[PhoneReport], *, with_key: bool
+    ) -> TakenReports:
         """What an installation says of its pushes. Raises: NotFoundError: there is none; CapacityError: too often."""
 
     async def submit_job(self, job: Job) -> Job:

@@ -8,8 +8,14 @@ from typing import Any
 import orjson
 
 from hub.api.wire.atom import read_description
-from hub.api.wire.registrations import check_registration_id, installation_of, registration_from
-from hub.errors import HubError, InvalidRequestError
+from hub.api.wire.registrations import (
+    UnknownDescriptionError,
+    check_registration_id,
+    installation_of,
+    registration_from,
+)
+from hub.errors import HubError, InvalidRequestError, TagError, TemplateError
+from hub.facts import CannotMove
 from hub.installation import Installation, Registration
 from hub.registry.documents import MAX_TAGS, check_installation_id, document_of, installation_from_document
 from hub.registry.rebuilding import rebuilt
@@ -127,6 +133,20 @@ def _sorted_tags(said: Any) -> Any:
     if not isinstance(said, Mapping):
         return said
     return {name: sorted(value) if name == "tags" else _sorted_tags(value) for name, value in said.items()}
+
+
+def kind_of_refusal(error: BaseException) -> CannotMove:
+    """Of an error that says why no hub can keep something."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, TagError):
+            return CannotMove.TAG
+        if isinstance(cause, TemplateError):
+            return CannotMove.TEMPLATE
+        if isinstance(cause, UnknownDescriptionError):
+            return CannotMove.UNKNOWN
+        cause = cause.__cause__
+    return CannotMove.INVALID
 
 
 def why(error: HubError) -> str:

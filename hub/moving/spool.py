@@ -83,6 +83,12 @@ class Spool:
         return bool(self._state(_LISTED))
 
     @property
+    def thing_count(self) -> int:
+        """Installations and single registrations that were found in this round."""
+        counted = "SELECT COUNT(DISTINCT NULLIF(owner, '')) + COUNT(CASE WHEN owner = '' THEN 1 END) FROM found"
+        return int(self._file.execute(counted).fetchone()[0])
+
+    @property
     def found_count(self) -> int:
         return int(self._file.execute("SELECT COUNT(*) FROM found").fetchone()[0])
 

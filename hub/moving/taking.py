@@ -3,23 +3,13 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from enum import Enum
 from typing import Protocol
 
 from hub.errors import GoneError, InvalidRequestError, NotFoundError, PreconditionError
+from hub.facts import CannotMove, ImportAnswer
 from hub.installation import Installation, Registration
-from hub.moving.found import Found, found_in, installation_said, read, said_of, why
+from hub.moving.found import Found, found_in, installation_said, kind_of_refusal, read, said_of, why
 from hub.registry.documents import MAX_TAGS
-
-
-class Answer(Enum):
-    """What became of something that was to be taken."""
-
-    ADDED = "added"
-    CHANGED = "changed"
-    UNCHANGED = "unchanged"
-    KEPT = "kept"
-    REFUSED = "refused"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,10 +23,11 @@ class Offered:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """`reason` says why it was refused."""
+    """`reason` says why it was refused, and `cannot_move` what kind of reason that is."""
 
-    answer: Answer
+    answer: ImportAnswer
     reason: str = ""
+    cannot_move: CannotMove | None = None
 
 
 class Registered(Protocol):
@@ -86,21 +77,21 @@ class Taking:
                 return Taken(await self._installation(offered))
             return Taken(await self._registration(offered))
         except PreconditionError:
-            return Taken(Answer.KEPT)  # a phone has come in between
+            return Taken(ImportAnswer.KEPT)  # a phone has come in between
         except (InvalidRequestError, GoneError) as error:
-            return Taken(Answer.REFUSED, why(error))
+            return Taken(ImportAnswer.REFUSED, why(error), kind_of_refusal(error))
 
-    async def _installation(self, offered: Offered) -> Answer:
+    async def _installation(self, offered: Offered) -> ImportAnswer:
         made = installation_said(offered.key, offered.said, max_tags=self._max_tags)
         try:
             known = await self._registry.get_installation(self._hub, made.id)
         except NotFoundError:
             await self._registry.add_installation(self._hub, made)
-            return Answer.ADDED
+            return ImportAnswer.ADDED
         if said_of(known) == said_of(made):
-            return Answer.UNCHANGED
+            return ImportAnswer.UNCHANGED
         if not offered.was:
-            return Answer.KEPT
+            return ImportAnswer.KEPT
         before = said_of(installation_said(offered.key, offered.was, max_tags=self._max_tags))
 
         def change(known: Installation) -> Installation:
@@ -109,21 +100,21 @@ class Taking:
             return replace(made, etag=known.etag)
 
         await self._registry.change_installation(self._hub, made.id, change)
-        return Answer.CHANGED
+        return ImportAnswer.CHANGED
 
-    async def _registration(self, offered: Offered) -> Answer:
+    async def _registration(self, offered: Offered) -> ImportAnswer:
         made = self._expires(self._read(offered.said))
         try:
             known = await self._registry.get_registration(self._hub, made.registration_id)
         except NotFoundError:
             await self._registry.put_registration(self._hub, made)
-            return Answer.ADDED
+            return ImportAnswer.ADDED
         if _said(known) == _said(made):
-            return Answer.UNCHANGED
+            return ImportAnswer.UNCHANGED
         if not offered.was or _said(known) != _said(self._read(offered.was)):
-            return Answer.KEPT
+            return ImportAnswer.KEPT
         await self._registry.put_registration(self._hub, made, if_match=known.etag)
-        return Answer.CHANGED
+        return ImportAnswer.CHANGED
 
     def _read(self, said: str) -> Registration:
         found: Found = found_in(said)

@@ -31,6 +31,7 @@ from bridge.config.watch import fingerprint
 from bridge.observe.facts import EventsStored, InFlightEvent
 from bridge.observe.recent import RecentEvents
 from connectors.base import Message
+from hub.facts import HubFact
 from hub.platforms.table import services
 from hub.store.contracts.fleet import FleetState
 from rules.engine import RuleSet
@@ -266,6 +267,8 @@ class _Process:
 
     def health(self) -> list[Part]:
         return self.parts
+
+    def observe(self, fact: HubFact) -> None: ...
 
     async def list_mirror(self, hub: str, *, may_remove: bool = False) -> None: ...
 

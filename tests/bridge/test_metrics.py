@@ -38,8 +38,11 @@ from hub.delivery.bulkhead import Bulkhead
 from hub.errors import StoreError
 from hub.facts import (
     AudienceFound,
+    CannotMove,
     Compared,
     DeadLettersStored,
+    DevicesImported,
+    ImportAnswer,
     MirrorAnswer,
     MirrorWork,
     MirrorWrite,
@@ -50,6 +53,7 @@ from hub.facts import (
     PhonesUnwritten,
     PushesEnded,
     PushesRetried,
+    ReportsLimited,
     StoreFailed,
     WorkLeftOver,
     WorkTaken,
@@ -57,7 +61,7 @@ from hub.facts import (
 from hub.notification import EVERYONE, Platform
 from hub.outcome import DELIVERY_LABELS, OutcomeName, State
 from hub.phone import PhoneOperation, PhoneOutcome
-from hub.phone_report import PhoneEvent, ReportOutcome, ReportPolicies, ReportPolicy, TakenReports
+from hub.phone_report import PhoneEvent, ReportLimit, ReportOutcome, ReportPolicies, ReportPolicy, TakenReports
 from hub.slices import TimeSlice
 from hub.store.contracts.dead_letters import LetterUsage
 from hub.store.contracts.fleet import OwnershipCounts
@@ -351,6 +355,20 @@ def test_reports_of_phones_are_zero_from_the_start_and_counted_by_what_became_of
     assert value(told, "pushbridge_push_reports_total", **labels, outcome="accepted") == 1
     assert value(told, "pushbridge_push_reports_total", **labels, outcome="repeated") == 1
     assert value(told, "pushbridge_push_reports_by_tag_total", hub="shop", event="opened", value="ch") == 1
+
+
+def test_limited_reports_and_imported_devices_are_counted_by_why() -> None:
+    told = metrics(hubs=["shop"])
+    assert value(told, "pushbridge_push_reports_limited_total", hub="shop", limit="phone") == 0
+    take(told, ReportsLimited(hub="shop", limit=ReportLimit.HUB))
+    assert value(told, "pushbridge_push_reports_limited_total", hub="shop", limit="hub") == 1
+    assert value(told, "pushbridge_import_refused_devices_total", hub="shop", reason="template") == 0
+    for found in (7, None):
+        answers, refused = {ImportAnswer.ADDED: 2, ImportAnswer.REFUSED: 1}, {CannotMove.TAG: 1}
+        take(told, DevicesImported(hub="shop", answers=answers, refused=refused, found=found))
+    assert value(told, "pushbridge_import_devices_total", hub="shop", outcome="added") == 4
+    assert value(told, "pushbridge_import_refused_devices_total", hub="shop", reason="tag") == 2
+    assert value(told, "pushbridge_import_found_devices", hub="shop") == 7
 
 
 def test_rebuilds_are_counted_once_however_often_a_source_pauses() -> None:

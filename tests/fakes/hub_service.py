@@ -116,7 +116,10 @@ class FakeHubService:
             counts={},
         )
 
-    async def report(self, hub: str, installation_id: str, reports: Sequence[PhoneReport]) -> TakenReports:
+    async def report(
+        self, hub: str, installation_id: str, reports: Sequence[PhoneReport], *, with_key: bool
+    ) -> TakenReports:
+        assert with_key
         platform = (await self.get_installation(hub, installation_id)).platform
         self.reported.append((hub, installation_id, reports))
         return TakenReports(platform=platform, outcomes=[ReportOutcome.ACCEPTED] * len(reports))

@@ -29,7 +29,7 @@ class ListedHub:
         self.asked: list[str] = []
         self.waited: list[float] = []
         self.api = RemoteApi(SETTINGS)
-        self.api._client = httpx.AsyncClient(transport=httpx.MockTransport(self._answer))
+        self.api._client = httpx.AsyncClient(transport=httpx.MockTransport(self.answer))
 
     def put(self, id: str, channel: str, *tags: str, template: str = "") -> None:
         """An installation with a native registration, and one of a template where that is said."""
@@ -74,7 +74,7 @@ class ListedHub:
     async def _sleep(self, seconds: float) -> None:
         self.waited.append(seconds)
 
-    def _answer(self, request: httpx.Request) -> httpx.Response:
+    def answer(self, request: httpx.Request) -> httpx.Response:
         path = request.url.path.removeprefix(f"/{SETTINGS.hub}/")
         self.asked.append(path)
         if (answer := self.answers.pop(path, None)) is not None:

@@ -48,6 +48,8 @@ BODIES = {
     "browser": '{"title":"$(m)"}',
 }
 POLICY = {"name": KEY_NAME, "rights": ["Listen", "Send", "Manage"], "key": KEY}
+LISTEN = {"name": "Listen", "rights": ["Listen"], "key": KEY}
+"""Which may not list."""
 
 
 def document_of(number: int, rng: random.Random) -> dict[str, Any]:
@@ -112,6 +114,11 @@ class Moving:
         authority = self.remote.endpoint.removeprefix("https://")
         return f"Endpoint=sb://{authority}/;SharedAccessKeyName={KEY_NAME};SharedAccessKey={KEY}"
 
+    @property
+    def source(self) -> str:
+        """The old hub, as an import names it."""
+        return f"{self.remote.endpoint}/{HUB}"
+
     async def put(self, document: Mapping[str, Any], *, hub: str = HUB, at: str = "") -> None:
         """At the old hub unless `at` says the URL of another."""
         url = f"{at or self.remote.endpoint}/{hub}/installations/{document['installationId']}"
@@ -172,6 +179,19 @@ class Moving:
         output, _ = await process.communicate()
         return process.returncode or 0, output.decode()
 
+    async def audited(self) -> list[str]:
+        """What the new daemon's audit has of imports, newest first."""
+        answer = await self.client.get(f"{self.new.url}/api/v1/audit", headers={"Authorization": f"Bearer {TOKEN}"})
+        rows = answer.raise_for_status().json()["items"]
+        return [row["detail"] for row in rows if (row["action"], row["target"]) == ("devices.import", HUB)]
+
+    async def imported(self) -> dict[str, float]:
+        """The new daemon's metrics of imports, without what is zero."""
+        answer = await self.client.get(f"{self.new.url}/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
+        lines = [line for line in answer.raise_for_status().text.splitlines() if line.startswith("pushbridge_import_")]
+        found = {name.removeprefix("pushbridge_import_"): float(value) for name, _, value in map(_parted, lines)}
+        return {name: value for name, value in found.items() if value}
+
     async def listed(self, daemon: Daemon) -> list[Registration]:
         """All registrations of a hub, as its API lists them."""
         remote = RemoteSettings(endpoint=daemon.hub_url, hub=HUB, key_name=KEY_NAME, key=KEY)
@@ -180,6 +200,10 @@ class Moving:
             return [read(found_in(each)) async for page in Listing(api).pages() for each in page.descriptions]
         finally:
             await api.close()
+
+
+def _parted(line: str) -> tuple[str, str, str]:
+    return line.rpartition(" ")
 
 
 def scripts(heading: str) -> list[str]:
@@ -222,7 +246,7 @@ async def moving(
     authority = Authority(directory)
     port, admin = free_ports(2)
     certificate = str(directory / "server.pem")
-    hub = {HUB: {"access_policies": [POLICY]}}
+    hub = {HUB: {"access_policies": [POLICY, LISTEN]}}
     folders = [directory / "old", directory / "new"]
     for folder in folders:
         folder.mkdir()

@@ -161,6 +161,7 @@ async def test_each_metric_of_the_rules_is_on_a_live_daemon(services: PushServic
         "pushbridge_ingest_lag_messages",
         "pushbridge_push_reports_total",
         "pushbridge_mirror_list_every_seconds",
+        "pushbridge_mirror_listed_total",
         "pushbridge_mirror_listed_timestamp_seconds",
         "pushbridge_mirror_oldest_waiting_timestamp_seconds",
         "pushbridge_mirror_sends_total",

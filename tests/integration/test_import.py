@@ -13,8 +13,12 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from sandbox.exchange import Answer, Exchange
+from tests.hub.other_hub import ListedHub
+from tests.hub.test_moving import SETTINGS
 from tests.integration.daemon import HUB, KEY
 from tests.integration.moving import Moving, counted, document_of, moving, scripts, single_of
+from tests.integration.played import PlayedServer
 
 pytestmark = [pytest.mark.processes, pytest.mark.asyncio(loop_scope="module")]
 
@@ -67,13 +71,127 @@ async def test_an_import_that_was_killed_goes_on_and_all_counts_are_equal(world:
 
 
 def listed(progress: Path) -> int:
+    return asked(progress, "SELECT COUNT(*) FROM found")
+
+
+def asked(progress: Path, question: str) -> int:
+    """The number that is the answer; 0 as long as there is none."""
     if not progress.exists():
         return 0
     try:
         with closing(sqlite3.connect(f"file:{progress}?mode=ro", uri=True)) as file:
-            return int(file.execute("SELECT COUNT(*) FROM found").fetchone()[0])
+            return int(file.execute(question).fetchone()[0])
     except sqlite3.OperationalError:
         return 0
+
+
+async def test_an_import_that_is_killed_at_any_step_goes_on_there_and_brings_all_once(world: Moving) -> None:
+    """Between pages, when all is listed, between batches, and when all is taken: as the progress file shows it."""
+    into = {"installationId": "more", "platform": "apns", "pushChannel": "CC" * 32}
+    await world.put(into)
+    steps = (
+        "SELECT COUNT(*) > 150 FROM found",
+        "SELECT COUNT(*) FROM state WHERE name = 'listed' AND value = 'yes'",
+        "SELECT COUNT(*) > 0 FROM taken",
+        "SELECT COUNT(*) > 200 FROM taken",
+        "SELECT COUNT(*) FROM state WHERE name = 'over' AND value = 'yes'",
+    )
+    progress = world.directory / "steps.progress"
+    for step in steps:
+        process = await world.process("--progress", str(progress))
+        async with asyncio.timeout(120):
+            while process.returncode is None and not asked(progress, step):
+                await asyncio.sleep(0.001)
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+    found = await imported(world, "--progress", str(progress))
+    assert set(found["answers"]) <= {"added", "unchanged", "kept"}
+    here = [each.installation_id for each in await world.listed(world.new)]
+    assert here.count("more") == 1
+    assert len(set(here)) - 1 == len({each.installation_id for each in await world.listed(world.old)}) - 1
+    ends, begins = (await world.audited())[:2]
+    assert ends.startswith("ends: ")
+    assert begins == f"begins: {asked(progress, 'SELECT COUNT(*) FROM taken')} devices to take, of {world.source}"
+
+
+async def test_the_audit_and_the_metrics_have_what_became_of_an_import(world: Moving) -> None:
+    await imported(world)
+    before = await world.imported()
+    found = await imported(world)
+    count = sum(found["answers"].values())
+    after = await world.imported()
+    name = f'devices_total{{hub="{HUB}",outcome="unchanged"}}'
+    assert after[name] - before.get(name, 0.0) == found["answers"]["unchanged"]
+    assert after[f'found_devices{{hub="{HUB}"}}'] == count
+    said = ", ".join(f"{found['answers'][each]} {each}" for each in ("unchanged", "kept") if each in found["answers"])
+    ends, begins = (await world.audited())[:2]
+    assert (ends, begins) == (f"ends: {said}, of {world.source}", f"begins: {count} devices to take, of {world.source}")
+
+
+async def test_a_key_without_manage_is_told_what_it_lacks_and_brings_nothing(world: Moving) -> None:
+    listen = world.connection_string.replace("SharedAccessKeyName=Full", "SharedAccessKeyName=Listen")
+    code, _, errors = await world.run("--progress", "listen", PUSHBRIDGE_IMPORT_CONNECTION_STRING=listen)
+    assert (code, "the policy 'Listen' may not do this" in errors, "takes the right Manage" in errors) == (
+        4,
+        True,
+        True,
+    )
+
+
+class PlayedAzure(PlayedServer):
+    """A hub of Azure that is busy now and then, and changes while it is listed."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.hub = ListedHub()
+        self.busy: list[Answer] = []
+
+    def serve(self, exchange: Exchange) -> None:
+        if self.busy:
+            exchange.answer(self.busy.pop(0))
+            return
+        path = exchange.path.replace(f"/{HUB}/", f"/{SETTINGS.hub}/")
+        answer = self.hub.answer(httpx.Request(exchange.method, f"{SETTINGS.endpoint}{path}"))
+        headers = tuple((name, value) for name, value in answer.headers.items() if name != "content-length")
+        exchange.answer(Answer(status=answer.status_code, headers=headers, body=(answer.content,)))
+
+
+async def test_a_hub_that_throttles_and_changes_meanwhile_is_brought_over_by_the_next_run(
+    world: Moving, tmp_path: Path
+) -> None:
+    async with PlayedAzure(tmp_path) as azure:
+        for number in range(6):
+            azure.hub.put(f"played-{number}", f"{number:02X}" * 32, "news", template='{"aps":{"alert":"$(m)"}}')
+        azure.hub.put_single("bad-1-1", "AB", "bad tag!")
+        azure.hub.per_page = 4
+        azure.busy = [
+            Answer(status=429, headers=(("retry-after", "1"),)),
+            Answer(status=503),
+            Answer(status=403, headers=(("retry-after", "1"),)),
+        ]
+
+        def change(page: int) -> None:
+            if page == 2:
+                azure.hub.put("played-0", "FF" * 32, "news", template='{"aps":{"alert":"$(m)"}}')
+                azure.hub.forget("played-5")
+
+        azure.hub.at_page = change
+        string = f"Endpoint=sb://127.0.0.1:{azure.port}/;SharedAccessKeyName=Full;SharedAccessKey=k"
+        arguments = ("--json", "--progress", str(tmp_path / "p"), "--ca-file", str(azure.ca_file))
+        code, output, errors = await world.run(*arguments, PUSHBRIDGE_IMPORT_CONNECTION_STRING=string)
+        assert code == 4, output + errors
+        assert errors.count(" is busy: HTTP ") == 3, errors
+        first = json.loads(output)
+        assert [(each["key"], "bad tag!" in each["reason"]) for each in first["cannot_move"]] == [("r:bad-1-1", True)]
+        assert f'refused_devices_total{{hub="{HUB}",reason="tag"}}' in await world.imported()
+
+        azure.hub.at_page = lambda page: None
+        code, output, errors = await world.run(*arguments, PUSHBRIDGE_IMPORT_CONNECTION_STRING=string)
+        assert code == 4, output + errors
+        here = [each for each in await world.listed(world.new) if (each.installation_id or "").startswith("played-0")]
+        assert {each.push_channel for each in here} == {"FF" * 32}
+        assert {each.template_name for each in here} == {None, "news"}
 
 
 async def test_what_a_phone_says_here_since_stays_and_what_changes_there_comes(world: Moving) -> None:

@@ -13,8 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -29,12 +28,10 @@ from hub.notification import Notification, TemplateContent
 from hub.tags import parse
 from hub.tls import Tls
 from sandbox.exchange import Answer, Exchange
-from sandbox.faults import Faults
 from sandbox.phones import VirtualPhone
-from sandbox.server import HttpServer
 from sandbox.services import PushServices
-from sandbox.tls import Authority
 from tests.integration.daemon import HUB, KEY, KEY_NAME, Daemon, authorization, hubs
+from tests.integration.played import PlayedServer
 from tests.ports import free_ports
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -292,35 +289,19 @@ ROUNDS = 6
 EVENTS = 24  # in each round; they are under way together
 
 
-class PlayedCentral:
+class PlayedCentral(PlayedServer):
     """Answers every send with `status`, and keeps what it was sent: (idempotency key, body), as it came.
 
     While `held`, answers wait until `let_go` lets some of them out.
     """
 
-    def __init__(self, authority: Authority) -> None:
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
         self.sends: list[tuple[str, bytes]] = []
         self.answered: set[str] = set()
         self.held = False
         self.status = 201
         self._waiting: list[Exchange] = []
-        context = authority.server_context(["http/1.1"])
-        self._server = HttpServer(
-            self._serve, faults=Faults(), context=context, versions=("http/1.1",), max_streams=100
-        )
-
-    async def __aenter__(self) -> Self:
-        await self._server.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self._server.stop()
-
-    @property
-    def port(self) -> int:
-        return self._server.port
 
     def let_go(self, count: int) -> None:
         """Answer this many of those that wait, oldest first."""
@@ -334,7 +315,7 @@ class PlayedCentral:
         self.held = False
         self._waiting.clear()
 
-    def _serve(self, exchange: Exchange) -> None:
+    def serve(self, exchange: Exchange) -> None:
         self.sends.append((exchange.headers["idempotency-key"], exchange.body))
         self._waiting.append(exchange)
         if not self.held:
@@ -346,13 +327,12 @@ async def test_a_kill_between_the_answer_and_its_record_repeats_a_send_at_most_o
 ) -> None:
     seed = int(os.environ.get("PUSHBRIDGE_KILL_SEED") or random.SystemRandom().randrange(10**6))
     rng = random.Random(seed)
-    authority = Authority(tmp_path)
-    async with PlayedCentral(authority) as central, httpx.AsyncClient(verify=False, timeout=PATIENCE) as client:
+    async with PlayedCentral(tmp_path) as central, httpx.AsyncClient(verify=False, timeout=PATIENCE) as client:
         string = f"Endpoint=sb://127.0.0.1:{central.port}/;SharedAccessKeyName=Send;SharedAccessKey=key"
         configuration = {
             "sources": {"orders": {"http": {"path": "/in/orders"}, "map": {"id": "{{ data.id }}"}}},
             "rules": [{"name": "news", "push": {"to": "everyone", "with": {"title": "{{ data.id }}"}}}],
-            "hubs": {"mobile": {"remote": {"connection_string": string, "tls": {"ca_file": str(authority.ca_file)}}}},
+            "hubs": {"mobile": {"remote": {"connection_string": string, "tls": {"ca_file": str(central.ca_file)}}}},
         }
         async with Daemon(tmp_path, configuration) as sidecar:
             await sidecar.start()
@@ -410,10 +390,9 @@ async def test_an_event_that_comes_again_is_not_handed_over_again_after_a_refusa
     tmp_path: Path,
 ) -> None:
     """An Azure Notification Hub does not know the keys of sends: it would ring twice."""
-    authority = Authority(tmp_path)
-    async with PlayedCentral(authority) as central, httpx.AsyncClient(verify=False, timeout=PATIENCE) as client:
+    async with PlayedCentral(tmp_path) as central, httpx.AsyncClient(verify=False, timeout=PATIENCE) as client:
         string = f"Endpoint=sb://127.0.0.1:{central.port}/;SharedAccessKeyName=Send;SharedAccessKey=key"
-        remote = {"connection_string": string, "tls": {"ca_file": str(authority.ca_file)}, "durability": "remote"}
+        remote = {"connection_string": string, "tls": {"ca_file": str(central.ca_file)}, "durability": "remote"}
         configuration = {
             "sources": {"orders": {"http": {"path": "/in/orders"}, "map": {"id": "{{ data.id }}"}}},
             "rules": [

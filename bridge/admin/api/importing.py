@@ -1,15 +1,20 @@
 """Registrations of another hub, taken into a hub that is kept here."""
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
+from enum import Enum
 from typing import Annotated
 
 from pydantic import Field
 
 from bridge.admin.api.devices import local_hub
 from bridge.admin.api.operation import Call, Model, Operation, instant
+from hub.acceptance import AuditEntry
 from hub.errors import InvalidRequestError
+from hub.facts import CannotMove, DevicesImported, ImportAnswer
 from hub.installation import Registration
-from hub.moving.taking import Answer, Offered, Taking
+from hub.moving.taking import Offered, Taking
 
 MOST = 200
 """Things in one request."""
@@ -28,16 +33,34 @@ class Thing(Model):
     )
 
 
+class Part(Enum):
+    """Which request of an import it is; `whole` is all of it. The audit has no row for `next`."""
+
+    FIRST = "first"
+    NEXT = "next"
+    LAST = "last"
+    WHOLE = "whole"
+
+
 class Things(Model):
-    """What to take."""
+    """What to take, and what the import knows of the devices that it offers to nobody."""
 
     items: Annotated[list[Thing], Field(max_length=MOST)]
+    part: Part = Part.WHOLE
+    source: Annotated[str, Field(max_length=300, description="Which hub it is of, for the audit.")] = ""
+    found: Annotated[int, Field(ge=0, description="How many devices the import has to take in all.")] | None = None
+    refused: Annotated[
+        Mapping[CannotMove, int], Field(default_factory=dict, description="Devices that cannot be offered, by why.")
+    ]
+    answers: Annotated[
+        Mapping[ImportAnswer, int], Field(default_factory=dict, description="In the last request: what became of all.")
+    ]
 
 
 class TakenModel(Model):
     """`kept`: a phone or a back end has said something else here since, and that stays."""
 
-    answer: Answer
+    answer: ImportAnswer
     reason: str = ""
 
 
@@ -63,8 +86,28 @@ async def _take(call: Call) -> Outcome:
 
     taking = Taking(hub, call.management.hub, expires=expires)
     offered = [Offered(key=each.key, said=each.said, was=each.was) for each in body.items]
+    if body.part is not Part.NEXT:
+        await store.add_audit(AuditEntry(actor=call.actor, action="devices.import", target=hub, detail=_said(body)))
     taken = await taking.take(offered)
+    refused = Counter(body.refused)
+    refused.update(each.cannot_move for each in taken if each.cannot_move is not None)
+    answers = Counter(each.answer for each in taken)
+    answers[ImportAnswer.REFUSED] += sum(body.refused.values())
+    call.management.observe(DevicesImported(hub=hub, answers=answers, refused=refused, found=body.found))
     return Outcome(items=[TakenModel(answer=each.answer, reason=each.reason) for each in taken])
+
+
+def _said(body: Things) -> str:
+    """A part of an import in words."""
+    counts = ", ".join(f"{count} {answer.value}" for answer, count in body.answers.items() if count)
+    match body.part:
+        case Part.FIRST:
+            said = f"begins: {body.found or 0} devices to take"
+        case Part.LAST:
+            said = f"ends: {counts or 'nothing to take'}"
+        case _:
+            said = f"{len(body.items)} devices"
+    return f"{said}, of {body.source}" if body.source else said
 
 
 OPERATIONS = (

@@ -18,6 +18,7 @@ from bridge.observe.replay import Replay
 from hub.api.request import MAX_BODY
 from hub.engine import Hub
 from hub.errors import InvalidRequestError
+from hub.facts import HubFact
 
 PREFIX = "/api/v1"
 
@@ -53,6 +54,9 @@ class Management(Protocol):
     async def list_mirror(self, hub: str, *, may_remove: bool = False) -> None:
         """Have the remote of a mirrored hub listed now, and with `may_remove` take away all that it lacks. Raises:
         StoreError."""
+
+    def observe(self, fact: HubFact) -> None:
+        """Have metrics and the log hear of what an operation did."""
 
     async def back_up(self, target: Path) -> int:
         """Copy the store to a new file; its size in bytes. Raises: StoreError."""

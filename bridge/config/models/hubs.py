@@ -15,9 +15,10 @@ from hub.errors import TagError
 from hub.guards import AudienceGuard
 from hub.jobs.settings import JobSettings
 from hub.notification import Platform
-from hub.phone_report import ReportPolicy
+from hub.phone_report import USUAL_RATE, ReportPolicy
 from hub.platforms.settings import PlatformSettings
 from hub.platforms.table import services
+from hub.rate import Rate
 from hub.tags import MaxTags, parse
 
 
@@ -137,6 +138,8 @@ class ReportsSettings(Section):
     """How long after a notification was accepted, or its scheduled time, phones may report on it: 30 days at most."""
     by_tag: ReportsByTag | None = None
     """A tag by which reports are counted too."""
+    rate: Rate = USUAL_RATE
+    """Requests with reports that are good by the hub's key, of all its phones together; more are answered with 429."""
 
     @property
     def policy(self) -> ReportPolicy:
@@ -146,6 +149,7 @@ class ReportsSettings(Section):
             tag_prefix="" if self.by_tag is None else self.by_tag.prefix,
             tag_values=() if self.by_tag is None else self.by_tag.values,
             payload_key=self.payload_key or "",
+            rate=self.rate,
         )
 
 

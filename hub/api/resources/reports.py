@@ -31,5 +31,5 @@ class PhoneReports:
         if not isinstance(installation_id, str):
             raise InvalidRequestError("installationId: a text is needed")
         check_installation_id(installation_id)
-        taken = await self._service.report(hub, installation_id, reports_in(document))
+        taken = await self._service.report(hub, installation_id, reports_in(document), with_key=True)
         return Response(orjson.dumps(taken_document(taken)), media_type="application/json; charset=utf-8")

@@ -53,6 +53,10 @@ def kinds() -> Mapping[str, Kind]:
     return {kind.element: kind for kind in found}
 
 
+class UnknownDescriptionError(InvalidRequestError):
+    """A description of a registration that is none of the wire contract's."""
+
+
 def kind_of(registration: Registration) -> Kind | None:
     """How a registration is spelled when it is read; None: the wire contract does not know its platform."""
     traits = traits_of(registration.platform)
@@ -84,7 +88,7 @@ def registration_from(
     """
     kind = kinds().get(described.name)
     if kind is None:
-        raise InvalidRequestError(f"Unknown description {described.name[:60]!r}; known are {', '.join(kinds())}")
+        raise UnknownDescriptionError(f"Unknown description {described.name[:60]!r}; known are {', '.join(kinds())}")
     handles = [described.text(name) for name in kind.description.handles]
     missing = [name for name, text in zip(kind.description.handles, handles, strict=True) if not text]
     if missing:

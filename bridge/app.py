@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import socket
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -58,6 +59,7 @@ from bridge.observe.facts import (
     SourceState,
     SourceStatus,
     Started,
+    TracingFact,
 )
 from bridge.observe.metrics import Metrics
 from bridge.observe.mirror_log import MirrorLog
@@ -65,6 +67,7 @@ from bridge.observe.process_metrics import LISTENERS
 from bridge.observe.recent import RecentEvents
 from bridge.observe.store_metrics import POSTGRES, SQLITE
 from bridge.observe.telemetry import Telemetry
+from bridge.observe.tracing.traces import Traces
 from bridge.phones import PhoneServices
 from bridge.relay import noting
 from bridge.reports.follow_ups import FollowUpLoop
@@ -141,7 +144,8 @@ class Daemon:
         local = {name: hub for name, hub in settings.hubs.items() if hub.is_kept_here}
         engine = POSTGRES if settings.bridge.store.is_postgres else SQLITE
         self.metrics = Metrics(version=version("pushbridge"), engine=engine, **metric_names(settings))
-        self.telemetry = Telemetry(self.metrics, self.recent_events, FactLog(), MirrorLog())
+        self.traces = Traces(version=version("pushbridge"), instance=socket.gethostname(), report=self._traced)
+        self.telemetry = Telemetry(self.metrics, self.recent_events, FactLog(), MirrorLog(), self.traces)
         self.mirrors = Mirrors(observer=self.telemetry, is_shared=settings.bridge.store.is_postgres)
         self.store = self._build_store()
         self.hub = self._build_hub(local)
@@ -242,7 +246,9 @@ class Daemon:
         Raises: StoreError, ListenError: nothing runs.
         """
         self._loop = asyncio.get_running_loop()
+        self.traces.apply(self.settings)
         async with AsyncExitStack() as stack:
+            stack.push_async_callback(self.traces.close)
             stack.push_async_callback(self.hub.close)
             left_over = await self.hub.open()
             if left_over:
@@ -368,6 +374,7 @@ class Daemon:
             self.settings, self.config_hash = settings, config_hash
             self.loaded_at = self._clock()
             self.metrics.declare(**metric_names(settings))
+            self.traces.apply(settings)
             self._relay_troubles.clear()  # a relay that stays reports its trouble with its next try
             for name, (context, _) in renewed.items():
                 self.listeners[name].tls = context
@@ -434,6 +441,7 @@ class Daemon:
             settings.rules,
             configuration=version,
             journaling=Journaling(settings.journal, settings.rules),
+            traces=self.traces if settings.bridge.tracing.endpoint else None,
         )
 
     def _exchange_apps(self) -> None:
@@ -450,7 +458,7 @@ class Daemon:
         self._apps["probes"].app = open_app(health, metrics=self.metrics)
         self._apps["intake"].app = open_app(self.intake.routes, metrics=self.metrics)
         self.phones.apply(self.settings.hubs)
-        api = self.phones.app(create_app(self.hub, self._access()))
+        api = self.phones.app(create_app(self.hub, self._access(), trace=self.traces.of_send))
         self._apps["hub_api"].app = RequestMetrics(api, self.metrics, ())
 
     def _access(self) -> dict[str, HubAccess]:
@@ -532,6 +540,9 @@ class Daemon:
 
     def _crashed(self, work: str, error: Exception) -> None:
         self.telemetry.observe(Crashed(work=work, error=error))
+
+    def _traced(self, fact: TracingFact) -> None:
+        self.telemetry.observe(fact)
 
     def _relay_changed(self, name: str, trouble: str) -> None:
         self.telemetry.observe(RelayChanged(kind="relay", name=name, trouble=trouble))

@@ -46,10 +46,32 @@ class PropertiesMissing:
 
 
 @frozen_dataclass(frozen=True, slots=True, kw_only=True)
+class TracedPushes:
+    """The pushes of one notification among those of a batch that a sender answered, for its trace; times are the store's.
+
+    `due_at` is when it could be taken, `taken_at` when it was, 0 where an earlier batch of the same piece has said so;
+    `planned_at` is when its audience was known. `page` is 0 for a notification that is its own page. Most of the
+    pushes that went badly did so for `reason`.
+    """
+
+    notification: Notification
+    page: int
+    attempt: int
+    due_at: float
+    taken_at: float
+    planned_at: float
+    sent_at: float
+    answered_at: float
+    outcomes: Mapping[OutcomeName, int]
+    reason: str
+
+
+@frozen_dataclass(frozen=True, slots=True, kw_only=True)
 class PageAnswered:
     """A sender answered a batch of pushes after `seconds`; every try counts, the last one or not.
 
-    Of the pushes that are PnsUnreachable, `timed_out` missed their deadline.
+    Of the pushes that are PnsUnreachable, `timed_out` missed their deadline. They are of `together` notifications or pages,
+    of which `pushes` has those whose trace is kept.
     """
 
     hub: str
@@ -57,6 +79,8 @@ class PageAnswered:
     seconds: float
     outcomes: Mapping[OutcomeName, int]
     timed_out: int = 0
+    together: int = 1
+    pushes: Sequence[TracedPushes] = ()
 
 
 @frozen_dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +123,7 @@ class PushesDeferred:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteAnswered:
-    """A remote hub answered to a notification, `reason` in its words; at `due_at` the notification is sent again.
+    """A remote hub answered to a notification after `seconds`, `reason` in its words; at `due_at` it is sent again.
 
     With None the notification has ended.
     """
@@ -108,6 +132,7 @@ class RemoteAnswered:
     outcome: OutcomeName
     reason: str
     due_at: float | None
+    seconds: float = 0.0
 
 
 class Compared(Enum):

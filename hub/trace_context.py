@@ -72,3 +72,11 @@ def _tracestate(value: Any) -> str:
     """Without its trace nobody knows what a broken one says: it is left out, and the trace goes on."""
     is_good = isinstance(value, str) and len(value) <= MAX_TRACESTATE and _TRACESTATE.fullmatch(value) is not None
     return value if is_good else ""
+
+
+def is_sampled(trace: str) -> bool:
+    """Whether spans of it are kept (section 3.2.2.5.1); not, for none."""
+    return trace[-1:] in _ODD
+
+
+_ODD: Final = frozenset("13579bdf")

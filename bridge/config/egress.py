@@ -20,7 +20,9 @@ def with_egress(sections: Sections) -> Sections:
         store = store.model_copy(update={"tls": trusting(store.tls, default.ca_file)})
     return sections.model_copy(
         update={
-            "bridge": sections.bridge.model_copy(update={"store": store}),
+            "bridge": sections.bridge.model_copy(
+                update={"store": store, "tracing": sections.bridge.tracing.behind(default)}
+            ),
             "sources": {name: _source(source, default) for name, source in sections.sources.items()},
             "sinks": {name: _sink(sink, default) for name, sink in sections.sinks.items()},
             "hubs": {name: _hub(hub, default) for name, hub in sections.hubs.items()},

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from hashlib import blake2b
-from typing import Protocol
+from typing import Any, Protocol
 
 from bridge.decode import Decoded, Decoder
 from bridge.decode.split import Split
@@ -17,6 +17,7 @@ from bridge.intake.journaling import Journaling
 from bridge.intake.message_schemas import MessageSchemas, Readable
 from bridge.intake.offload import Offload, TimeLimitError
 from bridge.observe.facts import EventOutcome, EventsStored, InFlightEvent, IntakeObserver, MessagesGivenUp
+from bridge.observe.tracing.spans import EventTrace
 from connectors.base import NACK, Disposition, Message, Settlement
 from hub.acceptance import (
     NO_CONFIGURATION,
@@ -35,6 +36,7 @@ from hub.notification import Notification
 from hub.people import people_of
 from hub.slices import TimeSlice
 from hub.store.contracts.outbox import AcceptanceResult
+from hub.trace_context import TraceContext
 from rules.decision import Failure
 from rules.engine import RuleSet
 from rules.errors import RenderError
@@ -107,6 +109,22 @@ class Accepting(Protocol):
         """Durable when it returns. Raises: WithdrawnError, when `withdrawn` came true while the store failed."""
 
 
+class Tracing(Protocol):
+    """What is asked where spans are made; see `bridge.observe.tracing`."""
+
+    def received(self, headers: Mapping[str, Any]) -> EventTrace:
+        """Of a message that is taken in hand now."""
+
+    def decoded(self, event: EventTrace, parent: TraceContext) -> TraceContext:
+        """The event's place in the trace that it names."""
+
+    def routed(self, event: EventTrace) -> None: ...
+
+    def accepting(self, batch: Sequence[InFlightEvent]) -> None: ...
+
+    def stored(self, batch: Sequence[InFlightEvent]) -> None: ...
+
+
 class Pipeline:
     """Takes batches of any source all the way to the store."""
 
@@ -119,6 +137,7 @@ class Pipeline:
         observer: IntakeObserver,
         configuration: ConfigurationVersion = NO_CONFIGURATION,
         journaling: Journaling | None = None,
+        traces: Tracing | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         offload: Offload | None = None,
     ) -> None:
@@ -127,7 +146,7 @@ class Pipeline:
         self._clock = clock
         self.offload = offload or Offload()
         """Where large messages are read and matched."""
-        self.exchange(routes, rules, configuration=configuration, journaling=journaling)
+        self.exchange(routes, rules, configuration=configuration, journaling=journaling, traces=traces)
 
     def exchange(
         self,
@@ -136,12 +155,14 @@ class Pipeline:
         *,
         configuration: ConfigurationVersion,
         journaling: Journaling | None = None,
+        traces: Tracing | None = None,
     ) -> None:
         """Go by another configuration, from the next message on; one that is on its way ends by that it began with."""
         self._routes = routes
         self._rules = rules
         self._configuration = configuration
         self._journaling = journaling
+        self._traces = traces
 
     async def readable(self, messages: Sequence[Message]) -> Readable:
         """How many messages of a batch of one source can be decoded, from the first on; asks for schemas not known yet."""
@@ -168,8 +189,13 @@ class Pipeline:
         return settled + await self._store(batch)
 
     async def _store(self, batch: Sequence[RoutedMessage]) -> list[tuple[Message, Disposition]]:
+        traces = self._traces
+        if traces is not None:
+            traces.accepting([in_flight for routed in batch for in_flight in routed.events])
         accepted = await self._accept(batch)
         stored = [in_flight for routed in accepted for in_flight in routed.events]
+        if traces is not None:
+            traces.stored(stored)
         settled = {id(routed): self._disposition(routed) for routed in accepted}
         await self._report(EventsStored, stored)
         given_up = [in_flight for routed in batch if id(routed) not in settled for in_flight in routed.events]
@@ -238,12 +264,18 @@ class Pipeline:
         """Decode, map and route one message; a message that fails stops no other."""
         route = self._routes[message.source]
         in_flight = InFlightEvent(message, native=route.native, configuration=self._configuration)
+        traces = self._traces
+        if traces is not None:
+            in_flight.span = traces.received(message.headers)
         now = self._clock()
         try:
             in_flight.stage = Stage.DECODE
             if message.unreadable:
                 raise EventError(Reason.DECODE, message.unreadable)
             decoded = route.decode(message)
+            if traces is not None and in_flight.span is not None:
+                parent = TraceContext(decoded.trace, decoded.tracestate)
+                decoded.trace, decoded.tracestate = traces.decoded(in_flight.span, parent)
             in_flight.stage = Stage.MAP
             in_flight.event = route.to_event(message, decoded, now)
             in_flight.person = in_flight.event.person
@@ -264,6 +296,8 @@ class Pipeline:
             self._conclude(in_flight, route)
         if self._journaling is not None:
             in_flight.draft = self._journaling.draft(in_flight)
+        if traces is not None and in_flight.span is not None:
+            traces.routed(in_flight.span)
         return in_flight
 
     async def _route_offloaded(self, message: Message) -> InFlightEvent:

@@ -10,6 +10,7 @@ from typing import Protocol
 from bridge.decode.mapping import MAX_ATTRIBUTE
 from bridge.errors import Reason, Stage
 from bridge.observe.stages import HeartbeatStage
+from bridge.observe.tracing.spans import EventTrace
 from bridge.schemas.client import LookupResult
 from connectors.base import Message
 from hub.acceptance import NO_CONFIGURATION, ConfigurationVersion, DeadLetter
@@ -117,6 +118,8 @@ class InFlightEvent:
     handed_over: Collection[str] = ()
     """Ids of notifications that a remote hub has already: the store gets none of them."""
     person: str = ""
+    span: EventTrace | None = None
+    """Its place in its trace; None where no spans are made."""
 
     @property
     def event_id(self) -> str:
@@ -128,7 +131,18 @@ class InFlightEvent:
     @property
     def trace(self) -> str:
         """The event's W3C traceparent, or of what never became an event, that of its message; empty for none."""
-        return trace_from(self.message.headers).trace if self.event is None else self.event.trace
+        if self.event is not None:
+            return self.event.trace
+        return trace_from(self.message.headers).trace if self.span is None else self.span.context.trace
+
+
+class SpanOutcome(Explained):
+    """What became of a span; the label `outcome` of `pushbridge_trace_spans_total`."""
+
+    EXPORTED = "exported", "The collector has it."
+    QUEUE_FULL = "queue_full", "More spans were waiting for the collector than may wait: it was lost."
+    REFUSED = "refused", "The collector does not take it, and said so: it was lost."
+    UNREACHABLE = "unreachable", "The collector was away, or had no time, at each of several tries: it was lost."
 
 
 class ReplayOutcome(Explained):
@@ -289,8 +303,15 @@ class ConfigurationRefused:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SpansSent:
+    """What became of spans that were to go to the collector."""
+
+    counts: Mapping[SpanOutcome, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RelayChanged:
-    """What sends dead letters of a source on (`kind` relay), or reports to a sink, began to fail, or works again.
+    """What sends dead letters on (`kind` relay), reports to a sink, or spans (`tracing`), began to fail, or works again.
 
     `trouble` is the cause, empty where it works.
     """
@@ -375,7 +396,8 @@ ProcessFact = ConnectionRefused | Started | ConfigurationApplied | Configuration
 SinkFact = (
     ReportsPublished | ReportsDropped | SinksMeasured | PushesFollowedUp | FollowUpsMeasured | Crashed | RelayChanged
 )
-Fact = HubFact | IntakeFact | ProcessFact | SinkFact | HeartbeatFact
+TracingFact = SpansSent | RelayChanged
+Fact = HubFact | IntakeFact | ProcessFact | SinkFact | HeartbeatFact | TracingFact
 
 
 class SinkObserver(Protocol):

@@ -21,6 +21,7 @@ from bridge.observe.sink_metrics import SinkMetrics
 from bridge.observe.source_metrics import SourceMetrics
 from bridge.observe.store_metrics import SQLITE, StoreMetrics
 from bridge.observe.telemetry import Takes
+from bridge.observe.trace_metrics import TraceMetrics
 from hub.phone_report import ReportPolicies
 
 _NO_OWNERS = Owners()
@@ -62,6 +63,7 @@ class Metrics:
         self.phones = PhoneMetrics(self._set)
         self.sinks = SinkMetrics(self._set)
         self.follow_ups = FollowUpMetrics(self._set)
+        self.traces = TraceMetrics(self._set)
         self.process = ProcessMetrics(self._set, version=version)
         self.takes: Takes = {
             **self.intake.takes,
@@ -73,6 +75,7 @@ class Metrics:
             **self.phones.takes,
             **self.sinks.takes,
             **self.follow_ups.takes,
+            **self.traces.takes,
             **self.process.takes,
         }
         self.declare(

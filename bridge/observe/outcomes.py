@@ -9,7 +9,16 @@ from textwrap import fill
 from typing import Any
 
 from bridge.observe.delivery_metrics import ENDED
-from bridge.observe.facts import SENDER_OUTCOMES, EventOutcome, Limit, NotKept, ReplayOutcome, ReportType, SourceState
+from bridge.observe.facts import (
+    SENDER_OUTCOMES,
+    EventOutcome,
+    Limit,
+    NotKept,
+    ReplayOutcome,
+    ReportType,
+    SourceState,
+    SpanOutcome,
+)
 from bridge.observe.intake_metrics import INGEST
 from bridge.observe.stages import HeartbeatStage
 from bridge.schemas.client import LookupResult
@@ -71,6 +80,11 @@ SECTIONS: Sequence[Section] = (
         where="The field `outcome` of the log line `dead letter replayed` and of the admin API, and the label `outcome` of"
         " `pushbridge_dead_letters_replayed_total`.",
         names=ReplayOutcome,
+    ),
+    Section(
+        title="What becomes of a span",
+        where="The label `outcome` of `pushbridge_trace_spans_total`; see [traces.md](traces.md).",
+        names=SpanOutcome,
     ),
     Section(
         title="What becomes of a notification",

@@ -25,6 +25,7 @@ from hub.api.resources.reports import PhoneReports
 from hub.api.service import HubService
 from hub.api.wire.errors import ApiError, response_for
 from hub.errors import HubError
+from hub.trace_context import TraceContext, trace_from
 
 _TRACKING_ID = re.compile(r"[A-Za-z0-9_.{}-]{1,64}")
 
@@ -40,11 +41,12 @@ def create_app(
     policies: Sequence[AccessPolicy] = (),
     hosts: Collection[str] = (),
     clock: Callable[[], datetime] = utc_now,
+    trace: Callable[[Mapping[str, str]], TraceContext] = trace_from,
 ) -> ASGIApp:
     """The API for `hubs`, to be served over TLS at the root of a host: the SDKs allow neither plain HTTP nor a prefix.
 
     `policies` hold for all hubs (the namespace's, in Azure's words); `hosts` are further names of this server that
-    tokens may be made out to.
+    tokens may be made out to. `trace` gives the trace of a send by the headers of its request.
     """
     gate = Gate(hubs, policies=policies, hosts=hosts, clock=clock)
 
@@ -55,7 +57,7 @@ def create_app(
         return Response(status_code=400)  # the client is gone
 
     app = Starlette(
-        routes=routes(service, gate, clock=clock),
+        routes=routes(service, gate, clock=clock, trace=trace),
         exception_handlers={
             ApiError: answer,
             HubError: answer,
@@ -68,7 +70,13 @@ def create_app(
     return _Tracking(BearerTokens(_LenientPath(app), hubs, clock=clock))
 
 
-def routes(service: HubService, gate: Gate, *, clock: Callable[[], datetime] = utc_now) -> list[Route]:
+def routes(
+    service: HubService,
+    gate: Gate,
+    *,
+    clock: Callable[[], datetime] = utc_now,
+    trace: Callable[[Mapping[str, str]], TraceContext] = trace_from,
+) -> list[Route]:
     """Every operation, with the path that its specification gives it."""
     return [
         *Installations(service, gate).routes(),
@@ -76,7 +84,7 @@ def routes(service: HubService, gate: Gate, *, clock: Callable[[], datetime] = u
         *Feedback(service, gate).routes(),
         *PhoneReports(service, gate).routes(),
         *Jobs(service, gate, clock=clock).routes(),
-        *Messages(service, gate, clock=clock).routes(),
+        *Messages(service, gate, clock=clock, trace=trace).routes(),
     ]
 
 

@@ -334,7 +334,9 @@ class Dispatcher:
             self._observer.observe(WorkTaken(lane=lane, count=len(work), waited=waited))
 
     def _take(self, work: Sequence[Work]) -> None:
+        now = self._store.now()
         for piece in work:
+            piece.taken_at = now
             self._slots -= piece.lane is Lane.SINGLE
             self._in_hand[id(piece)] = piece
         self._idle.clear()

@@ -85,28 +85,35 @@ class RemoteDelivery:
                         )
                     )
         if admitted:
+            sent_at = self._clock()
             verdict = await bulkhead.send(
                 Lane.SINGLE, [guarded(piece.notification, self._guards) for piece in admitted]
             )
+            seconds = self._clock() - sent_at
             for position, piece in enumerate(admitted):
-                self._take(remote_result, bulkhead, piece, verdict.exceptions.get(position, DELIVERED))
+                self._take(remote_result, bulkhead, piece, verdict.exceptions.get(position, DELIVERED), seconds)
         return remote_result
 
     def _take(
-        self, remote_result: RemoteResult, bulkhead: Bulkhead[Sequence[Notification]], piece: Work, result: SendResult
+        self,
+        remote_result: RemoteResult,
+        bulkhead: Bulkhead[Sequence[Notification]],
+        piece: Work,
+        result: SendResult,
+        seconds: float,
     ) -> None:
         if result.reaction is Reaction.DELIVERED:
             remote_result.ended.append(
                 PageResult(work=piece, counts={}, state=State.COMPLETED, started_at=remote_result.started_at)
             )
-            self._tell(piece, result.outcome, result.reason, due_at=None)
+            self._tell(piece, result.outcome, result.reason, due_at=None, seconds=seconds)
         elif result.reaction in _AGAIN or result.lane_wide:
             piece.attempt += 1
             due_at = min(max(self._due_at(piece, result), bulkhead.closed_until), self._gives_up_at(piece))
             remote_result.postpone(piece, due_at - self._clock())
-            self._tell(piece, result.outcome, result.reason, due_at=due_at)
+            self._tell(piece, result.outcome, result.reason, due_at=due_at, seconds=seconds)
         else:
-            self._end(remote_result, piece, result.outcome, Reason.HUB_REJECT, result.reason)
+            self._end(remote_result, piece, result.outcome, Reason.HUB_REJECT, result.reason, seconds)
 
     def _due_at(self, piece: Work, result: SendResult) -> float:
         """When to try again, at the latest when it is given up.
@@ -134,7 +141,15 @@ class RemoteDelivery:
         began_at = piece.accepted_at if schedule_at is None else max(piece.accepted_at, schedule_at.timestamp())
         return self._clock() - (self._store_clock() - began_at)
 
-    def _end(self, remote_result: RemoteResult, piece: Work, outcome: OutcomeName, reason: Reason, detail: str) -> None:
+    def _end(
+        self,
+        remote_result: RemoteResult,
+        piece: Work,
+        outcome: OutcomeName,
+        reason: Reason,
+        detail: str,
+        seconds: float = 0.0,
+    ) -> None:
         """A notification that the other side will not have is kept as a dead letter, so that it is not just gone."""
         notification = piece.notification
         remote_result.ended.append(
@@ -146,8 +161,11 @@ class RemoteDelivery:
                 dead_letter=letter_of(notification, reason, detail, accepted_at=piece.accepted_at),
             )
         )
-        self._tell(piece, outcome, detail, due_at=None)
+        self._tell(piece, outcome, detail, due_at=None, seconds=seconds)
 
-    def _tell(self, piece: Work, outcome: OutcomeName, reason: str, *, due_at: float | None) -> None:
-        notification = piece.notification
-        self._observer.observe(RemoteAnswered(notification=notification, outcome=outcome, reason=reason, due_at=due_at))
+    def _tell(self, piece: Work, outcome: OutcomeName, reason: str, *, due_at: float | None, seconds: float) -> None:
+        self._observer.observe(
+            RemoteAnswered(
+                notification=piece.notification, outcome=outcome, reason=reason, due_at=due_at, seconds=seconds
+            )
+        )

@@ -106,6 +106,8 @@ class PendingPage:
     pieces: deque[Piece] | None = None
     recorded: PushResults | None = None
     done: int = 0
+    is_traced: bool = False
+    """Whether its trace says already how it was taken and rendered."""
 
     @property
     def not_attempted(self) -> bool:

@@ -16,13 +16,23 @@ from hub.delivery.bulkhead import Bulkhead
 from hub.delivery.pending import PendingPage, Piece, PushResults, without_push_channel
 from hub.delivery.retry import RetryPolicy
 from hub.delivery.window import SHORT
-from hub.facts import AudienceFound, ChannelsGone, Crashed, PageAnswered, PushesDeferred, PushesEnded, PushesRetried
+from hub.facts import (
+    AudienceFound,
+    ChannelsGone,
+    Crashed,
+    PageAnswered,
+    PushesDeferred,
+    PushesEnded,
+    PushesRetried,
+    TracedPushes,
+)
 from hub.notification import Platform
 from hub.observer import Observer
 from hub.outcome import OutcomeName, Reaction, Unreached
 from hub.push import PageVerdict, PushPage, SendResult
 from hub.store.contracts.outbox import Audience, PageResult, RetryPage, Service, Work
 from hub.target import Target
+from hub.trace_context import is_sampled
 
 _SATURATED = 0.25
 """Seconds until work is looked at again that found a service too busy for as many pushes as it needs."""
@@ -367,14 +377,45 @@ class PushDelivery:
         elapsed = time.perf_counter() - started
         if send.piece is not None and verdict.delivered:
             send.bulkhead.window.took(elapsed, len(send.page), now=started + elapsed)
+        pushes: list[TracedPushes] = []
         for pending, delivered, others in send.results(verdict):
+            if is_sampled(pending.work.notification.trace):
+                pushes.append(self._traced(pending, delivered, others, elapsed))
             results = pending.results if send.piece is None else send.piece.results
             if delivered:
                 results.count(send.platform, OutcomeName.SUCCESS, delivered)
             for target, result in others:
                 self._take_result(pending, results, target, result)
             self._answered(pending, send.piece, delivered + len(others))
-        self._report_answered(send, elapsed, verdict)
+        self._report_answered(send, elapsed, verdict, pushes)
+
+    def _traced(
+        self, pending: PendingPage, delivered: int, others: Sequence[tuple[Target, SendResult]], seconds: float
+    ) -> TracedPushes:
+        """What the trace of a notification says of these pushes."""
+        work, now = pending.work, self._store_clock()
+        outcomes = Counter(result.outcome for _, result in others)
+        if delivered:
+            outcomes[OutcomeName.SUCCESS] += delivered
+        bad = [
+            without_push_channel(result.reason, target)
+            for target, result in others
+            if result.outcome is not OutcomeName.SUCCESS and result.reason
+        ]
+        taken_at = 0.0 if pending.is_traced else work.taken_at
+        pending.is_traced = True
+        return TracedPushes(
+            notification=work.notification,
+            page=work.number,
+            attempt=work.attempt + 1,
+            due_at=max(_due_at(work), work.due_at),
+            taken_at=taken_at,
+            planned_at=pending.started_at,
+            sent_at=now - seconds,
+            answered_at=now,
+            outcomes=outcomes,
+            reason=Counter(bad).most_common(1)[0][0] if bad else "",
+        )
 
     def _defer(self, send: SendBatch, piece: Piece) -> None:
         """Its service has closed while the piece waited for its turn."""
@@ -400,13 +441,23 @@ class PushDelivery:
         elif piece is not None:
             self._record_front(pending)
 
-    def _report_answered(self, send: SendBatch, seconds: float, verdict: PageVerdict) -> None:
+    def _report_answered(
+        self, send: SendBatch, seconds: float, verdict: PageVerdict, pushes: Sequence[TracedPushes]
+    ) -> None:
         outcomes = Counter(result.outcome for result in verdict.exceptions.values())
         if verdict.delivered:
             outcomes[OutcomeName.SUCCESS] += verdict.delivered
         timed_out = sum(result.timed_out for result in verdict.exceptions.values())
         self._observer.observe(
-            PageAnswered(hub=send.hub, platform=send.platform, seconds=seconds, outcomes=outcomes, timed_out=timed_out)
+            PageAnswered(
+                hub=send.hub,
+                platform=send.platform,
+                seconds=seconds,
+                outcomes=outcomes,
+                timed_out=timed_out,
+                together=len(send.owners),
+                pushes=pushes,
+            )
         )
 
     def _take_result(self, pending: PendingPage, results: PushResults, target: Target, result: SendResult) -> None:

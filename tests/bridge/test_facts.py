@@ -49,6 +49,7 @@ def test_no_fact_is_taken_by_two_parts_of_the_metrics() -> None:
         metrics.mirrors,
         metrics.phones,
         metrics.sinks,
+        metrics.traces,
         metrics.follow_ups,
         metrics.process,
     )

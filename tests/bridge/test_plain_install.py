@@ -11,7 +11,12 @@ pytestmark = pytest.mark.processes
 
 PACKAGES = ("bridge", "connectors", "rules", "hub", "sandbox")
 
-OF_EXTRAS = {"postgres": "hub.store.postgres", "sql-postgresql": "connectors.sql", "sql-mysql": "connectors.sql"}
+OF_EXTRAS = {
+    "postgres": "hub.store.postgres",
+    "sql-postgresql": "connectors.sql",
+    "sql-mysql": "connectors.sql",
+    "tracing": "bridge.observe.otlp",
+}
 """By extra, the folder whose modules need it, and which nothing imports that does not."""
 
 IMPORT_ALL = """

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, Field
 
 from bridge.config.models.store import StoreSettings
+from bridge.config.models.tracing import Tracing
 from bridge.config.section import NotNegative, Positive, Section, form
 from connectors.duration import Duration
 from hub.egress import EgressDefaults
@@ -70,3 +71,5 @@ class BridgeSettings(Section):
     """How often an event without a push goes through each stage: one that stands still is named within twice that time."""
     log: Log = Log()
     """How much is logged, and in which form."""
+    tracing: Tracing = Tracing()
+    """Where spans of what is done go."""

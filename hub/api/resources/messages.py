@@ -25,7 +25,7 @@ from hub.errors import ConfirmationError, InvalidRequestError, PayloadTooLargeEr
 from hub.notification import EVERYONE, Audience, Content, NativeContent, Notification
 from hub.platforms.table import traits_of
 from hub.tags import MaxTags, parse
-from hub.trace_context import trace_from
+from hub.trace_context import TraceContext, trace_from
 
 _MAX_IDEMPOTENCY_KEY = 255
 _MAX_BATCH_BODY = 1024 * 1024
@@ -46,10 +46,18 @@ _MAX_DIGITS = 18
 class Messages:
     """The operations on `/{hub}/messages` and `/{hub}/schedulednotifications`."""
 
-    def __init__(self, service: HubService, gate: Gate, *, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        service: HubService,
+        gate: Gate,
+        *,
+        clock: Callable[[], datetime],
+        trace: Callable[[Mapping[str, str]], TraceContext] = trace_from,
+    ) -> None:
         self._service = service
         self._gate = gate
         self._clock = clock
+        self._trace = trace
 
     def routes(self) -> list[Route]:
         return [
@@ -100,7 +108,8 @@ class Messages:
         if len(batch.payload) > MAX_BODY:
             raise PayloadTooLargeError(f"The notification has more than {MAX_BODY} bytes")
         headers = {**request.headers, "content-type": batch.content_type}
-        notification = _notification(request, hub, access, batch.payload, headers, is_direct=True)
+        trace = self._trace(request.headers)
+        notification = _notification(request, hub, access, batch.payload, headers, trace, is_direct=True)
         push_channels = _push_channels(notification.content, batch.devices, request.headers)
         # The id is the third segment for one SDK and the last for others: not /messages/$batch/{id}.
         return _accepted(request, "messages", await self._service.send_direct(notification, push_channels))
@@ -147,7 +156,10 @@ class Messages:
         is_direct: bool = False,
     ) -> Notification:
         body = await read_body(request)
-        return _notification(request, hub, access, body, request.headers, schedule_at=schedule_at, is_direct=is_direct)
+        trace = self._trace(request.headers)
+        return _notification(
+            request, hub, access, body, request.headers, trace, schedule_at=schedule_at, is_direct=is_direct
+        )
 
 
 def _confirmed(request: Request) -> int:
@@ -174,13 +186,13 @@ def _notification(
     access: HubAccess,
     body: bytes,
     headers: Mapping[str, str],
+    trace: TraceContext,
     *,
     schedule_at: datetime | None = None,
     is_direct: bool = False,
 ) -> Notification:
     """What a request asks to be sent; the audience of a direct send is not read, for it names its push channels."""
     expiry = header(request, "ServiceBusNotification-Apns-Expiry")
-    trace, tracestate = trace_from(request.headers)
     tags = "" if is_direct else header(request, _TAGS)
     return Notification(
         id=_notification_id(hub, header(request, "Idempotency-Key")),
@@ -189,8 +201,8 @@ def _notification(
         content=_content(header(request, _FORMAT), headers, body, access),
         schedule_at=schedule_at,
         expires_at=parse_date(expiry) if expiry else None,
-        trace=trace,
-        tracestate=tracestate,
+        trace=trace.trace,
+        tracestate=trace.tracestate,
     )
 
 

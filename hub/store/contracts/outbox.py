@@ -31,7 +31,7 @@ class Work:
     notification whose audience has not been looked for. The results of the first `done` of them, by ordinal, are
     recorded, but for those of `again`: these have to be tried again. `attempt` counts the tries that were made before.
     `due_at` is the store's time from which on the work could be taken. `n` is the store's own: the number of its row in
-    its queue, which no other piece of work has.
+    its queue, which no other piece of work has. `taken_at` is the store's time at which it was taken in hand, for traces.
     """
 
     queue: int
@@ -46,6 +46,7 @@ class Work:
     again: BitMap | None = None
     attempt: int = 0
     due_at: float = 0.0
+    taken_at: float = 0.0
     was_deferred: bool = False
     """Whether the work was postponed before, so that an observer has been notified of it."""
     is_withdrawn: bool = False

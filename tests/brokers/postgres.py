@@ -325,6 +325,20 @@ def docker() -> Iterator[Postgres]:
         yield server
 
 
+@contextmanager
+def small_disk(mib: int) -> Iterator[Path]:
+    """A file system with so much room, which a server on this machine may write to; removed afterwards."""
+    user = server_user()
+    as_root, owner = (["sudo", "-n"], os.geteuid()) if user is None else ([], pwd.getpwnam(user).pw_uid)
+    with tempfile.TemporaryDirectory() as name:
+        options = f"size={mib}m,uid={owner},mode=0700"
+        subprocess.run([*as_root, "mount", "-t", "tmpfs", "-o", options, "tmpfs", name], check=True)
+        try:
+            yield Path(name)
+        finally:
+            subprocess.run([*as_root, "umount", "--lazy", name], check=True)
+
+
 def native_programs() -> Path | None:
     """Where the programs of the newest installed version are, None where there is none that is new enough."""
     versions = [int(folder.name) for folder in PACKAGED.glob("*") if folder.name.isdigit()] if PACKAGED.is_dir() else []

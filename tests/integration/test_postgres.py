@@ -1,86 +1,34 @@
 """The daemon over PostgreSQL: an event becomes a push, whatever dies in between."""
 
 import asyncio
-import sys
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-import orjson
 import pytest
 
 from bridge.cli.exits import Exit
 from hub.store.versions import versions_for
 from sandbox.services import PushServices
-from tests.brokers import queues
-from tests.brokers.postgres import PASSWORD, USER, Postgres
+from tests.brokers.postgres import Postgres
 from tests.brokers.postgres_relay import READS, WRITES, Phase, PostgresRelay
 from tests.brokers.rabbitmq import RabbitMq
-from tests.integration.daemon import START_TIMEOUT, Daemon, hubs
+from tests.integration.daemon import START_TIMEOUT, Daemon
+from tests.integration.on_postgres import (
+    accepted,
+    command,
+    database_of,
+    publish,
+    register,
+    settings_of,
+    until_pushed,
+)
 
 EVENTS = 1500
 
 
 @pytest.fixture
 def settings(services: PushServices, rabbitmq: RabbitMq, postgres: Postgres, tmp_path: Path) -> dict[str, Any]:
-    """One queue of RabbitMQ, one rule, and the store in an empty database."""
-    password = tmp_path / "password"
-    password.write_text(f"{PASSWORD}\n")
-    url = f"postgresql://{USER}@127.0.0.1:{postgres.port}/{postgres.create()}"
-    queue = {"name": f"test.postgres.{uuid4().hex[:8]}", "create_if_missing": {}}
-    return {
-        "version": 1,
-        "bridge": {"store": {"url": url, "password_file": str(password), "max_pending": 200}},
-        "sources": {"orders": {"rabbitmq": {"url": rabbitmq.url, "queue": queue}}},
-        "rules": [{"name": "order", "push": {"to": "team:all", "with": {"text": "order {{ data.number }}"}}}],
-        "hubs": hubs(services),
-    }
-
-
-def database_of(settings: dict[str, Any]) -> str:
-    return str(settings["bridge"]["store"]["url"]).rpartition("/")[2]
-
-
-def accepted(postgres: Postgres, database: str) -> list[Any]:
-    """(state, notifications, events) of all that is in the database."""
-    query = "SELECT state, count(*), count(DISTINCT event_id) FROM notification GROUP BY state"
-    return postgres.run(query, database=database)
-
-
-async def register(daemon: Daemon, services: PushServices) -> None:
-    phone = services.add_phone("phone", "apns")
-    installation = {
-        "installationId": phone.name,
-        "platform": phone.platform,
-        "pushChannel": phone.handle,
-        "tags": ["team:all"],
-        "templates": {"text": {"body": '{"aps": {"alert": "$(text)"}}'}},
-    }
-    await daemon.register(installation)
-
-
-async def publish(rabbitmq: RabbitMq, settings: dict[str, Any], *, first: int = 0, count: int = EVENTS) -> None:
-    queue = settings["sources"]["orders"]["rabbitmq"]["queue"]["name"]
-    numbers = range(first, first + count)
-    messages = ((orjson.dumps({"number": number}), {"message_id": f"order-{number}"}) for number in numbers)
-    await asyncio.to_thread(queues.put, rabbitmq.url, queue, messages)
-
-
-async def until_pushed(services: PushServices, count: int) -> None:
-    """Return when so many notifications have been pushed."""
-    async with asyncio.timeout(START_TIMEOUT):
-        while len({entry.push_id for entry in services.journal}) < count:
-            await asyncio.sleep(0.05)
-
-
-async def command(*arguments: str) -> tuple[int, str]:
-    """Exit code and output of `pushbridge` with these arguments."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bridge", *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
-    output, _ = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, output.decode()
+    return settings_of(services, rabbitmq, postgres, tmp_path)
 
 
 @pytest.mark.timeout(300)
@@ -91,7 +39,7 @@ async def test_kills_of_the_daemon_and_of_the_database_lose_nothing_and_accept_n
         await daemon.start()
         await register(daemon, services)
         services.apns.faults.latency(0.05)
-        await publish(rabbitmq, settings)
+        await publish(rabbitmq, settings, count=EVENTS)
         await services.journal.wait_for(count=200, timeout=START_TIMEOUT)
         await daemon.kill()
         await daemon.start()

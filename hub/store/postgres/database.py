@@ -18,6 +18,7 @@ from hub.store.people.people import Noted
 from hub.store.postgres.address import PostgresAddress
 from hub.store.postgres.connection import PostgresConnection
 from hub.store.postgres.errors import store_error
+from hub.store.postgres.looking import look_for_rights
 from hub.store.postgres.migrate import migrate
 from hub.store.postgres.schema import shipped_versions
 from hub.store.postgres.session import OwnershipSession, again, look_for_pooler, roll_back, use_database
@@ -142,7 +143,9 @@ class PostgresDatabase:
                 reader = opened.enter_context(closing(self._address.connect(idle_in_transaction=_READER_IDLE)))
                 look_for_pooler(writer, reader)
                 use_database(writer, self._address)
-                migrate(writer, shipped_versions() if self._versions is None else self._versions)
+                versions = shipped_versions() if self._versions is None else self._versions
+                migrate(writer, versions)
+                look_for_rights(writer, versions)
             except psycopg.Error as error:
                 raise store_error(error) from error
             opened.pop_all()

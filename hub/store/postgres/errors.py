@@ -5,6 +5,7 @@ from psycopg import errors
 
 from hub.errors import ConflictError, StoreError
 
+_OTHER_SCHEMA = "the schema is not that of pushbridge"
 _WORDS: tuple[tuple[type[psycopg.Error], str], ...] = (
     (errors.DiskFull, "the disk of the database is full"),
     (errors.InsufficientPrivilege, "the role lacks a right"),
@@ -14,8 +15,12 @@ _WORDS: tuple[tuple[type[psycopg.Error], str], ...] = (
     (errors.CrashShutdown, "the database crashed"),
     (errors.CannotConnectNow, "the database is starting or stopping"),
     (errors.IdleInTransactionSessionTimeout, "the process stood still in a transaction, which the database ended"),
-    (errors.UndefinedTable, "the schema is not that of pushbridge"),
-    (errors.UndefinedColumn, "the schema is not that of pushbridge"),
+    (errors.UndefinedTable, _OTHER_SCHEMA),
+    (errors.UndefinedColumn, _OTHER_SCHEMA),
+    (errors.UndefinedFunction, _OTHER_SCHEMA),  # of a type that a column has not
+    (errors.DatatypeMismatch, _OTHER_SCHEMA),
+    (errors.InvalidColumnReference, _OTHER_SCHEMA),  # a key of ON CONFLICT that is no key
+    (errors.InvalidSchemaName, _OTHER_SCHEMA),
     (errors.InvalidSqlStatementName, "a pooler hands out a connection of others: it has to pool sessions"),
     (errors.DuplicatePreparedStatement, "a pooler hands out a connection of others: it has to pool sessions"),
     (errors.DataCorrupted, "the database is damaged"),
@@ -26,11 +31,15 @@ _CONNECT_WORDS = (
     ("password authentication failed", "the user or its password is refused"),
     ("no password supplied", "the database asks for a password: name its file in bridge.store.password_file"),
     ("no pg_hba.conf entry", "the database does not let this host, user or database in"),
+    ("permission denied for database", "the role may not connect to the database"),
+    ("is not permitted to log in", "the role may not connect to the database"),
     ("does not exist", "there is no such database or user"),
     ("certificate verify failed", "the certificate of the database is not trusted"),
     ("server certificate for", "the certificate of the database is of another host"),
     ("server does not support SSL", "the database does not speak TLS"),
     ("too many clients", "the database has no connection left"),
+    ("too many connections", "the database has no connection left"),
+    ("remaining connection slots", "the database has no connection left"),
     ("starting up", "the database is starting or stopping"),
     ("shutting down", "the database is starting or stopping"),
 )

@@ -9,15 +9,11 @@ from hub.errors import StoreError
 from hub.store.findings import Finding, Health
 from hub.store.postgres.address import PostgresAddress
 from hub.store.postgres.errors import store_error
-from hub.store.postgres.migrate import look_for_parts, version_of
+from hub.store.postgres.looking import look_for_parts, look_for_rights
+from hub.store.postgres.migrate import version_of
 from hub.store.postgres.schema import shipped_versions
-from hub.store.postgres.session import hosts_of_daemons
+from hub.store.postgres.session import hosts_of_daemons, look_for_pooler
 
-_RIGHTS = (
-    "SELECT count(*) FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r' AND NOT"
-    " (has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT')"
-    " AND has_table_privilege(oid, 'UPDATE') AND has_table_privilege(oid, 'DELETE'))"
-)
 _DURABLE = ("fsync", "full_page_writes")
 
 
@@ -38,7 +34,18 @@ def examine(address: PostgresAddress) -> list[Finding]:
         ("rights", _rights),
     )
     with connection:
-        return [_look(name, look, connection) for name, look in looks]
+        return [_look(name, look, connection) for name, look in looks] + _pooler(address, connection)
+
+
+def _pooler(address: PostgresAddress, connection: psycopg.Connection[Any]) -> list[Finding]:
+    """A finding where a pooler stands between that a daemon cannot work with; a good one is not told from none."""
+    try:
+        with address.connect() as second:
+            look_for_pooler(connection, second)
+    except (StoreError, psycopg.Error) as error:
+        text = str(store_error(error) if isinstance(error, psycopg.Error) else error)
+        return [Finding(name="sessions", health=Health.FAILED, text=text, cure="see a pooler in docs/store.md")]
+    return []
 
 
 def _look(
@@ -109,12 +116,8 @@ def _schema(connection: psycopg.Connection[Any]) -> Finding:
 
 
 def _rights(connection: psycopg.Connection[Any]) -> Finding:
-    ((lacking,),) = connection.execute(_RIGHTS.encode()).fetchall()
-    if lacking:
-        return Finding(
-            name="rights",
-            health=Health.FAILED,
-            text=f"the role {connection.info.user} may not read and write {lacking} tables",
-            cure=f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {connection.info.user}",
-        )
+    try:
+        look_for_rights(connection, shipped_versions())
+    except StoreError as error:
+        return Finding(name="rights", health=Health.FAILED, text=str(error), cure="see PostgreSQL in docs/store.md")
     return Finding(name="rights", health=Health.OK, text=f"the role {connection.info.user} may read and write")

@@ -11,7 +11,8 @@ from psycopg import errors
 from hub.errors import StoreError
 from hub.store.postgres.address import PostgresAddress
 from hub.store.postgres.errors import store_error
-from hub.store.postgres.schema import parts_of, shipped_versions
+from hub.store.postgres.looking import look_for_parts, look_for_use
+from hub.store.postgres.schema import shipped_versions
 from hub.store.versions import SchemaVersion, apply_versions
 
 OURS = "pushbridge"
@@ -56,7 +57,11 @@ def _migrate(connection: psycopg.Connection[Any], versions: Sequence[SchemaVersi
 
 
 def version_of(connection: psycopg.Connection[Any]) -> tuple[int, int]:
-    """(version, readable from) of the database; zeros for an empty one. Raises: StoreError: it is not ours."""
+    """(version, readable from) of the database; zeros for an empty one.
+
+    Raises: StoreError: the database is not ours, or the role may not use it.
+    """
+    look_for_use(connection)
     comments = connection.execute("SELECT obj_description(to_regclass('schema'), 'pg_class')").fetchall()
     if comments != [(OURS,)]:
         tables = connection.execute(
@@ -109,13 +114,3 @@ def _apply(connection: psycopg.Connection[Any], version: SchemaVersion) -> None:
 
 def _stamp(version: SchemaVersion) -> str:
     return f"DELETE FROM schema; INSERT INTO schema VALUES ({version.number}, {version.readable_from});"
-
-
-def look_for_parts(connection: psycopg.Connection[Any], versions: Sequence[SchemaVersion]) -> None:
-    """Raises: StoreError: a table, an index or a trigger is not there."""
-    there = connection.execute(
-        "SELECT relname::text FROM pg_class WHERE relnamespace = current_schema()::regnamespace"
-        " UNION SELECT tgname::text FROM pg_trigger"
-    ).fetchall()
-    if missing := sorted(parts_of(versions) - {name for (name,) in there}):
-        raise StoreError(f"the database lacks {', '.join(missing)} of its schema: restore it from a backup")

@@ -2,9 +2,6 @@
 
 import asyncio
 import os
-import pwd
-import subprocess
-import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
@@ -24,7 +21,7 @@ from hub.store.postgres.store import PostgresStore
 from hub.store.versions import SchemaVersion
 from hub.work import Lane
 from tests.brokers.pgbouncer import pooler
-from tests.brokers.postgres import Postgres, server_user
+from tests.brokers.postgres import Postgres, small_disk
 from tests.hub.examples import HUB, arrival, installation, notification
 from tests.hub.store.suite.harness import WHOLE, begin, everything, ids, went_well
 
@@ -58,16 +55,8 @@ async def test_a_pooler_of_sessions_is_no_hindrance(postgres: Postgres, database
 
 @pytest.fixture
 def small() -> Iterator[Path]:
-    """A file system with little room, which the server may write to."""
-    user = server_user()
-    as_root, owner = (["sudo", "-n"], os.geteuid()) if user is None else ([], pwd.getpwnam(user).pw_uid)
-    with tempfile.TemporaryDirectory() as name:
-        options = f"size={SPACE}m,uid={owner},mode=0700"
-        subprocess.run([*as_root, "mount", "-t", "tmpfs", "-o", options, "tmpfs", name], check=True)
-        try:
-            yield Path(name)
-        finally:
-            subprocess.run([*as_root, "umount", "--lazy", name], check=True)
+    with small_disk(SPACE) as directory:
+        yield directory
 
 
 async def test_a_full_disk_of_the_database_is_named_and_loses_nothing_that_was_confirmed(

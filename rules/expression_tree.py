@@ -18,6 +18,7 @@ from rules.errors import MissingValueError, RenderError
 from rules.event import MISSING, Opaque
 from rules.explain import step_to
 from rules.filters import FILTERS, is_absent
+from rules.localised import money
 
 Names = Mapping[str, Callable[[Any], Any]]
 """What an expression may name, and how each is read from the thing it is evaluated on."""
@@ -638,6 +639,28 @@ class Default(Tree):
         yield self.boolean, False
         if is_absent(self.operand.find(scope), self.boolean.evaluate(scope)):
             yield self.fallback, lenient
+
+
+@dataclass(frozen=True, slots=True)
+class Money(Tree):
+    """The filter `money`, whose currency may come with the event, as its amount does."""
+
+    operand: Tree
+    currency: Tree
+    locale: Constant | None
+
+    level = _FILTER
+
+    def __str__(self) -> str:
+        locale = f", {self.locale}" if self.locale else ""
+        return f"{self.operand.within(_FILTER)} | money({self.currency}{locale})"
+
+    def evaluate(self, scope: Any) -> Any:
+        locale = (self.locale.value,) if self.locale else ()
+        return money(self.operand.evaluate(scope), self.currency.evaluate(scope), *locale)
+
+    def operands(self) -> tuple[Tree, ...]:
+        return self.operand, self.currency
 
 
 NO_FALLBACK, NO_BOOLEAN = Constant("''", ""), Constant("false", False)

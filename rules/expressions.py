@@ -17,7 +17,7 @@ from typing import Any
 
 from jinja2 import nodes
 
-from rules import numbers
+from rules import localised, numbers
 from rules.advice.foreign import expression_cure
 from rules.errors import ExpressionError, MissingValueError, RenderError
 from rules.expression_tree import (
@@ -38,6 +38,7 @@ from rules.expression_tree import (
     Field,
     Filtered,
     Listed,
+    Money,
     Names,
     Not,
     Or,
@@ -250,14 +251,19 @@ def _check_filter(node: nodes.Filter) -> None:
     if node.node is None or node.dyn_args is not None or node.dyn_kwargs is not None:
         raise ExpressionError(f"{node.name} takes plain arguments only")
     arguments = [*node.args, *(keyword.value for keyword in node.kwargs)]
-    if node.name != "default" and any(_constant(argument) is None for argument in arguments):
-        raise ExpressionError(f"the arguments of {node.name} are constants")
+    named = {str(word.key): word.value for word in node.kwargs}
     try:
-        inspect.signature(function).bind(None, *node.args, **{str(word.key): word.value for word in node.kwargs})
+        given = inspect.signature(function).bind(None, *node.args, **named).arguments
     except TypeError as error:
         raise ExpressionError(f"{node.name}: {error}") from None
+    if node.name != "default":
+        free = {id(given["currency"])} if node.name == "money" else set()
+        if any(_constant(argument) is None for argument in arguments if id(argument) not in free):
+            raise ExpressionError(f"the arguments of {node.name} are constants")
     if node.name == "round":
         _check_rounding(node)
+    if node.name in localised.FILTERS:
+        _check_localised(node.name, {**given, **given.get("texts", {})})
 
 
 def _check_rounding(node: nodes.Filter) -> None:
@@ -268,6 +274,15 @@ def _check_rounding(node: nodes.Filter) -> None:
         FILTERS["round"](1, *arguments, **named)
     except (RenderError, TypeError) as error:
         raise ExpressionError(f"round: {error}") from None
+
+
+def _check_localised(name: str, given: Mapping[str, Any]) -> None:
+    """Raises: ExpressionError: a locale, zone or currency that there is none of."""
+    constants = {key: _constant(node) for key, node in given.items() if isinstance(node, nodes.Expr)}
+    try:
+        localised.check(name, {key: constant.value for key, constant in constants.items() if constant is not None})
+    except ValueError as error:
+        raise ExpressionError(f"{name}: {error}") from None
 
 
 def _unknown(kind: str, name: str, known: Mapping[str, Any]) -> ExpressionError:
@@ -336,10 +351,19 @@ def _filtered(node: nodes.Filter, names: Names) -> Tree:
         arguments = {name: _tree_of(argument, names) for name, argument in given.items()}
         fallback, boolean = arguments.get("default_value", NO_FALLBACK), arguments.get("boolean", NO_BOOLEAN)
         return Default(operand, fallback, boolean, offset=operand.offset)
+    if node.name == "money":
+        return _money(node, operand, names)
     named = [*(("", argument) for argument in node.args), *((str(each.key), each.value) for each in node.kwargs)]
     constants = ((keyword, _constant(argument)) for keyword, argument in named)
     arguments_given = tuple((keyword, constant) for keyword, constant in constants if constant is not None)
     return Filtered(node.name, operand, arguments_given, offset=operand.offset)
+
+
+def _money(node: nodes.Filter, operand: Tree, names: Names) -> Money:
+    given = dict(zip(("currency", "locale"), node.args, strict=False))
+    given.update({str(keyword.key): keyword.value for keyword in node.kwargs})
+    locale = _constant(given["locale"]) if "locale" in given else None
+    return Money(operand, _tree_of(given["currency"], names), locale, offset=operand.offset)
 
 
 def _operands(node: nodes.Node) -> list[nodes.Node]:

@@ -6,13 +6,13 @@ to its length; numbers are exact decimals.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from math import isfinite
 from typing import Any
 
 from jinja2.filters import do_title, do_urlencode
 
-from rules import numbers
+from rules import localised, numbers
 from rules.errors import RenderError
 from rules.event import MISSING, Opaque
 from rules.text import text_of
@@ -90,22 +90,10 @@ def _string(value: Any) -> str:
     return text_of(value)
 
 
-def _number(value: Any) -> int | Decimal:
-    try:
-        number = numbers.exact(value) if numbers.is_number(value) else Decimal(text_of(value).strip())
-    except InvalidOperation:
-        raise RenderError("is not a number") from None
-    if not numbers.is_finite(number):
-        raise RenderError("is not a finite number")
-    if abs(number.adjusted() if isinstance(number, Decimal) else 0) > numbers.MAX_EXPONENT:
-        raise RenderError("is a number too large to write out")
-    return number
-
-
 def _int(value: Any, default: Any = MISSING, base: int = 10) -> Any:
     if isinstance(value, str) and base != 10:
         return _or_default(lambda: _based(value, base), default)
-    return _or_default(lambda: int(_number(value)), default)
+    return _or_default(lambda: int(numbers.number_of(value)), default)
 
 
 def _based(text: str, base: int) -> int:
@@ -116,7 +104,7 @@ def _based(text: str, base: int) -> int:
 
 
 def _float(value: Any, default: Any = MISSING) -> Any:
-    return _or_default(lambda: _nearest_float(_number(value)), default)
+    return _or_default(lambda: _nearest_float(numbers.number_of(value)), default)
 
 
 def _nearest_float(number: int | Decimal) -> float:
@@ -139,11 +127,11 @@ def _or_default(convert: Callable[[], Any], default: Any) -> Any:
 
 
 def _round(value: Any, precision: int = 0, method: str = "common") -> int | Decimal:
-    return numbers.rounded(_number(value), precision, method)
+    return numbers.rounded(numbers.number_of(value), precision, method)
 
 
 def _abs(value: Any) -> int | Decimal:
-    return abs(number) if isinstance(number := _number(value), int) else number.copy_abs()
+    return abs(number) if isinstance(number := numbers.number_of(value), int) else number.copy_abs()
 
 
 def _length(value: Any) -> int:
@@ -190,6 +178,7 @@ def _end(value: Any, index: int) -> Any:
 
 
 FILTERS: Mapping[str, Callable[..., Any]] = {
+    **localised.FILTERS,
     "abs": _abs,
     "basename": _basename,
     "default": _default,
@@ -201,7 +190,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "length": _length,
     "lower": _lower,
     "mask": _mask,
-    "number": _number,
+    "number": numbers.number_of,
     "replace": _replace,
     "round": _round,
     "string": _string,
@@ -211,5 +200,5 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "upper": _upper,
     "urlencode": _urlencode,
 }
-"""By name. Their arguments are constants, but for `default`, and what `replace` adds has a bound: no event can make a
-result large."""
+"""By name. Their arguments are constants, but for `default` and the currency of `money`, and what `replace` adds has a
+bound: no event can make a result large."""

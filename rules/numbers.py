@@ -9,12 +9,13 @@ Sums, differences and products are exact. A quotient has 28 significant digits, 
 
 import decimal
 from collections.abc import Callable, Mapping
-from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 from math import isfinite
 from typing import Any, TypeGuard
 
 from hub.exact_json import MAX_DIGITS
 from rules.errors import RenderError
+from rules.text import text_of
 
 Number = int | float | Decimal
 
@@ -46,6 +47,19 @@ def exact(number: Number) -> int | Decimal:
     if not is_finite(number):
         raise RenderError("is not a finite number")
     return Decimal(repr(number)) if isinstance(number, float) else number
+
+
+def number_of(value: Any) -> int | Decimal:
+    """The number that a number or a text is. Raises: RenderError."""
+    try:
+        number = exact(value) if is_number(value) else Decimal(text_of(value).strip())
+    except InvalidOperation:
+        raise RenderError("is not a number") from None
+    if not is_finite(number):
+        raise RenderError("is not a finite number")
+    if abs(number.adjusted() if isinstance(number, Decimal) else 0) > MAX_EXPONENT:
+        raise RenderError("is a number too large to write out")
+    return number
 
 
 def equal(left: Any, right: Any) -> bool:

@@ -476,7 +476,7 @@ class Daemon:
         )
 
     def _inlet(self, name: str, source_settings: SourceSettings, settings: Settings) -> RunningSource:
-        limiter = RateLimiter(source_settings.rate)
+        limiter = RateLimiter(source_settings.rate, sharers=lambda: self.hub.store.fleet().live)
 
         def admit(count: int) -> float:
             if (seconds := limiter.admit(count)) and limiter.rate is not None:

@@ -32,11 +32,21 @@ class Rate(BaseModel):
 class RateLimiter:
     """A token bucket. It begins full; without a rate everything passes. Not frozen: what passes counts.
 
+    The rate and its burst are divided evenly among so many as `sharers` says at the moment, of which this is one: processes
+    that take from one source keep to its rate together.
+
     `take` may go below zero, for what cannot be divided; what comes next then waits for the longer.
     """
 
-    def __init__(self, rate: Rate | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        rate: Rate | None = None,
+        *,
+        sharers: Callable[[], int] = lambda: 1,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._clock = clock
+        self._sharers = sharers
         self._rate = rate
         self._tokens = float(UNLIMITED if rate is None else rate.size)
         self._filled_at = clock()
@@ -86,16 +96,24 @@ class RateLimiter:
         """Seconds until so many may pass that to take them pays; 0 where one may pass now."""
         if self._rate is None or self.available:
             return 0.0
-        return self._seconds_until(max(1, min(self._rate.size, math.floor(self._rate.per_second * _WORTH_A_BATCH))))
+        per_second, size = self._share(self._rate)
+        return self._seconds_until(max(1, min(math.floor(size), math.floor(per_second * _WORTH_A_BATCH))))
 
     def _seconds_until(self, tokens: int) -> float:
         if self._rate is None:
             return 0.0
         self._fill()
-        return max(0.0, (tokens - self._tokens) / self._rate.per_second)
+        per_second, _ = self._share(self._rate)
+        return max(0.0, (tokens - self._tokens) / per_second)
 
     def _fill(self) -> None:
         now = self._clock()
         if self._rate is not None:
-            self._tokens = min(float(self._rate.size), self._tokens + (now - self._filled_at) * self._rate.per_second)
+            per_second, size = self._share(self._rate)
+            self._tokens = min(size, self._tokens + (now - self._filled_at) * per_second)
         self._filled_at = now
+
+    def _share(self, rate: Rate) -> tuple[float, float]:
+        """What passes here a second and at once: one at a time passes, however many share."""
+        sharers = max(1, self._sharers())
+        return rate.per_second / sharers, max(1.0, rate.size / sharers)

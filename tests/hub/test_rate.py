@@ -33,6 +33,37 @@ def test_a_burst_passes_at_once_and_the_rest_at_the_rate() -> None:
     assert limiter.available == 30
 
 
+def test_those_that_share_a_rate_keep_to_it_together_as_they_come_and_go() -> None:
+    clock, sharers = Clock(), 1
+    limiters = [RateLimiter(Rate(per_second=10, burst=40), sharers=lambda: sharers, clock=clock) for _ in range(4)]
+    assert limiters[0].available == 40
+    sharers = 4
+    assert [limiter.available for limiter in limiters] == [10] * 4
+    for limiter in limiters:
+        limiter.take(10)
+    assert limiters[0].wait() == pytest.approx(0.4)
+    passed = 0
+    for _ in range(1000):
+        clock.now += 0.1
+        for limiter in limiters:
+            passed += limiter.available
+            limiter.take(limiter.available)
+    assert passed == pytest.approx(1000, abs=4)
+    sharers = 2  # two were killed
+    clock.now += 100
+    assert [limiter.available for limiter in limiters[:2]] == [20] * 2
+
+
+def test_of_many_that_share_a_small_rate_each_takes_one_at_a_time() -> None:
+    clock = Clock()
+    limiter = RateLimiter(Rate(per_second=2), sharers=lambda: 10, clock=clock)
+    assert limiter.available == 1
+    limiter.take(1)
+    assert limiter.wait_for_batch() == pytest.approx(5.0)
+    clock.now += 5.0
+    assert limiter.available == 1
+
+
 @pytest.mark.parametrize(("per_second", "burst"), [(0.25, 1), (1.0, 1), (2.5, 3), (100.0, 100)])
 def test_without_a_burst_what_a_second_has_may_pass_at_once(per_second: float, burst: int) -> None:
     assert RateLimiter(Rate(per_second=per_second), clock=Clock()).available == burst

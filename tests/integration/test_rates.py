@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from tests.brokers import queues
+from tests.brokers.postgres import PASSWORD, USER, Postgres
 from tests.brokers.rabbitmq import RabbitMq
 from tests.integration.daemon import HUB, Daemon
 
@@ -63,6 +64,43 @@ async def test_what_is_over_the_rate_waits_in_the_queue_until_a_reload_lets_it_p
         metrics = await daemon.metrics()
         assert metrics['pushbridge_source_rebuilds_total{source="postings"}'] == 0
         assert metrics['pushbridge_ingest_messages_total{outcome="duplicate",source="postings"}'] == 0
+
+
+@pytest.mark.processes
+async def test_two_daemons_on_one_database_keep_to_a_rate_together(
+    rabbitmq: RabbitMq, postgres: Postgres, tmp_path: Path
+) -> None:
+    queue, name = f"rate-{uuid4().hex[:8]}", postgres.create()
+    queues.declare(rabbitmq.url, queue, {"x-queue-type": "quorum"})
+    queues.publish(rabbitmq.url, queue, (b'{"number": %d}' % number for number in range(2000)))
+    (tmp_path / "password").write_text(f"{PASSWORD}\n")
+    url = f"postgresql://{USER}@127.0.0.1:{postgres.port}/{name}"
+    source = {
+        "rabbitmq": {"url": rabbitmq.url, "queue": {"name": queue}, "receive": {"max_in_flight": 50}},
+        "map": {"id": "{{ data.number }}", "type": "posting"},
+        "rate": {"per_second": 10, "burst": 10},
+    }
+    config = {
+        "bridge": {"store": {"url": url, "password_file": str(tmp_path / "password")}},
+        "hubs": {HUB: {}},
+        "rules": [RULE],
+        "sources": {"postings": source},
+    }
+    owners = "SELECT count(*) FROM queue GROUP BY owner"
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for folder in folders:
+        folder.mkdir()
+    async with Daemon(folders[0], config) as first, Daemon(folders[1], config) as second:
+        await first.start()
+        await second.start()
+        async with asyncio.timeout(PATIENCE):
+            while await asyncio.to_thread(postgres.run, owners, database=name) != [(32,), (32,)]:
+                await asyncio.sleep(0.1)
+            began, before = time.monotonic(), await taken(first) + await taken(second)
+            while (now := await taken(first) + await taken(second)) < before + 60:
+                await asyncio.sleep(0.1)
+        assert now - before <= 10 * (time.monotonic() - began) + 12, "each would take as much, without the other"
+    postgres.drop(name)
 
 
 @pytest.mark.processes

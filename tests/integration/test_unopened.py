@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import yaml
 
 from sandbox.phones import VirtualPhone
 from sandbox.services import PushServices
+from tests.brokers.postgres import PASSWORD, USER, Postgres
 from tests.integration.daemon import HUB, Daemon, authorization, hubs
 from tests.integration.hook import Hook
 
@@ -76,6 +78,10 @@ async def opens(daemon: Daemon, phone: VirtualPhone) -> None:
         while outcome != "accepted":  # no phone is so fast as to report before the push is recorded, but these
             answer = await client.post(url, json=body, headers={"Authorization": authorization(url)})
             outcome = answer.json()["reports"][0]["outcome"]
+
+
+def has_received(phone: VirtualPhone) -> bool:
+    return bool(phone.received)
 
 
 async def until(holds: Callable[[], bool]) -> None:
@@ -145,3 +151,70 @@ async def test_a_kill_between_the_end_of_a_push_and_its_time_costs_no_report(
         told = {each["id"]: each["data"] for each in hook.told}
         assert {each["eventId"] for each in told.values()} == {f"p-{number}" for number in range(10, count)}
         assert len(told) == 20
+
+
+OWNED = """
+SELECT owner, count(*) FROM follow_up JOIN queue ON queue.queue = follow_up.queue WHERE due IS NOT NULL GROUP BY owner
+"""
+
+
+@pytest.mark.timeout(300)
+async def test_of_two_daemons_one_is_killed_and_the_other_tells_of_each_phone_once(
+    tmp_path: Path, services: PushServices, hook: Hook, postgres: Postgres
+) -> None:
+    """What the killed one owns is due while it is dead; it is killed again right behind the reports."""
+    count, opened, name = 20, 5, postgres.create()
+    (tmp_path / "password").write_text(f"{PASSWORD}\n")
+    store = {
+        "url": f"postgresql://{USER}@127.0.0.1:{postgres.port}/{name}",
+        "password_file": str(tmp_path / "password"),
+    }
+    config = {"bridge": {"store": store}, **recipe(services, hook, after="20s")}
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for folder in folders:
+        folder.mkdir()
+    async with (
+        Daemon(folders[0], config, preloaded=True) as first,
+        Daemon(folders[1], config, preloaded=True) as second,
+    ):
+        for daemon in (first, second):
+            await daemon.start()
+        await until_async(lambda: sorted(owners(postgres, name).values()) == [32, 32])
+        phones = [await register(first, services, f"c{number}", f"c{number}") for number in range(count)]
+        for number in range(count):
+            await debit((first, second)[number % 2], f"p-{number}", f"c{number}")
+        for phone in phones[:opened]:
+            await until(partial(has_received, phone))
+            await opens(second, phone)
+        await until_async(lambda: postgres.run("SELECT count(*) FROM follow_up", database=name) == [(count,)])
+        theirs = [waits for owner, waits in waiting(postgres, name).items() if f" {second.pid} " in owner]
+        assert theirs, "the one that is killed owns some that are not due yet"
+        await second.kill()
+        await until(lambda: bool(hook.told))
+        await until_async(lambda: not waiting(postgres, name))
+        await first.kill()  # right behind the reports
+        await first.start()
+        await second.start()
+        await until(lambda: len({each["eventId"] for each in hook.of_type("push.unopened")}) == count - opened)
+        await until_async(lambda: postgres.run("SELECT count(*) FROM sink", database=name) == [(0,)])
+        told = {each["id"]: each["data"] for each in hook.told}
+        assert {each["eventId"] for each in told.values()} == {f"p-{number}" for number in range(opened, count)}
+        assert len(told) == count - opened, "one that comes again has its first id"
+    postgres.drop(name)
+
+
+def owners(postgres: Postgres, database: str) -> dict[str, int]:
+    """How many queues each daemon owns."""
+    return dict(postgres.run("SELECT owner, count(*) FROM queue GROUP BY owner", database=database))
+
+
+def waiting(postgres: Postgres, database: str) -> dict[str, int]:
+    """How many follow-ups wait with each daemon."""
+    return dict(postgres.run(OWNED, database=database))
+
+
+async def until_async(holds: Callable[[], bool]) -> None:
+    """As `until`, where the answer is the database's."""
+    async with asyncio.timeout(PATIENCE):
+        while not await asyncio.to_thread(holds):
+            await asyncio.sleep(0.1)

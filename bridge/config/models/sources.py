@@ -85,7 +85,8 @@ class SourceSettings(_ConnectorKeys):
     map: Map = Map()
     """How data and properties of a message make an event."""
     rate: Rate | None = None
-    """How many messages a second are taken, and how many at once; what is over it waits where it comes from."""
+    """How many messages a second are taken, and how many at once; what is over it waits where it comes from. Daemons on one
+    PostgreSQL share it."""
     on_no_match: Literal["ack", "dead_letter"] = "ack"
     """What becomes of an event that no rule fits: it is settled, or kept as a dead letter."""
     expect_every: Annotated[Duration, Field(ge=60)] | None = None

@@ -27,6 +27,11 @@ class FleetState:
     unowned: int
     members: Sequence[Member]
 
+    @property
+    def live(self) -> int:
+        """How many of the processes are alive, this one among them."""
+        return max(1, sum(not member.is_dead for member in self.members))
+
 
 @dataclass(slots=True, kw_only=True)
 class OwnershipCounts:

@@ -17,9 +17,11 @@ from starlette.routing import BaseRoute
 
 from bridge import descriptors
 from bridge.admin.api.routes import routes as api_routes
+from bridge.admin.auth_guard import AuthGuard
 from bridge.admin.connections import limits_of
 from bridge.admin.health import (
     Part,
+    books_part,
     configuration_part,
     heartbeat_parts,
     listener_parts,
@@ -178,6 +180,11 @@ class Daemon:
         )
         self._console = console
         self._apps = {name: SwappableApp(crashed=self._crashed) for name in LISTENERS}
+        self._auth_guards = {
+            name: AuthGuard(app, name, observer=self.telemetry, holds_back=name != "hub_api")
+            for name, app in self._apps.items()
+            if name != "probes"
+        }
         has_phones = any(hub.registration is not None for hub in settings.hubs.values())
         self.listeners = self._build_listeners(
             has_api=has_phones or any(hub.is_kept_here for hub in settings.hubs.values())
@@ -225,7 +232,7 @@ class Daemon:
         always = {"admin": OPEN_PATHS, "probes": PROBES_PATHS}
         return {
             name: Listener(
-                self._apps[name],
+                self._auth_guards.get(name, self._apps[name]),
                 listener.address,
                 tls=listener.tls,
                 name=name,
@@ -335,12 +342,15 @@ class Daemon:
             store_part(self.hub.store_trouble),
             configuration_part(None if self.reloader is None else self.reloader.refusal, loaded_at=self.loaded_at),
             *source_parts(self._statuses),
-            *listener_parts(self.listeners.values()),
+            *listener_parts(
+                self.listeners.values(), {name: guard.trouble for name, guard in self._auth_guards.items()}
+            ),
             *relay_parts(self._relay_troubles),
             *relay_parts(self._sink_troubles, kind="sink"),
             *push_parts(self.hub.bulkheads, full=self.hub.full),
             *remote_parts(self.hub.remotes),
             *heartbeat_parts(self._heartbeat.stalled),
+            books_part(self.hub.books.unaccounted),
         ]
 
     async def list_mirror(self, hub: str, *, may_remove: bool = False) -> None:

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from hub.acceptance import Approval, AuditEntry, HandedOver, Ingest
 from hub.backoff import Backoff
+from hub.bookkeeping import Bookkeeping
 from hub.clock import SteadyClock
 from hub.delivery.audiences import guarded_audiences
 from hub.delivery.bulkhead import Bulkhead, Destination
@@ -133,6 +134,7 @@ class Hub:
         self._operations = Counter[tuple[str, str]]()
         self._tallied_at = -math.inf
         self._counting = Pulse()
+        self.books = Bookkeeping(self.store, observer=observer, every=timing.books_every)
         self.bulkheads: dict[Service, Bulkhead[PushPage]] = {}
         self.without_credential: set[Service] = set()
         self.remotes: dict[str, Bulkhead[Sequence[Notification]]] = {}
@@ -186,6 +188,7 @@ class Hub:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._dispatcher.run())
             group.create_task(self._count())
+            group.create_task(self.books.run())
             for work, loop in (
                 ("the watch over the store", self.health.watch),
                 ("the upkeep of the store", self.store.tend),
@@ -201,6 +204,7 @@ class Hub:
             "record": self._dispatcher.records,
             "sum": self._dispatcher.sums,
             "count": self._counting.felt,
+            "books": self.books.pulse.felt,
             "watch": self.health.pulse.felt,
             "tend": self.store.tends,
         }

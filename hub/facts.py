@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from hub.acceptance import DeadLetter
+from hub.books import Balance, Discrepancy, Unaccounted
 from hub.explained import Explained
 from hub.frozen import frozen_dataclass
 from hub.job import Job
@@ -431,6 +432,21 @@ class JobEnded:
     job: Job
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BooksChecked:
+    """The rows of the store were checked: `counts` by kind of those that do not explain each other, all of them.
+
+    `new` are those that are named for the first time, `settled` those that are explained now. `balance` is of a look
+    through all rows that has come to its end. Where another process checks them, it `is_ours` not, and nothing is known.
+    """
+
+    counts: Mapping[Discrepancy, int]
+    new: Sequence[Unaccounted]
+    settled: Sequence[Unaccounted]
+    balance: Balance | None
+    is_ours: bool = True
+
+
 HubFact = (
     SendAccepted
     | AudienceFound
@@ -454,6 +470,7 @@ HubFact = (
     | DeadLettersStored
     | PersonErased
     | JobEnded
+    | BooksChecked
     | PhoneAnswered
     | PhonesUnwritten
     | PhoneReported

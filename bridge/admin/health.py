@@ -9,6 +9,7 @@ from bridge.config.reload import Refusal
 from bridge.counts import how_many
 from bridge.observe.facts import SourceState, SourceStatus
 from bridge.observe.stages import HeartbeatStage
+from hub.books import Unaccounted
 from hub.delivery.bulkhead import Bulkhead
 from hub.notification import Notification, Platform
 from hub.platforms.table import services
@@ -20,7 +21,10 @@ _MAX_TROUBLE = 200
 
 _MAX_MISTAKE = 500
 
-PUSH_SERVICE, REMOTE_HUB, HEARTBEAT = "push service", "remote hub", "heartbeat"
+_NAMED = 3
+"""Rows that the part of the books names."""
+
+PUSH_SERVICE, REMOTE_HUB, HEARTBEAT, BOOKS = "push service", "remote hub", "heartbeat", "books"
 """Kinds of parts."""
 
 _FULL = "as many notifications wait as its share of store.max_pending allows; others end as dead letters"
@@ -114,14 +118,15 @@ def _late_source(status: SourceStatus) -> Part:
     )
 
 
-def listener_parts(listeners: Iterable[Listener]) -> list[Part]:
-    """The listeners, of which one at its limit turns connections away."""
+def listener_parts(listeners: Iterable[Listener], wrong_credentials: Mapping[str, str] = {}) -> list[Part]:
+    """The listeners, of which one at its limit turns connections away; `wrong_credentials` are told of by its name."""
     return [
         Part(
             kind="listener",
             name=listener.name,
-            ok=not listener.admission.trouble,
+            ok=not (listener.admission.trouble or wrong_credentials.get(listener.name)),
             state=listener.admission.trouble or "ok",
+            detail=wrong_credentials.get(listener.name, ""),
         )
         for listener in listeners
     ]
@@ -171,6 +176,19 @@ def _outlet(bulkhead: Bulkhead[PushPage] | Bulkhead[Sequence[Notification]], kin
     if trouble:
         return Part(kind=kind, name=name, ok=False, state="failing", detail=trouble)
     return Part(kind=kind, name=name)
+
+
+def books_part(unaccounted: Sequence[Unaccounted]) -> Part:
+    """Whether the rows of the store explain each other; the first that do not are named."""
+    if not unaccounted:
+        return Part(kind=BOOKS)
+    named = "; ".join(
+        f"{each.kind.value}: {each.notification_id or f'page {each.number} of queue {each.queue}'}"
+        for each in unaccounted[:_NAMED]
+    )
+    more = len(unaccounted) - _NAMED
+    detail = f"{named}; {more} more" if more > 0 else named
+    return Part(kind=BOOKS, ok=False, state=f"{how_many(len(unaccounted), 'row')} unaccounted for", detail=detail)
 
 
 def heartbeat_parts(stalled: Mapping[HeartbeatStage, float]) -> list[Part]:
@@ -223,6 +241,7 @@ PATHS: Mapping[str, str] = {
     "push-services": PUSH_SERVICE,
     "remote-hubs": REMOTE_HUB,
     "heartbeat": HEARTBEAT,
+    "books": BOOKS,
 }
 """The first part of a path below `/readyz`, and what kind of parts it names."""
 

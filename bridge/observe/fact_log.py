@@ -25,12 +25,14 @@ from bridge.observe.facts import (
     StageStalled,
     StageWorks,
     Started,
+    WrongCredentialsHeldBack,
 )
 from bridge.observe.lines import MAX_REASON, about
 from bridge.observe.log import info_lines
 from bridge.observe.telemetry import Takes
 from hub.acceptance import DeadLetter
 from hub.facts import (
+    BooksChecked,
     BreakerClosed,
     BreakerOpened,
     ChannelsGone,
@@ -107,11 +109,13 @@ class FactLog:
             ResultsLate: self._results_late,
             StoreFailed: self._store_failed,
             StoreRecovered: self._store_recovered,
+            BooksChecked: self._books_checked,
             ReportsDropped: self._reports_dropped,
             RelayChanged: self._relay_changed,
             PushesFollowedUp: self._pushes_followed_up,
             Crashed: self._crashed,
             Started: self._started,
+            WrongCredentialsHeldBack: self._held_back,
             StageStalled: self._stage_stalled,
             StageWorks: self._stage_works,
             ConfigurationApplied: self._configuration_applied,
@@ -121,6 +125,12 @@ class FactLog:
 
     def _started(self, fact: Started) -> None:
         _log.info("started", **{name: getattr(fact, name) for name in Started.__slots__})
+
+    def _held_back(self, fact: WrongCredentialsHeldBack) -> None:
+        if fact.is_news:
+            _log.warning(
+                "too many wrong credentials: the client is held back", listener=fact.listener, client=fact.client
+            )
 
     def _stage_stalled(self, fact: StageStalled) -> None:
         _log.error(
@@ -351,6 +361,20 @@ class FactLog:
     def _store_recovered(self, fact: StoreRecovered) -> None:
         self._store_failures.clear()
         _log.info("store works again", failed_for_seconds=round(fact.seconds, 1))
+
+    def _books_checked(self, fact: BooksChecked) -> None:
+        for each in fact.new[:_MAX_NAMES]:
+            _log.error(
+                "the books of the store do not add up",
+                kind=each.kind.value,
+                notification=each.notification_id,
+                queue=each.queue,
+                number=each.number,
+                meaning=each.kind.meaning,
+                rows=sum(fact.counts.values()),
+            )
+        for each in fact.settled[:_MAX_NAMES]:
+            _log.info("the books of the store add up again", kind=each.kind.value, notification=each.notification_id)
 
     def _crashed(self, fact: Crashed) -> None:
         error = fact.error

@@ -269,6 +269,49 @@ class ConnectionRefused:
     limit: Limit
 
 
+class AuthScheme(Explained):
+    """How a request showed who sent it."""
+
+    NONE = "none", "It showed nothing."
+    BASIC = "basic", "A name and a password (RFC 7617)."
+    BEARER = "bearer", "A token (RFC 6750): a secret, or one that a provider of OpenID Connect signed."
+    SAS = "sas", "A shared access signature."
+    SIGNATURE = "signature", "A signature over the body, as webhooks have it, or none where a source asks for one."
+    OTHER = "other", "A scheme of the Authorization header that nothing here asks for."
+
+
+class AuthReason(Explained):
+    """Why a request was refused by what it showed."""
+
+    MISSING = "missing", "It showed nothing, and something was asked for."
+    INVALID = "invalid", "What it showed is not good: a wrong secret, signature or key."
+    EXPIRED = "expired", "The token's time has passed, or has not come."
+    AUDIENCE = "audience", "The token is made out to another server or hub, or by another issuer."
+    RIGHTS = "rights", "The credentials are good, and do not allow what was asked for."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthFailed:
+    """A listener refused a request by its credentials."""
+
+    listener: str
+    scheme: AuthScheme
+    reason: AuthReason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrongCredentialsHeldBack:
+    """A request was not looked at, as its client had shown too many wrong secrets; `client` is an address or a network.
+
+    One of a client in a minute is news.
+    """
+
+    listener: str
+    client: str
+    seconds: float
+    is_news: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
     """Everything runs. Addresses are those that the listeners have, with the port that the system gave them."""
@@ -392,7 +435,9 @@ IntakeFact = (
     | Crashed
 )
 HeartbeatFact = StagePassed | StageStalled | StageWorks | Crashed
-ProcessFact = ConnectionRefused | Started | ConfigurationApplied | ConfigurationRefused
+ProcessFact = (
+    ConnectionRefused | AuthFailed | WrongCredentialsHeldBack | Started | ConfigurationApplied | ConfigurationRefused
+)
 SinkFact = (
     ReportsPublished | ReportsDropped | SinksMeasured | PushesFollowedUp | FollowUpsMeasured | Crashed | RelayChanged
 )
@@ -402,6 +447,11 @@ Fact = HubFact | IntakeFact | ProcessFact | SinkFact | HeartbeatFact | TracingFa
 
 class SinkObserver(Protocol):
     def observe(self, fact: SinkFact) -> None:
+        """Returns at once and never raises."""
+
+
+class ProcessObserver(Protocol):
+    def observe(self, fact: ProcessFact) -> None:
         """Returns at once and never raises."""
 
 

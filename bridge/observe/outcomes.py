@@ -11,6 +11,8 @@ from typing import Any
 from bridge.observe.delivery_metrics import ENDED
 from bridge.observe.facts import (
     SENDER_OUTCOMES,
+    AuthReason,
+    AuthScheme,
     EventOutcome,
     Limit,
     NotKept,
@@ -23,6 +25,7 @@ from bridge.observe.intake_metrics import INGEST
 from bridge.observe.stages import HeartbeatStage
 from bridge.schemas.client import LookupResult
 from hub.acceptance import Reason, Stage
+from hub.books import Discrepancy
 from hub.explained import Explained
 from hub.facts import CannotMove, ImportAnswer
 from hub.follow_up import FollowedPushes, FollowUpOutcome
@@ -193,6 +196,22 @@ SECTIONS: Sequence[Section] = (
         title="Why a connection is refused",
         where="The label `limit` of `pushbridge_http_connections_refused_total`.",
         names=Limit,
+    ),
+    Section(
+        title="How a request showed who sent it",
+        where="The label `scheme` of `pushbridge_auth_failures_total`.",
+        names=AuthScheme,
+    ),
+    Section(
+        title="Why a request's credentials were refused",
+        where="The label `reason` of `pushbridge_auth_failures_total`.",
+        names=AuthReason,
+    ),
+    Section(
+        title="What the books of the store do not explain",
+        where="The label `kind` of `pushbridge_unaccounted_messages`, and the field `kind` of the log line `the books of"
+        " the store do not add up`.",
+        names=Discrepancy,
     ),
     Section(
         title="What the daemon's heartbeat passes",

@@ -6,12 +6,16 @@ from collections.abc import Callable, Mapping
 from prometheus_client import Info
 
 from bridge.observe.facts import (
+    AuthFailed,
+    AuthReason,
+    AuthScheme,
     ConfigurationApplied,
     ConfigurationRefused,
     ConnectionRefused,
     Limit,
     StagePassed,
     Started,
+    WrongCredentialsHeldBack,
 )
 from bridge.observe.metric_set import REQUEST_SECONDS, MetricSet, values_of
 from bridge.observe.stages import HeartbeatStage
@@ -19,6 +23,29 @@ from bridge.observe.telemetry import Takes
 
 LISTENERS = ("admin", "probes", "intake", "hub_api")
 """By the keys of their settings: the label `listener`."""
+
+
+_SECRETS = {
+    AuthScheme.NONE: (AuthReason.MISSING,),
+    AuthScheme.BASIC: (AuthReason.INVALID, AuthReason.RIGHTS),
+    AuthScheme.BEARER: (AuthReason.INVALID, AuthReason.RIGHTS),
+    AuthScheme.SIGNATURE: (AuthReason.INVALID,),
+    AuthScheme.SAS: (AuthReason.INVALID,),
+    AuthScheme.OTHER: (AuthReason.INVALID,),
+}
+_SIGNED = (AuthReason.INVALID, AuthReason.EXPIRED, AuthReason.AUDIENCE, AuthReason.RIGHTS)
+AUTH_FAILURES = {
+    "admin": _SECRETS,
+    "intake": _SECRETS,
+    "hub_api": {
+        AuthScheme.NONE: (AuthReason.MISSING,),
+        AuthScheme.SAS: (AuthReason.MISSING, *_SIGNED),
+        AuthScheme.BEARER: (AuthReason.MISSING, *_SIGNED),
+        AuthScheme.BASIC: (AuthReason.INVALID, AuthReason.MISSING),
+        AuthScheme.OTHER: (AuthReason.INVALID, AuthReason.MISSING),
+    },
+}
+"""What a listener can refuse: an HTTP source may be on the admin listener, and probes ask for nothing."""
 
 
 class ProcessMetrics:
@@ -60,7 +87,25 @@ class ProcessMetrics:
             stage=values_of(HeartbeatStage),
         )
         self._heartbeat_every = gauge("heartbeat_every_seconds", "Seconds between two heartbeats.")
+        self._auth_failures = counter(
+            "auth_failures",
+            "Requests that were refused by their credentials: 401, and 403 where these are good and allow too little.",
+            listener=(),
+            scheme=(),
+            reason=(),
+        )
+        for listener, schemes in AUTH_FAILURES.items():
+            for scheme, reasons in schemes.items():
+                for reason in reasons:
+                    self._auth_failures.labels(listener, scheme.value, reason.value)
+        self._held_back = counter(
+            "auth_held_back",
+            "Requests that were answered 429 without a look, as their client had shown too many wrong secrets.",
+            listener=("admin", "intake"),
+        )
         self.takes: Takes = {
+            AuthFailed: self._auth_failed,
+            WrongCredentialsHeldBack: self._wrong_credentials_held_back,
             StagePassed: self._stage_passed,
             ConnectionRefused: self._connection_refused,
             Started: self._in_force,
@@ -79,6 +124,12 @@ class ProcessMetrics:
 
     def _stage_passed(self, fact: StagePassed) -> None:
         self._heartbeat.labels(fact.stage.value).set(self._clock())
+
+    def _auth_failed(self, fact: AuthFailed) -> None:
+        self._auth_failures.labels(fact.listener, fact.scheme.value, fact.reason.value).inc()
+
+    def _wrong_credentials_held_back(self, fact: WrongCredentialsHeldBack) -> None:
+        self._held_back.labels(fact.listener).inc()
 
     def _connection_refused(self, fact: ConnectionRefused) -> None:
         self._connections_refused.labels(fact.listener, fact.limit.value).inc()

@@ -13,6 +13,7 @@ class HeartbeatStage(Explained):
     RECORD = "record", "What became of pushes is written to the store."
     SUM = "sum", "The pages of broadcasts are summed, and broadcasts ended."
     COUNT = "count", "What waits is counted, and breakers whose pause is over are looked at."
+    BOOKS = "books", "Whether what was accepted has ended or is on its way is looked at."
     WATCH = "watch", "Calls of the store that hang or fail are looked for."
     TEND = "tend", "What the process owns in the store is renewed, and scheduled work is released."
     SINKS = "sinks", "Reports that wait for sinks are measured and kept within their bounds."

@@ -2,7 +2,8 @@
 
 from bridge.observe.metric_set import MetricSet, values_of
 from bridge.observe.telemetry import Takes
-from hub.facts import PersonErased, StoreFailed
+from hub.books import Balance, Discrepancy
+from hub.facts import BooksChecked, PersonErased, StoreFailed
 from hub.store.contracts.dead_letters import LetterUsage
 from hub.store.contracts.journal import JournalUsage
 from hub.store.contracts.people import Kept
@@ -56,9 +57,28 @@ class StoreMetrics:
         )
         self._journal_bytes = gauge("journal_bytes", "Bytes of the events that the journal keeps.")
         self._journal_capacity = gauge("journal_capacity_bytes", "Bytes that the journal keeps at most.")
+        self._unaccounted = gauge(
+            "unaccounted_messages",
+            "Notifications and pages of the store that its other rows do not explain, found for some minutes. The process"
+            " that looks for all counts them, the others have 0.",
+            kind=values_of(Discrepancy),
+        )
+        self._accounted = gauge(
+            "accounted_messages",
+            "Notifications at the end of the last look through all: what was accepted is the sum.",
+            state=("ended", "in_flight", "unaccounted"),
+        )
+        self._checked_at = gauge(
+            "books_checked_timestamp_seconds",
+            "When the last look through all rows came to its end, 0 before the first.",
+        )
         self._people_erased = counter("people_erased", "Persons of whom all that was kept was erased.")
         self._rows_erased = counter("people_erased_rows", "What was erased of persons.", kind=values_of(Kept))
-        self.takes: Takes = {StoreFailed: self._failed, PersonErased: self._person_erased}
+        self.takes: Takes = {
+            StoreFailed: self._failed,
+            PersonErased: self._person_erased,
+            BooksChecked: self._books_checked,
+        }
 
     def observe(self, operation: str, seconds: float) -> None:
         """Called from the store's threads."""
@@ -87,6 +107,17 @@ class StoreMetrics:
         self._people_erased.inc()
         for kind, count in fact.rows.items():
             self._rows_erased.labels(kind).inc(count)
+
+    def _books_checked(self, fact: BooksChecked) -> None:
+        for kind in Discrepancy:
+            self._unaccounted.labels(kind.value).set(fact.counts.get(kind, 0))
+        if not fact.is_ours or fact.balance is not None:
+            balance = fact.balance or Balance(accepted=0, ended=0, in_flight=0, unaccounted=0)
+            self._accounted.labels("ended").set(balance.ended)
+            self._accounted.labels("in_flight").set(balance.in_flight)
+            self._accounted.labels("unaccounted").set(balance.unaccounted)
+        if fact.balance is not None:
+            self._checked_at.set_to_current_time()
 
     def _failed(self, fact: StoreFailed) -> None:
         self._errors.labels(self._engine, fact.operation).inc()

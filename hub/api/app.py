@@ -23,7 +23,7 @@ from hub.api.resources.messages import Messages
 from hub.api.resources.registrations import Registrations
 from hub.api.resources.reports import PhoneReports
 from hub.api.service import HubService
-from hub.api.wire.errors import ApiError, response_for
+from hub.api.wire.errors import REFUSALS, ApiError, ForbiddenError, UnauthorizedError, response_for
 from hub.errors import HubError
 from hub.trace_context import TraceContext, trace_from
 
@@ -51,6 +51,8 @@ def create_app(
     gate = Gate(hubs, policies=policies, hosts=hosts, clock=clock)
 
     def answer(request: Request, error: Exception) -> Response:
+        if isinstance(error, UnauthorizedError | ForbiddenError):
+            request.scope.get(REFUSALS, []).append(error.kind)
         return response_for(error, tracking_id=request.state.tracking_id, now=clock())
 
     def forget(request: Request, error: Exception) -> Response:

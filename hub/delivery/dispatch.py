@@ -57,6 +57,8 @@ class Timing:
     """Between two counts of what waits in the store."""
     sum_every: float = 1.0
     """Between two sums of the pages that broadcasts consist of; a broadcast ends with one."""
+    books_every: float = 60.0
+    """Between two checks of whether what was accepted has ended or is on its way."""
     tally_every: float = 30.0
     """Between two sums by the hour of what ended."""
     accept_backoff: tuple[float, float] = (0.05, 5.0)

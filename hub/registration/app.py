@@ -23,6 +23,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hub.api.request import json_object, read_body
+from hub.api.wire.errors import REFUSALS
 from hub.api.wire.reports import reports_in, taken_document
 from hub.errors import InvalidRequestError, PayloadTooLargeError, StoreError
 from hub.facts import PhoneAnswered
@@ -181,6 +182,7 @@ class PhonesApp:
         except TokenError as error:
             wait = self._limit.wait_for(address)
             self._limit.count(address)
+            request.scope.get(REFUSALS, []).append(error.flaw.value)
             if wait:
                 raise throttled(_TOO_MANY, wait) from error
             raise RefusedError(PhoneOutcome.UNAUTHORIZED, f"{error.flaw.value}: {error}") from error

@@ -79,6 +79,7 @@ OPERATIONS: Mapping[str, str] = {
     "mark_channels_dead": "write",
     **dict.fromkeys(("unreported", "sink_usage", "follow_up_usage"), "read"),
     **dict.fromkeys(("reported", "postpone_reports", "bound_sinks", "follow_up"), "write"),
+    **dict.fromkeys(("account", "account_again"), "read"),
     **dict.fromkeys(("job", "jobs"), "read"),
     **dict.fromkeys(("put_job", "take_jobs", "write_job", "release_job", "forget_jobs"), "write"),
     **dict.fromkeys(

@@ -9,6 +9,7 @@ from typing import Protocol
 from pyroaring import BitMap
 
 from hub.acceptance import AuditEntry, DeadLetter, Ingest, Partition
+from hub.books import Unaccounted
 from hub.errors import StoreError
 from hub.follow_up import FollowedUp, FollowUpUsage
 from hub.installation import Installation, Registration
@@ -19,8 +20,10 @@ from hub.outcome import NotificationDetails, State
 from hub.phone import Phone, Topics
 from hub.phone_report import PhoneReport, ReportPolicy, TakenReports
 from hub.report import Reporter
+from hub.store.accounting.accounting import SqlAccounting
 from hub.store.clock import StoreClock
 from hub.store.connection import Database
+from hub.store.contracts.accounting import AccountPlace, AccountStep
 from hub.store.contracts.dead_letters import EVERY_LETTER, KeptLetter, LetterFilter, LetterUsage
 from hub.store.contracts.fleet import FleetState, OwnershipCounts
 from hub.store.contracts.journal import JournalUsage, KeptEvent
@@ -131,6 +134,7 @@ class SqlStore:
         self._sinks = SqlSinks(database, self._outbox, now=self._clock.now, report_to=self._outbox.report_to)
         self._follow_ups = SqlFollowUps(database, self._clock, self._outbox, self._registry.place_of)
         self._reports = SqlReports(database, self._clock, self._outbox, self._registry.place_of)
+        self._accounting = SqlAccounting(database, self._outbox)
         self._jobs = SqlJobs(database, now=self._clock.now)
         self._mirrors = SqlMirrors(
             database, now=self._clock.now, place_of=self._registry.place_of, make_place=self._registry.make_place
@@ -602,6 +606,14 @@ class SqlStore:
 
     async def follow_up_usage(self) -> FollowUpUsage:
         return await self._follow_ups.follow_up_usage()
+
+    # Accounting
+
+    async def account(self, after: AccountPlace) -> AccountStep | None:
+        return await self._accounting.account(after)
+
+    async def account_again(self, found: Sequence[Unaccounted]) -> Sequence[Unaccounted]:
+        return await self._accounting.account_again(found)
 
     # Jobs
 

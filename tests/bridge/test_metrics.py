@@ -171,7 +171,7 @@ def test_no_label_can_hold_what_has_no_bounds() -> None:
     labels = {name for family in families(metrics()) for sample in family.samples for name in sample.labels}
     assert labels == {
         *("source", "outcome", "rule", "reason", "hub", "platform", "kind", "queue", "state", "credential"),
-        *("owner", "engine", "op", "file", "le", "version", "revision", "config_hash", "listener", "limit"),
+        *("owner", "engine", "op", "file", "le", "version", "revision", "config_hash", "listener", "limit", "scheme"),
         "operation",
         "stage",
         "property",  # of each hub 50, and the rest is one

@@ -23,6 +23,9 @@ from hub.errors import (
     StoreError,
 )
 
+REFUSALS = "pushbridge.refusals"
+"""In a request's scope: a list for the kinds of what was wrong with its credentials, where the listener wants to know."""
+
 XML = "application/xml; charset=utf-8"
 
 _STORE_RETRY_AFTER = 5
@@ -55,6 +58,7 @@ class ForbiddenError(ApiError):
     """A good token whose policy lacks the right."""
 
     status = 403
+    kind = "Forbidden"
 
 
 def response_for(error: Exception, *, tracking_id: str, now: datetime) -> Response:

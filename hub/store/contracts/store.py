@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from hub.store.contracts.accounting import Accounting
 from hub.store.contracts.dead_letters import DeadLetters
 from hub.store.contracts.fleet import Fleet
 from hub.store.contracts.follow_ups import FollowUps
@@ -30,6 +31,7 @@ class Store(
     Mirrors,
     Sinks,
     FollowUps,
+    Accounting,
     Fleet,
     Protocol,
 ):

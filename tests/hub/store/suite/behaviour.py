@@ -1,6 +1,7 @@
 """All that stores promise; subclass it and give it a fixture `stores`."""
 
 from tests.hub.store.suite.accepting import Accepting
+from tests.hub.store.suite.accounting import Accounting
 from tests.hub.store.suite.browsing import Browsing
 from tests.hub.store.suite.costing import Costing
 from tests.hub.store.suite.devices import Devices
@@ -49,5 +50,6 @@ class StoreBehaviour(
     Sinks,
     FollowUps,
     Holding,
+    Accounting,
 ):
     """The contracts of `hub.store.contracts`, as far as all stores share them."""

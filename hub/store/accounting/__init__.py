@@ -1,0 +1,1 @@
+"""Whether the rows of the store explain each other: read `accounting.py`."""

@@ -477,6 +477,14 @@ class Hub:
         for platform, count in Counter(each.platform for each in gone).items():
             self._observer.observe(ChannelsGone(hub=hub, platform=platform, count=count))
 
+    async def revive(self, hub: str, *, within: float, actor: str) -> int:
+        """Bring back devices that were removed within these seconds, as their push channels were called dead.
+
+        How many registrations; it takes as long as it needs. Raises: StoreError: ask again, what is back stays.
+        """
+        audit = AuditEntry(actor=actor, action="devices.restore", target=hub)
+        return await self.store.revive(hub, within=within, audit=audit)
+
     async def full_for(self, notifications: Sequence[Notification]) -> frozenset[str]:
         """Ids of the notifications that are for push services alone which do not work and whose share is full.
 

@@ -86,8 +86,9 @@ class SendResult:
     `reason` is the service's own word. `retry_after` is in seconds from the answer. `gone_since` is when the service
     last knew the channel to be dead (APNs 410): the engine compares it with the time of registration.
     `new_push_channel` replaces the one used (ADM). `lane_wide` says that the verdict is about the credential or the
-    whole app, not this channel: the lane pauses or stops. `suspect` says of a dead channel that a wrong topic, key or
-    environment of ours would get the same answer. `timed_out` tells a deadline that passed from a connection that broke.
+    whole app, not this channel: the lane pauses or stops; `host_wide`, of a push channel that is an address, that it is
+    about all pushes to that host. `suspect` says of a dead channel that a wrong topic, key or environment of ours would get
+    the same answer. `timed_out` tells a deadline that passed from a connection that broke.
     """
 
     reaction: Reaction
@@ -98,6 +99,7 @@ class SendResult:
     gone_since: datetime | None = None
     new_push_channel: str | None = None
     lane_wide: bool = False
+    host_wide: bool = False
     suspect: bool = False
     timed_out: bool = False
 

@@ -27,6 +27,7 @@ _NAMED = 3
 PUSH_SERVICE, REMOTE_HUB, HEARTBEAT, BOOKS = "push service", "remote hub", "heartbeat", "books"
 """Kinds of parts."""
 
+_BRAKED = "no phone is removed, as more than a fifth of over 1,000 pushes came back for dead push channels"
 _FULL = "as many notifications wait as its share of store.max_pending allows; others end as dead letters"
 
 
@@ -173,6 +174,8 @@ def _outlet(bulkhead: Bulkhead[PushPage] | Bulkhead[Sequence[Notification]], kin
         )
     if bulkhead.doubt.reason:
         return Part(kind=kind, name=name, ok=False, state="refused", detail=bulkhead.doubt.reason[:_MAX_TROUBLE])
+    if bulkhead.is_braked:
+        return Part(kind=kind, name=name, ok=False, state="braked", detail=_BRAKED)
     if trouble:
         return Part(kind=kind, name=name, ok=False, state="failing", detail=trouble)
     return Part(kind=kind, name=name)

@@ -1,6 +1,7 @@
 """`pushbridge devices`: who is registered."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
@@ -81,6 +82,36 @@ def rewrite(client: Client, hub: HubName = "") -> Answer:
     return Answer(client.post("hubs", client.hub(hub), "phones", "rewrite", body={}, timeout=600.0), _print_rewritten)
 
 
+@devices.command()
+@client_command
+def restore(
+    client: Client,
+    since: Annotated[
+        str, typer.Option(help="Removed since then: 2h, 3d, or 2026-03-02T10:00:00Z.", show_default=False)
+    ],
+    hub: HubName = "",
+) -> Answer:
+    """Bring back devices that were removed, as a push service called their push channels dead.
+
+    Removed devices are kept for 30 days. One that has expired, or whose push channel another user's device has, stays
+    removed.
+    """
+    hub = client.hub(hub)
+    body = {"since": _instant(since)}
+    return Answer(client.post("hubs", hub, "devices", "restore", body=body, timeout=600.0), _print_restored)
+
+
+def _instant(text: str) -> str:
+    """A moment, or so long before now, as the API takes it. Raises: typer.Exit."""
+    from connectors.duration import seconds_in
+
+    try:
+        ago = timedelta(seconds=seconds_in(text))
+    except ValueError:
+        return text
+    return (datetime.now(UTC) - ago).isoformat()
+
+
 _BELOW = ("template_details", "registrations", "received")
 """What is printed in tables of its own."""
 
@@ -103,6 +134,10 @@ def _print_now(hubs: Sequence[Mapping[str, Any]]) -> None:
 
 def _print_rewritten(done: Mapping[str, Any]) -> None:
     typer.echo(f"{how_many(done['phones'], 'device')} of the hub {done['hub']} are written again")
+
+
+def _print_restored(done: Mapping[str, Any]) -> None:
+    typer.echo(f"{how_many(done['registrations'], 'registration')} of the hub {done['hub']} live again")
 
 
 def _print_list(found: Sequence[Mapping[str, Any]]) -> None:

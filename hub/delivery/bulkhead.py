@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence, Sized
 from typing import Generic, Protocol, TypeVar
 
 from hub.backoff import Backoff
-from hub.delivery.guard import MassInvalidationGuard
+from hub.delivery.guard import MassInvalidationGuard, RemovalBrake
 from hub.delivery.hosts import HostBreakers
 from hub.delivery.window import PieceWindow
 from hub.outcome import OutcomeName, Reaction
@@ -110,6 +110,7 @@ class Bulkhead(Generic[B]):
         self._backoff = Backoff(first=_FIRST_PAUSE, longest=_LONGEST_PAUSE)
         self._reserved = dict.fromkeys(Lane, 0)
         self.doubt = MassInvalidationGuard()
+        self.brake = RemovalBrake()
         self.window = PieceWindow(most=_PIECES)
         """The pieces of large pages that are with the service at a time."""
         self._idle = asyncio.Event()
@@ -130,6 +131,11 @@ class Bulkhead(Generic[B]):
     def is_open(self) -> bool:
         """Whether a breaker is open, the service's or that of a host: its pushes are deferred instead of sent."""
         return self.is_service_open or bool(self._hosts.open_host)
+
+    @property
+    def is_braked(self) -> bool:
+        """Whether no phone is removed, as the service calls too many of them gone."""
+        return self.brake.is_on
 
     @property
     def reopens_at(self) -> float:
@@ -240,7 +246,7 @@ class Bulkhead(Generic[B]):
         finally:
             self.withdraw(lane, count, size=count if size is None else size)
             self.in_flight -= count
-        verdict = self.doubt.weigh(verdict)
+        verdict = self.brake.weigh(self.doubt.weigh(verdict))
         self._learn(batch, verdict)
         return verdict
 
@@ -316,6 +322,9 @@ class Bulkhead(Generic[B]):
                 self._ramp = _RAMP
         elif result.lane_wide:
             self._stop(result, now)
+        elif result.host_wide and host:
+            words = self._without_secret(batch, position, result.reason) or result.outcome.value
+            self._hosts.throttled(host, words, _waits_until(result, now), now)
         elif result.reaction is not Reaction.THROTTLED:
             # Any verdict on a single channel, dead ones included, shows a service that works.
             self._hosts.succeeded(host)
@@ -346,6 +355,11 @@ class Bulkhead(Generic[B]):
         self.closed_until = max(self.closed_until, min(until, now + _LONGEST_WAIT))
         self._failures = max(self._failures, _TRIPS_AFTER)  # afterwards a few go first
         self._ramp = _RAMP
+
+
+def _waits_until(result: SendResult, now: float) -> float:
+    """Until when a service that throttles wants nothing, an hour at most."""
+    return now + min(_THROTTLED_PAUSE if result.retry_after is None else result.retry_after, _LONGEST_WAIT)
 
 
 def _shows_work(result: SendResult) -> bool:

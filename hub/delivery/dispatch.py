@@ -20,6 +20,7 @@ from hub.delivery.bulkhead import PAGES, Bulkhead
 from hub.delivery.forwarding import RemoteDelivery
 from hub.delivery.pushing import PushDelivery
 from hub.delivery.recording import Recorder
+from hub.delivery.renaming import ChannelRenaming
 from hub.delivery.retry import RetryPolicy
 from hub.delivery.store_retry import StoreRetry
 from hub.errors import StoreError
@@ -101,6 +102,7 @@ class Dispatcher:
         self._recorder = Recorder(
             store, self._retry, observer=observer, on_recorded=self._drop, on_split=self._add_pending
         )
+        self._renaming = ChannelRenaming(store, observer=observer)
         self._pushing = PushDelivery(
             bulkheads,
             self._rendering,
@@ -112,6 +114,7 @@ class Dispatcher:
             may_start=store.may_start,
             serves_better=store.serves_better,
             done=self._answered,
+            renamed=self._renaming.add,
         )
         self._forwarding = RemoteDelivery(
             self._remotes,
@@ -167,6 +170,7 @@ class Dispatcher:
             group.create_task(self._feed(Lane.SINGLE, self._start_singles))
             group.create_task(self._feed(Lane.BROADCAST, self._start_pages))
             group.create_task(self._recorder.run())
+            group.create_task(self._renaming.run())
             group.create_task(self._recorder.sum_up(self._timing.sum_every))
 
     async def drain(self, seconds: float) -> None:

@@ -57,6 +57,52 @@ class MassInvalidationGuard:
             self._doubted *= _MEMORY / total
 
 
+_COUNTED: Final = 1000
+"""Answers after which the share of dead channels says something."""
+
+_TOO_MANY: Final = 0.2
+"""The share of dead channels among the answers above which no registration is touched."""
+
+_KEPT: Final = 5 * _COUNTED
+"""Answers that are remembered; what came before weighs less and less."""
+
+
+class RemovalBrake:
+    """Stops that phones are removed while too many of one service and credential are said to be gone.
+
+    Phones go one by one. When more than a fifth of over 1,000 pushes come back for dead channels, then a service errs, or a
+    registry was restored from long ago; a hub that believed it would be empty before somebody looks. The answers count as
+    what they are, and the registrations stay until the share has fallen.
+    """
+
+    def __init__(self) -> None:
+        self._answered = 0.0
+        self._gone = 0.0
+
+    @property
+    def is_on(self) -> bool:
+        """Whether no registration is touched."""
+        return self._answered > _COUNTED and self._gone > _TOO_MANY * self._answered
+
+    def weigh(self, verdict: PageVerdict) -> PageVerdict:
+        """The verdict on a page; while the brake is on, no result removes a phone."""
+        gone = sum(result.reaction is Reaction.GONE for result in verdict.exceptions.values())
+        delivered = sum(result.reaction is Reaction.DELIVERED for result in verdict.exceptions.values())
+        self._answered += verdict.delivered + delivered + gone
+        self._gone += gone
+        is_on = self.is_on
+        if self._answered > _KEPT:
+            self._gone *= _KEPT / self._answered
+            self._answered = _KEPT
+        if not (is_on and gone):
+            return verdict
+        kept = {
+            position: replace(result, reaction=Reaction.DROP) if result.reaction is Reaction.GONE else result
+            for position, result in verdict.exceptions.items()
+        }
+        return PageVerdict(delivered=verdict.delivered, exceptions=kept)
+
+
 def _our_fault(result: SendResult) -> SendResult:
     return replace(
         result,

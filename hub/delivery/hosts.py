@@ -62,11 +62,7 @@ class HostBreakers:
 
     def failed(self, name: str, words: str, now: float) -> None:
         """A host did not answer or was in trouble: after many failures in a row it is paused, twice as long each time."""
-        host = self._hosts.get(name)
-        if host is None:
-            if len(self._hosts) >= _MOST:
-                del self._hosts[next(iter(self._hosts))]
-            host = self._hosts[name] = _Host(words)
+        host = self._known(name, words)
         host.words, host.failed_at = words, now
         host.failures += 1
         # Late answers of pushes sent before do not lengthen the pause.
@@ -74,6 +70,14 @@ class HostBreakers:
             host.is_probing = False
             host.closed_until = now + host.pause
             host.pause = min(host.pause * 2, _LONGEST_PAUSE)
+
+    def throttled(self, name: str, words: str, until: float, now: float) -> None:
+        """A host asks for a wait: it gets nothing until then, and a few pushes first after it."""
+        host = self._known(name, words)
+        host.words, host.failed_at = words, now
+        host.failures = max(host.failures, _TRIPS_AFTER)
+        host.is_probing = False
+        host.closed_until = max(host.closed_until, until)
 
     def succeeded(self, name: str) -> None:
         """Any verdict on a single channel shows a host that works."""
@@ -95,3 +99,11 @@ class HostBreakers:
         for name, host in list(self._hosts.items()):
             if now - host.failed_at >= _FORGOTTEN and now >= host.closed_until:
                 del self._hosts[name]
+
+    def _known(self, name: str, words: str) -> _Host:
+        host = self._hosts.get(name)
+        if host is None:
+            if len(self._hosts) >= _MOST:
+                del self._hosts[next(iter(self._hosts))]
+            host = self._hosts[name] = _Host(words)
+        return host

@@ -31,6 +31,7 @@ from hub.observer import Observer
 from hub.outcome import OutcomeName, Reaction, Unreached
 from hub.push import PageVerdict, PushPage, SendResult
 from hub.store.contracts.outbox import Audience, PageResult, RetryPage, Service, Work
+from hub.store.contracts.registry import RenamedChannel
 from hub.target import Target
 from hub.trace_context import is_sampled
 
@@ -101,6 +102,8 @@ class BatchPlan:
 class PushDelivery:
     """Plans batches and sends their pages; `done` gets each result as soon as it can be recorded.
 
+    `renamed` gets the hub and each push channel in whose place its service named another.
+
     Waits are measured by `clock`, which cannot be set; `store_clock` gives the time of the store's rows.
     """
 
@@ -117,6 +120,7 @@ class PushDelivery:
         may_start: Callable[[], bool] = lambda: True,
         serves_better: Callable[[tuple[str, Platform]], bool] = lambda service: False,
         done: Callable[[PageResult], None],
+        renamed: Callable[[str, RenamedChannel], None] = lambda hub, channel: None,
     ) -> None:
         self._bulkheads = bulkheads
         self._without_credential = without_credential
@@ -128,6 +132,7 @@ class PushDelivery:
         self._may_start = may_start
         self._serves_better = serves_better
         self._done = done
+        self._renamed = renamed
         self._since = clock()
 
     @property
@@ -465,6 +470,9 @@ class PushDelivery:
         reaction = result.reaction
         if reaction is Reaction.DELIVERED:
             results.count(target.platform, result.outcome)
+            if result.new_push_channel is not None:
+                renamed = RenamedChannel(platform=target.platform, old=target.push_channel, new=result.new_push_channel)
+                self._renamed(pending.work.notification.hub, renamed)
         elif reaction in (Reaction.RETRY, Reaction.THROTTLED) or (reaction is Reaction.CONFIG and result.lane_wide):
             due_at = self._policy.next_try(
                 pending.work.attempt + 1,

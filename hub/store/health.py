@@ -76,7 +76,7 @@ OPERATIONS: Mapping[str, str] = {
         ("published", "drop_dead_letters", "cancel", "stop", "approve", "put_direct", "add_reports"), "write"
     ),
     **dict.fromkeys(("advance_offsets", "forget_offsets"), "write"),
-    "mark_channels_dead": "write",
+    **dict.fromkeys(("mark_channels_dead", "rename_channels", "revive"), "write"),
     **dict.fromkeys(("unreported", "sink_usage", "follow_up_usage"), "read"),
     **dict.fromkeys(("reported", "postpone_reports", "bound_sinks", "follow_up"), "write"),
     **dict.fromkeys(("account", "account_again"), "read"),

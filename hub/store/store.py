@@ -46,6 +46,7 @@ from hub.store.contracts.registry import (
     Device,
     DeviceSearch,
     GoneChannel,
+    RenamedChannel,
 )
 from hub.store.contracts.sinks import KeptReport, SinkLimits, SinkUsage
 from hub.store.contracts.telemetry import (
@@ -322,6 +323,13 @@ class SqlStore:
 
     async def mark_channels_dead(self, hub: str, channels: Sequence[GoneChannel]) -> int:
         return await self._registry.mark_channels_dead(hub, channels)
+
+    async def rename_channels(self, hub: str, channels: Sequence[RenamedChannel]) -> int:
+        return await self._registry.rename_channels(hub, channels)
+
+    async def revive(self, hub: str, *, within: float, audit: AuditEntry) -> int:
+        await self._outbox.write_audit(audit)
+        return await self._registry.revive(hub, within=within)
 
     async def put_direct(
         self, hub: str, platform: Platform, push_channels: Sequence[str], *, tag: str, kept: float

@@ -23,6 +23,7 @@ from hub.acceptance import Ingest
 from hub.api.access import AccessPolicy, Right
 from hub.api.sas import signed_token
 from hub.store.contracts.people import Kept
+from hub.store.contracts.registry import GoneChannel
 from hub.store.sqlite.store import SqliteStore
 from tests.bridge.examples import read
 from tests.bridge.test_admin_api import CONFIGURATION, TOKEN, VERSION, letter, phone
@@ -215,6 +216,24 @@ async def test_devices_are_listed_and_shown(shell: Shell) -> None:
     assert "native" in shown
     assert (await shell.json("devices", "show", "a/b", "--hub", "app"))["user_id"] == "ann"
     assert "'x' not found" in await shell.error("devices", "show", "x", "--hub", "app", code=5)
+
+
+@pytest.mark.slow
+async def test_removed_devices_are_brought_back(shell: Shell) -> None:
+    hub = shell.daemon.hub
+    await hub.put_installations("app", [phone("a"), phone("b")])
+    gone = [GoneChannel(platform=each.platform, push_channel=each.push_channel, reason="410") for each in (phone("a"),)]
+    assert await hub.store.mark_channels_dead("app", gone) > 0
+    await hub.store.mark_channels_dead("app", gone)
+    assert "since" in await shell.error("devices", "restore", "--since", "soon", "--hub", "app", code=5)
+    assert "future" in await shell.error(
+        "devices", "restore", "--since", "2999-01-01T00:00:00Z", "--hub", "app", code=5
+    )
+    assert (await shell.json("devices", "restore", "--since", "2h", "--hub", "spare"))["registrations"] == 0
+    said = await shell.run("devices", "restore", "--since", "2h", "--hub", "app")
+    assert "of the hub app live again" in said.stdout
+    assert not (await hub.store.get_installation("app", "a")).push_channel_expired
+    assert [one.entry.action for one in (await hub.store.audit(limit=9)).items][:2] == ["devices.restore"] * 2
 
 
 @pytest.mark.slow

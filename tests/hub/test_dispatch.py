@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from pyroaring import BitMap
 
+from hub.acceptance import AuditEntry
 from hub.content.rendering import RenderedPushes, Rendering
 from hub.delivery.bulkhead import Bulkhead
 from hub.delivery.dispatch import Dispatcher, Timing
@@ -382,6 +383,37 @@ async def test_a_topic_that_is_wrong_for_every_phone_hides_none(delivery: Delive
     again = notification(content=GOOGLE)
     await delivery.deliver(again)
     assert (await delivery.details(again)).counts == {FCM: {SUCCESS: len(everyone)}}
+
+
+@pytest.mark.slow
+async def test_a_service_that_calls_everybody_gone_empties_no_registry(delivery: Delivery) -> None:
+    """It is braked from the first thousand answers on, and what went before comes back."""
+    everyone = await register(delivery, PAGE_SIZE + 500)
+    delivery.fcm.answer = GONE
+    given = notification(content=GOOGLE)
+    await delivery.deliver(given)
+    assert (await delivery.details(given)).counts == {FCM: {OutcomeName.EXPIRED_CHANNEL: len(everyone)}}
+    audit = AuditEntry(actor="anna", action="devices.restore", target=HUB)
+    hidden = await delivery.store.revive(HUB, within=3600.0, audit=audit)
+    assert hidden == PAGE_SIZE
+    delivery.fcm.answer = DELIVERED
+    again = notification(content=GOOGLE)
+    await delivery.deliver(again)
+    assert (await delivery.details(again)).counts == {FCM: {SUCCESS: len(everyone)}}
+
+
+async def test_a_push_channel_that_the_service_names_is_pushed_to_from_then_on(delivery: Delivery) -> None:
+    await register(delivery, 2, "news")
+    named = replace(DELIVERED, outcome=OutcomeName.REFRESH_TOKEN, new_push_channel="named")
+    old = f"token of {phones(2)[0]}"
+    delivery.fcm.answer = lambda push: named if push.push_channel == old else DELIVERED
+    given = notification("news", content=GOOGLE)
+    await delivery.deliver(given)
+    assert (await delivery.details(given)).counts == {FCM: {SUCCESS: 1, OutcomeName.REFRESH_TOKEN: 1}}
+    async with asyncio.timeout(60):
+        while old in await channels(delivery.store, given):
+            await asyncio.sleep(0.01)
+    assert sorted(await channels(delivery.store, given)) == sorted(["named", f"token of {phones(2)[1]}"])
 
 
 async def test_a_channel_registered_again_since_it_was_gone_stays(delivery: Delivery) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from hub.delivery.guard import MassInvalidationGuard
+from hub.delivery.guard import MassInvalidationGuard, RemovalBrake
 from hub.outcome import OutcomeName, Reaction
 from hub.push import PageVerdict, SendResult
 from tests.fakes.pushes import results_of
@@ -81,3 +81,32 @@ def test_once_pushes_are_taken_wrong_channels_are_believed_again() -> None:
     doubt.weigh([DELIVERED] * 20)
     assert doubt.reason == ""
     assert gone(doubt.weigh([WRONG])) == 1
+
+
+class TestBrake:
+    """No registry is emptied, whoever is wrong."""
+
+    @pytest.mark.parametrize(
+        ("count", "share", "is_on"), [(1000, 1.0, False), (1001, 1.0, True), (2000, 0.2, False), (2000, 0.21, True)]
+    )
+    def test_more_than_a_fifth_of_over_a_thousand_pushes(self, count: int, share: float, is_on: bool) -> None:
+        brake = RemovalBrake()
+        dead = round(count * share)
+        weighed = results_of(brake.weigh(PageVerdict.of([*[GONE] * dead, *[DELIVERED] * (count - dead)])))
+        assert brake.is_on is is_on
+        assert gone(weighed) == dead * (not is_on)
+        assert [result.outcome for result in weighed[:dead]] == [GONE.outcome] * dead
+
+    def test_what_the_service_did_not_decide_counts_for_nothing(self) -> None:
+        brake = RemovalBrake()
+        brake.weigh(PageVerdict.of([*[UNAVAILABLE] * 5000, *[DROPPED] * 5000, *[GONE] * 1000]))
+        assert not brake.is_on
+
+    def test_it_lets_go_when_the_share_has_fallen(self) -> None:
+        brake = RemovalBrake()
+        brake.weigh(PageVerdict.of([GONE] * 100_000))
+        assert brake.is_on
+        for _ in range(20):
+            brake.weigh(PageVerdict.of([DELIVERED] * 1000))
+        assert not brake.is_on
+        assert gone(results_of(brake.weigh(PageVerdict.of([GONE])))) == 1

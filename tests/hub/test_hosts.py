@@ -1,12 +1,14 @@
 """Push channels that are addresses are at many hosts: one host that fails costs the phones of no other."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from hub.delivery.bulkhead import Bulkhead
 from hub.delivery.hosts import HostBreakers
 from hub.notification import Platform
+from hub.outcome import OutcomeName, Reaction
 from hub.push import PushPage, host_of
 from hub.work import Lane
 from tests.fakes.clock import FakeClock
@@ -124,3 +126,40 @@ def test_hosts_that_do_not_fail_any_more_are_forgotten_and_strangers_fill_no_mem
     assert len(hosts) > 0
     hosts.forget(600.0)
     assert len(hosts) == 0
+
+
+async def test_a_host_that_asks_for_a_wait_gets_nothing_until_then_and_the_others_their_pushes() -> None:
+    service = Service()
+    throttled = replace(UNAVAILABLE, reaction=Reaction.THROTTLED, outcome=OutcomeName.THROTTLED, reason="slow down")
+    answers = {BAD: replace(throttled, retry_after=50.0, host_wide=True)}
+    service.sender.answer = lambda push: answers.get(push.push_channel, DELIVERED)
+    assert await service.send([BAD, GOOD, BAD]) == 3
+    assert service.bulkhead.split_by_host(service.page(BAD, GOOD, BAD)) == ([1], {"bad.example": [0, 2]})
+    assert service.bulkhead.cause == "bad.example: slow down"
+    assert service.bulkhead.closed_until_at("bad.example") == service.clock() + 50
+    assert not service.bulkhead.is_paused
+    service.clock.advance(50)
+    answers.clear()
+    assert await service.send([BAD] * 30) == 10  # a few try it first
+    assert await service.send([BAD] * 30) == 30
+
+
+async def test_a_channel_that_is_throttled_holds_up_no_other_of_its_host() -> None:
+    service = Service()
+    throttled = replace(
+        UNAVAILABLE, reaction=Reaction.THROTTLED, outcome=OutcomeName.CHANNEL_THROTTLED, retry_after=50.0
+    )
+    service.sender.answer = throttled
+    assert await service.send([BAD] * 3) == 3
+    assert await service.send([BAD] * 3) == 3
+    assert not service.bulkhead.is_open
+
+
+async def test_a_wait_without_a_time_is_half_a_minute_and_a_long_one_an_hour() -> None:
+    for asked, seconds in ((None, 30), (1e9, 3600)):
+        service = Service()
+        service.sender.answer = replace(
+            UNAVAILABLE, reaction=Reaction.THROTTLED, outcome=OutcomeName.THROTTLED, retry_after=asked, host_wide=True
+        )
+        await service.send([BAD])
+        assert service.bulkhead.closed_until_at("bad.example") == service.clock() + seconds

@@ -1,10 +1,10 @@
 """Who is registered at a hub."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from bridge.admin.api.operation import (
     Call,
@@ -286,7 +286,45 @@ def _shown(payload: bytes) -> str:
     return text if len(text) <= _MAX_PAYLOAD else f"{text[:_MAX_PAYLOAD]}…"
 
 
+class Restore(Model):
+    """Since when devices were removed that are to come back; 30 days at most, as long as they are kept."""
+
+    since: AwareDatetime
+
+
+class Restored(Model):
+    """How many registrations live again."""
+
+    hub: str
+    registrations: int
+
+
+async def _restore(call: Call) -> Restored:
+    asked: Restore = call.body
+    name = hub_named(call.management, call.path["hub"])
+    if name is None:
+        raise NotFoundError(
+            f"there is no hub {call.path['hub'][:100]!r}; there are {known(list(call.management.settings.hubs))}"
+        )
+    within = (datetime.now(UTC) - asked.since).total_seconds()
+    if within <= 0:
+        raise InvalidRequestError("since: it is in the future")
+    restored = await call.management.hub.revive(name, within=within, actor=call.actor)
+    return Restored(hub=name, registrations=restored)
+
+
 OPERATIONS = (
+    Operation(
+        name="restoreDevices",
+        method="POST",
+        path="/hubs/{hub}/devices/restore",
+        summary="Bring back devices that were removed, as a push service called their push channels dead.",
+        run=_restore,
+        answer=Restored,
+        body=Restore,
+        missing="there is no such hub",
+        patience=600.0,
+    ),
     Operation(
         name="receivedByDevice",
         method="GET",

@@ -92,7 +92,8 @@ _REASONS: Final[Mapping[str, Meaning]] = {
 def verdict(status: int, headers: Mapping[str, str], body: bytes) -> SendResult:
     """What an answer means for its push (RFC 8030, sections 5 and 7.3).
 
-    Only 404 and 410 end a subscription. Nothing is about the whole service: the host that answered may be anybody's.
+    Only 404 and 410 end a subscription. Nothing is about the whole service: the host that answered may be anybody's. A wait
+    that it asks for is for all pushes to it, as push services count those of a sender.
     """
     if status in (200, 201, 202):
         location = headers.get("location", "")
@@ -102,7 +103,11 @@ def verdict(status: int, headers: Mapping[str, str], body: bytes) -> SendResult:
     if status in (400, 403):
         reaction, outcome = _REASONS.get(str(said.get("reason")), (reaction, outcome))
     return SendResult(
-        reaction=reaction, outcome=outcome, reason=_words(status, headers, said, body), retry_after=retry_after(headers)
+        reaction=reaction,
+        outcome=outcome,
+        reason=_words(status, headers, said, body),
+        retry_after=retry_after(headers),
+        host_wide=reaction is Reaction.THROTTLED,
     )
 
 

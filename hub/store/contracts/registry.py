@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from hub.acceptance import AuditEntry
 from hub.installation import Installation, Registration
 from hub.notification import Audience as AudienceExpression
 from hub.notification import Notification, Platform
@@ -48,6 +49,15 @@ class GoneChannel:
     push_channel: str
     reason: str
     gone_since: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenamedChannel:
+    """A push channel in whose place a push service named another one for the same app on the same phone (ADM)."""
+
+    platform: Platform
+    old: str
+    new: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +166,16 @@ class Registry(Protocol):
         """Hide every registration of these push channels from audiences; how many were hidden.
 
         For what a test send finds; the outbox does it for all other sends, with the record of the page.
+        """
+
+    async def rename_channels(self, hub: str, channels: Sequence[RenamedChannel]) -> int:
+        """Put another push channel in the place of one in all devices that live with it; in how many."""
+
+    async def revive(self, hub: str, *, within: float, audit: AuditEntry) -> int:
+        """Bring back the devices whose push channels were found dead within these seconds; how many registrations.
+
+        What has expired, or was taken over by another user's phone, stays as it is. In slices, each a transaction, the
+        first of which writes who asked for it.
         """
 
     async def put_direct(

@@ -411,6 +411,37 @@ class Registering:
     def _registration(self, registration_id: str) -> StoredDevice | None:
         return self._devices.get(self._by_registration.get(registration_id, -1))
 
+    def rename_channel(self, platform: Platform, old: str, new: str) -> int:
+        """Put `new` in the place of a push channel wherever it lives; in how many devices.
+
+        It is the same app on the same phone, so registration times stay. What is registered with `new` already is as much
+        a sibling as if both had registered with it.
+        """
+        renamed = 0
+        for ordinal in list(self._by_channel.get((platform, old), ())):
+            device = self._devices[ordinal]
+            if device.dead_at is None and not device.is_direct:
+                changed = replace(device, push_channel=new)
+                self._replace(device, changed)
+                self._flag_siblings(changed)
+                renamed += 1
+        return renamed
+
+    def revive(self, device: StoredDevice) -> int:
+        """Bring back one whose push channel is dead; how many registrations.
+
+        One that another user's phone took over, or that has expired, stays as it is.
+        """
+        known = self._devices.get(device.ordinal)
+        if known is None or known.dead_at is None or known.dead_reason == MOVED or known.is_direct:
+            return 0
+        alive = replace(known, dead_at=None, dead_reason=None)
+        if not alive.lives_at(self._now) or any(_user_of(other) != _user_of(alive) for other in self._others_of(alive)):
+            return 0
+        self._change(known, alive)
+        self._flag_siblings(alive)
+        return len(list(alive.registrations()))
+
     # Decisions
 
     def _derive(self, installation: Installation, old: StoredDevice | None) -> StoredDevice:

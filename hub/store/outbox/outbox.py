@@ -610,6 +610,14 @@ class SqlOutbox:
 
     # What becomes of work
 
+    async def write_audit(self, entry: AuditEntry) -> None:
+        """Keep an entry by itself, for what many transactions do."""
+        queue = self._queues.all[0]
+        numbers = await self.numbers(queue, 1)
+        await self.write(
+            lambda connection: connection.write_all([audit_write([entry], iter(numbers), queue=queue, now=self.now())])
+        )
+
     async def hold(self, counted: Sequence[tuple[Work, int]]) -> Sequence[Work]:
         counted = [(piece, count) for piece, count in counted if not piece.is_withdrawn]
         if not counted:

@@ -20,6 +20,7 @@ from hub.store.contracts.registry import (
     Device,
     DeviceSearch,
     GoneChannel,
+    RenamedChannel,
 )
 from hub.store.decide.registering import ordinal_of
 from hub.store.registry import audience, listing, previewing, singly, writing
@@ -34,6 +35,9 @@ IMPORTED = 1000
 
 _ERASED = 1000
 """Registrations that one transaction of an erasure looks at."""
+
+_REVIVED = 1000
+"""Devices that one transaction looks at to bring them back."""
 
 _NOTHING = writing.Written(taken=0, log=LogSize(rows=0, entries=0))
 
@@ -247,6 +251,38 @@ class SqlRegistry:
         return await self._database.write(
             lambda connection: writing.mark_channels_dead(connection, place, channels, self._now())
         )
+
+    async def rename_channels(self, hub: str, channels: Sequence[RenamedChannel]) -> int:
+        place = await self._places.find(hub)
+        if place is None:
+            return 0
+        renamed, log = await self._database.write(
+            lambda connection: writing.rename_channels(
+                connection, place, channels, now=self._now(), through=hub in self._through
+            )
+        )
+        await self._log.grew(place, log)
+        return renamed
+
+    async def revive(self, hub: str, *, within: float) -> int:
+        place = await self._places.find(hub)
+        if place is None:
+            return 0
+        revived = 0
+        after: tuple[float, int] | None = (self._now() - within, 0)
+        while after is not None:
+            write = partial(
+                writing.revive_devices,
+                place=place,
+                after=after,
+                limit=_REVIVED,
+                now=self._now(),
+                through=hub in self._through,
+            )
+            count, after, log = await self._database.write(write)
+            revived += count
+            await self._log.grew(place, log)
+        return revived
 
     async def put_direct(
         self, hub: str, platform: Platform, push_channels: Sequence[str], *, tag: str, kept: float

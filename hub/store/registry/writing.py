@@ -12,7 +12,7 @@ from hub.report import RemovedDevices
 from hub.store.connection import Connection, Row, Statement
 from hub.store.contracts.mirrors import Found
 from hub.store.contracts.outbox import Failed
-from hub.store.contracts.registry import GoneChannel
+from hub.store.contracts.registry import GoneChannel, RenamedChannel
 from hub.store.decide.registering import Changes, Registering, StoredDevice, id_key, tile_key
 from hub.store.decide.tag_index import DEAD, TagChanges, key_id, tag_id, words_of
 from hub.store.mirrors.statements import BY_KEY, FOUND, MARK
@@ -280,6 +280,36 @@ def mark_channels_dead(connection: Connection, place: Place, channels: Sequence[
         if said.gone_since is None or device.registered_at <= said.gone_since:
             killed[device.ordinal] = device, said.reason
     return _kill(connection, place, killed, now) if killed else 0
+
+
+def rename_channels(
+    connection: Connection, place: Place, channels: Sequence[RenamedChannel], *, now: float, through: bool
+) -> tuple[int, LogSize]:
+    """How many devices have another push channel now, and what the log of tags got."""
+    named = [(each.platform, channel) for each in channels for channel in (each.old, each.new)]
+    registering = Registering(_held(connection, place, channels=named), ordinals=iter(()), now=now)
+    renamed = sum(registering.rename_channel(each.platform, each.old, each.new) for each in channels)
+    return renamed, _write(connection, place, registering.changes(), now, through=through)
+
+
+def revive_devices(
+    connection: Connection, place: Place, *, after: tuple[float, int], limit: int, now: float, through: bool
+) -> tuple[int, tuple[float, int] | None, LogSize]:
+    """Bring back a slice of the devices whose push channels are dead since `after` (a time and an ordinal).
+
+    How many registrations live again, where the next slice begins, and what the log of tags got.
+    """
+    since, ordinal = after
+    rows = connection.read(
+        statements.DEVICES_DEAD_LISTED, hub=place.hub, shard=place.shard, since=since, after=ordinal, limit=limit
+    )
+    dead = [device_of(row) for row in rows]
+    held = _held(connection, place, channels=[(each.platform, each.push_channel) for each in dead])
+    registering = Registering(held, ordinals=iter(()), now=now)
+    revived = sum(registering.revive(each) for each in dead)
+    log = _write(connection, place, registering.changes(), now, through=through)
+    behind = (dead[-1].dead_at or 0.0, dead[-1].ordinal) if len(rows) == limit else None
+    return revived, behind, log
 
 
 def _kill(connection: Connection, place: Place, killed: Mapping[int, tuple[StoredDevice, str]], now: float) -> int:

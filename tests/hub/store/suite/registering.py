@@ -6,12 +6,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pyroaring import BitMap
 
+from hub.acceptance import AuditEntry
 from hub.errors import InvalidRequestError, NotFoundError, PreconditionError
 from hub.installation import Installation, Registration, Template
 from hub.notification import NativeContent, Notification, Platform
 from hub.outcome import OutcomeName
 from hub.store.contracts.outbox import Failed, PageResult
-from hub.store.contracts.registry import GoneChannel
+from hub.store.contracts.registry import GoneChannel, RenamedChannel
 from hub.store.store import SqlStore
 from hub.target import Target
 from tests.fakes.host_clock import HostClock
@@ -292,6 +293,76 @@ class Registering(Suite):
             await store.get_installation(HUB, "ann")
         assert await channels(store, "news") == ["token of bob"]
         assert not (await store.get_installation(HUB, "bob")).push_channel_expired
+
+    async def test_removed_devices_come_back_but_those_that_somebody_else_has_or_that_expired(
+        self, store: SqlStore, clock: HostClock
+    ) -> None:
+        ends = datetime.fromtimestamp(clock() + 50, UTC)
+        phones = [
+            installation("early", "news"),
+            installation("ann", "news", "chess"),
+            replace(installation("old", "news"), expires_at=ends),
+            replace(installation("sold", "news"), user_id="u1"),
+        ]
+        await store.put_installations(HUB, phones)
+        early = GoneChannel(platform=Platform.FCM, push_channel="token of early", reason="gone")
+        assert await store.mark_channels_dead(HUB, [early]) == 2
+        clock.advance(100)
+        gone = [replace(early, push_channel=f"token of {name}") for name in ("ann", "old", "sold")]
+        await store.mark_channels_dead(HUB, gone)
+        await store.put_installations(
+            HUB, [replace(installation("bought", "tennis", push_channel="token of sold"), user_id="u2")]
+        )
+        audit = AuditEntry(actor="anna", action="devices.restore", target=HUB)
+        assert await store.revive("nowhere", within=60.0, audit=audit) == 0
+        assert await store.revive(HUB, within=60.0, audit=audit) == 2
+        assert await channels(store, "news") == ["token of ann"]
+        assert await channels(store, "chess") == ["token of ann"]
+        assert not (await store.get_installation(HUB, "ann")).push_channel_expired
+        assert (await store.get_installation(HUB, "early")).push_channel_expired
+        assert await store.revive(HUB, within=60.0, audit=audit) == 0
+        assert await store.revive(HUB, within=500.0, audit=audit) == 2
+        assert await channels(store, "news") == ["token of ann", "token of early"]
+        assert [one.entry for one in (await store.audit(limit=10)).items] == [audit] * 4
+
+    async def test_many_removed_devices_come_back_in_slices(self, store: SqlStore, clock: HostClock) -> None:
+        names = [f"p{number}" for number in range(2100)]
+        await store.put_installations(HUB, [installation(name, "news", templates=False) for name in names])
+        gone = [GoneChannel(platform=Platform.FCM, push_channel=f"token of {name}", reason="410") for name in names]
+        await store.mark_channels_dead(HUB, gone)
+        assert [one.size for one in await store.audiences([native("news")])] == [0]
+        audit = AuditEntry(actor="anna", action="devices.restore", target=HUB)
+        assert await store.revive(HUB, within=60.0, audit=audit) == 2100
+        assert [one.size for one in await store.audiences([native("news")])] == [2100]
+
+    async def test_a_channel_that_its_service_names_anew_takes_the_place_of_the_old_one(
+        self, store: SqlStore, clock: HostClock
+    ) -> None:
+        await store.put_installations(
+            HUB,
+            [
+                installation("ann", "news", "chess"),
+                installation("bob", "news"),
+                installation("twin", "news", push_channel="token of ann", templates=False),
+            ],
+        )
+        bob = GoneChannel(platform=Platform.FCM, push_channel="token of bob", reason="-")
+        await store.mark_channels_dead(HUB, [bob])
+        clock.advance(1)
+        renamed = [
+            RenamedChannel(platform=Platform.FCM, old=f"token of {name}", new=f"new token of {name}")
+            for name in ("ann", "bob", "nobody")
+        ]
+        assert await store.rename_channels(HUB, renamed) == 2
+        assert await store.rename_channels("nowhere", renamed) == 0
+        assert await channels(store, "chess") == ["new token of ann"]
+        assert set(await channels(store, native("news"))) == {"new token of ann"}
+        ann = await store.get_installation(HUB, "ann")
+        assert (ann.push_channel, ann.push_channel_expired) == ("new token of ann", False)
+        assert (await store.get_installation(HUB, "bob")).push_channel == "token of bob"
+        by_new = await store.registrations_of(HUB, [(Platform.FCM, "new token of ann")], limit=10)
+        assert len(by_new.items) == 3
+        assert not (await store.registrations_of(HUB, [(Platform.FCM, "token of ann")], limit=10)).items
 
     async def test_expired_registrations_are_dropped_with_their_document_and_their_tags(
         self, store: SqlStore, clock: HostClock

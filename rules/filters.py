@@ -12,6 +12,7 @@ from typing import Any
 
 from jinja2.filters import do_title, do_urlencode
 
+from hub.times import parse_time
 from rules import localised, numbers
 from rules.errors import RenderError
 from rules.event import MISSING, Opaque
@@ -88,6 +89,14 @@ def _urlencode(value: Any) -> str:
 
 def _string(value: Any) -> str:
     return text_of(value)
+
+
+def _epoch(value: Any) -> int:
+    """Whole seconds since 1970 of a time in any form that times have; one without an offset is in UTC."""
+    try:
+        return int(parse_time(value).timestamp())
+    except ValueError:
+        raise RenderError("is not a time") from None
 
 
 def _int(value: Any, default: Any = MISSING, base: int = 10) -> Any:
@@ -182,6 +191,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "abs": _abs,
     "basename": _basename,
     "default": _default,
+    "epoch": _epoch,
     "first": _first,
     "float": _float,
     "int": _int,

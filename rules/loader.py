@@ -14,7 +14,7 @@ from hub.spelling import did_you_mean
 from hub.tags import MaxTags
 from hub.times import is_no_time, parse_time
 from hub.topics import Levels
-from rules import models
+from rules import live_activity, models
 from rules.audience import AudienceTemplate, PushAudience, compile_installation, compile_tags, compile_user, everyone
 from rules.engine import Rule, RuleSet
 from rules.errors import ExpressionError
@@ -34,8 +34,6 @@ from rules.when import When
 
 PLATFORMS: Mapping[str, Platform] = {each.name: each.platform for each in services()}
 """The platforms by the names that a configuration uses."""
-
-LATER_PLATFORMS = ("adm", "baidu", "huawei", "mpns", "xiaomi")
 
 _LATER_RULE_KEYS = ("also", "cancel", "dedupe", "inhibit", "order", "quiet_hours", "remind", "throttle")
 _LATER_PUSH_KEYS = ("devices", "interruption", "locale", "tag_policy", "template")
@@ -293,6 +291,8 @@ class RuleReader:
 
     def _push(self, rule: str, node: Node) -> PushPlan | None:
         entries = {**self._push_defaults, **fields(node, self._problems, models.Push, _LATER_PUSH_KEYS, _PUSH_CURES)}
+        if live_activity.KEY in entries:
+            entries = live_activity.spelled_out(entries, self._problems)
         hub = self._hub(node, entries.get("hub"))
         scope = self._scope.hubs.get(hub or "", HubScope())
         platforms = self._platforms(entries["platforms"], scope) if "platforms" in entries else None
@@ -382,7 +382,7 @@ class RuleReader:
         return frozenset(platform for platform in chosen if platform is not None)
 
     def _platform(self, node: Node, scope: HubScope) -> Platform | None:
-        platform = choice(node, PLATFORMS, self._problems, LATER_PLATFORMS)
+        platform = choice(node, PLATFORMS, self._problems)
         self._check_configured(platform, node, scope)
         return platform
 
@@ -456,7 +456,7 @@ class RuleReader:
 
     def _natives(self, node: Node, scope: HubScope) -> tuple[Native, ...]:
         compiled = []
-        for name, entry in fields(node, self._problems, models.Native, LATER_PLATFORMS).items():
+        for name, entry in fields(node, self._problems, models.Native).items():
             self._check_configured(PLATFORMS[name], entry, scope)
             native = compile_native(PLATFORMS[name], entry, self._problems)
             if native is not None:

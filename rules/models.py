@@ -174,6 +174,21 @@ else:  # a key for each push service of the table
     )
 
 
+class LiveActivity(Keys):
+    """An update of a Live Activity: one of start, update and end, with the state that the app shows."""
+
+    start: Mapping[str, Any] | None = None
+    """The state that an activity begins with; aps has its attributes-type, attributes and alert."""
+    update: Mapping[str, Any] | None = None
+    """The state that it shows from now on, as the app's own type has it; values fill its placeholders."""
+    end: Mapping[str, Any] | None = None
+    """The state that it ends with."""
+    channel: Template | None = None
+    """The broadcast channel to send to, by its id in the hub, in place of `to`: one request for all who look on."""
+    aps: Mapping[str, Any] | None = None
+    """Further keys of aps, such as alert, stale-date and dismissal-date."""
+
+
 class Push(Keys):
     """What is said, and to whom, when an event fits."""
 
@@ -187,6 +202,8 @@ class Push(Keys):
     """An amount, such as "{{ data.amount }}": of a topic with levels in `to`, phones whose level is at or below it."""
     native: Native | None = None
     """A whole payload for each push service named, beside or instead of templates."""
+    live_activity: LiveActivity | None = None
+    """An update of a Live Activity on iPhones, which is the payload for apns."""
     priority: Priority = Priority.HIGH
     """How urgently a phone is woken: high at once, normal when it suits the battery."""
     collapse: Template | None = None

@@ -101,7 +101,8 @@ def _headers(platform: Platform, node: Node, problems: Problems) -> tuple[tuple[
 
 
 def _service_of(header: str) -> str:
-    return next((each.platform.value for each in services() if each.takes_header(header)), "")
+    """The service that takes a header of this name; MPNS, which is retired, would take nearly any."""
+    return next((each.platform.value for each in services() if not each.retired and each.takes_header(header)), "")
 
 
 def _known_headers(traits: Traits) -> str:

@@ -1,4 +1,4 @@
-"""A stand-in for APNs: the HTTP/2 provider API with token authentication.
+"""A stand-in for APNs: the HTTP/2 provider API, by provider tokens and by certificates.
 
 Standard behind it: Apple, "Sending notification requests to APNs" and "Handling notification responses from APNs".
 """
@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
+from sandbox.broadcasts import BROADCASTS, BroadcastChannels
 from sandbox.connection import Connection
 from sandbox.exchange import Answer, Exchange, RefusedError
 from sandbox.journal import Clock, Journal, utc_now
+from sandbox.provider_certificate import topics_of
 from sandbox.provider_token import REFRESH_WINDOW, Environment, ProviderKey, ProviderTokens, TokenHistory
 from sandbox.service import PushService
 
@@ -56,13 +58,16 @@ class _Client:
     tokens: TokenHistory = field(default_factory=TokenHistory)
     authenticated: bool = False
     slowed: bool = False
+    certified: tuple[str, ...] | None = None
+    """The topics of the certificate that it has shown; None without one."""
     bad_tokens: int = 0
 
 
 class Apns(PushService):
     """APNs as far as a provider notices.
 
-    A connection starts with one stream and gets `max_streams` with its first valid provider token. `topics` are the
+    A connection starts with one stream and gets `max_streams` with its first valid provider token. One that has shown a
+    certificate has the topics that stand in it, and needs no token. `topics` are the
     bundle ids of the team. With `accept_unknown` every well-formed device token is a living device. A connection ends
     after `bad_token_limit` times BadDeviceToken in a row. With `slow_after_errors` a 4xx takes it down to one stream
     and the next 200 up again.
@@ -94,8 +99,9 @@ class Apns(PushService):
         self._topics = frozenset(topics)
         self._environment = environment
         self._clock = clock
-        self._tokens = ProviderTokens(keys, environment=environment, clock=clock, refresh_window=refresh_window)
+        self.tokens = ProviderTokens(keys, environment=environment, clock=clock, refresh_window=refresh_window)
         self._devices: dict[str, _Device] = {}
+        self.channels = BroadcastChannels(topics)
 
     def register(self, handle: str, *, topic: str | None = None) -> None:
         """A device with the app on it; with `topic` it takes pushes for that bundle id only."""
@@ -121,7 +127,11 @@ class Apns(PushService):
     def _serve(self, exchange: Exchange) -> None:
         client = exchange.connection.context
         if client is None:
-            client = exchange.connection.context = _Client()
+            shown = exchange.connection.certificate
+            client = exchange.connection.context = _Client(certified=None if shown is None else topics_of(shown))
+        if self.channels.takes(exchange.path):
+            self._serve_channels(exchange, client)
+            return
         token = exchange.path.removeprefix(PATH).upper()
         apns_id = exchange.headers.get("apns-id")
         refusal = None
@@ -134,6 +144,37 @@ class Apns(PushService):
             apns_id = str(uuid.uuid4())
         self._conclude(exchange, self._answer(apns_id, refusal), handle=token, push_id=apns_id, refusal=refusal)
         self._judge(exchange.connection, client, refusal)
+
+    def _serve_channels(self, exchange: Exchange, client: _Client) -> None:
+        """What is asked of broadcast channels, and what is broadcast on one, which is a push."""
+        request_id = exchange.headers.get("apns-request-id", "")
+        channel = exchange.headers.get("apns-channel-id", "")
+        refusal, answer = None, Answer(status=200)
+        try:
+            if request_id and not UUID.fullmatch(request_id):
+                raise RefusedError(400, "BadMessageId")
+            self._admit(exchange, client)
+            answer = self.channels.answer(exchange)
+            if exchange.path.startswith(BROADCASTS):
+                self.faults.strike(channel)
+        except RefusedError as error:
+            refusal = error
+            answer = self._answer(request_id or str(uuid.uuid4()), error)
+        answer = Answer(
+            status=answer.status, headers=(*answer.headers, ("apns-request-id", request_id)), body=answer.body
+        )
+        if exchange.path.startswith(BROADCASTS):
+            self._conclude(exchange, answer, handle=f"channel:{channel}", push_id=request_id, refusal=refusal)
+        else:
+            exchange.answer(answer)
+
+    def _admit(self, exchange: Exchange, client: _Client) -> None:
+        """Raises: RefusedError: the credential is none."""
+        if client.certified is None:
+            self.tokens.admit(exchange.headers.get("authorization"), client.tokens)
+        if not client.authenticated:
+            client.authenticated = True
+            exchange.connection.limit_streams(self._max_streams)
 
     def _answer(self, apns_id: str, refusal: RefusedError | None) -> Answer:
         headers = [("apns-id", apns_id)]
@@ -178,13 +219,17 @@ class Apns(PushService):
             raise RefusedError(400, "BadMessageId")
         if exchange.method != "POST":
             raise RefusedError(405, "MethodNotAllowed")
-        push_type = _examine_headers(headers)
+        push_type = _examine_headers(headers, has_topic=client.certified is not None and len(client.certified) == 1)
         if not exchange.path.startswith(PATH):
             raise RefusedError(404, "BadPath")
         if not token:
             raise RefusedError(400, "MissingDeviceToken")
-        self._examine_device(token, _bundle_id(headers["apns-topic"], push_type))
-        self._tokens.admit(headers.get("authorization"), client.tokens)
+        topic = headers.get("apns-topic") or (client.certified or ("",))[0]
+        self._examine_device(token, _bundle_id(topic, push_type))
+        if client.certified is None:
+            self.tokens.admit(headers.get("authorization"), client.tokens)
+        elif topic not in client.certified:
+            raise RefusedError(400, "TopicDisallowed")
         if not client.authenticated:
             client.authenticated = True
             exchange.connection.limit_streams(self._max_streams)
@@ -207,12 +252,12 @@ class Apns(PushService):
             raise RefusedError(400, "TopicDisallowed")
 
 
-def _examine_headers(headers: Mapping[str, str]) -> str:
-    """The push type, once every header but the credential is found to be right.
+def _examine_headers(headers: Mapping[str, str], *, has_topic: bool) -> str:
+    """The push type, once every header but the credential is found to be right; with `has_topic` none has to be named.
 
     Raises: RefusedError.
     """
-    if not headers.get("apns-topic"):
+    if not headers.get("apns-topic") and not has_topic:
         raise RefusedError(400, "MissingTopic")
     if len(headers.get("apns-collapse-id", "").encode("latin-1")) > MAX_COLLAPSE_ID:
         raise RefusedError(400, "BadCollapseId")

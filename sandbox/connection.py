@@ -31,6 +31,12 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)  # uvloop's own does not inherit from it
         self._connections.add(self)
 
+    @property
+    def certificate(self) -> bytes | None:
+        """The certificate that the client has shown (DER), which the CA of the service's context vouches for."""
+        shown: bytes | None = self._transport.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        return shown
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._connections.discard(self)
         self.lost.set_result(None)

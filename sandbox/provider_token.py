@@ -50,7 +50,9 @@ class TokenHistory:
 class ProviderTokens:
     """Checks `authorization` headers; a signature is verified once, however many requests carry the token.
 
-    `refresh_window` is how long a connection has to stay with a token before it may use another one.
+    `refresh_window` is how long a connection has to stay with a token before it may use another one. With `counts_teams` a
+    token that nobody has sent yet is refused as well when the team's one before is younger than that, whatever connection
+    or process sends it: so integrators saw Apple count.
     """
 
     def __init__(
@@ -66,6 +68,8 @@ class ProviderTokens:
         self._clock = clock
         self._refresh_window = refresh_window
         self._verified: dict[str, _Token] = {}
+        self.counts_teams = False
+        self._newest: dict[str, tuple[datetime, set[str]]] = {}
 
     def admit(self, authorization: str | None, history: TokenHistory) -> None:
         """Let a request pass and remember its token as the connection's.
@@ -80,6 +84,8 @@ class ProviderTokens:
             raise RefusedError(403, "ExpiredProviderToken")
         if token.issued_at - now > CLOCK_SKEW:
             raise RefusedError(403, "InvalidProviderToken")
+        if self.counts_teams:
+            self._count(token.team_id, authorization, now)
         if authorization == history.current:
             return
         if history.token is not None:
@@ -90,6 +96,16 @@ class ProviderTokens:
             if now - history.since < self._refresh_window:
                 raise RefusedError(429, "TooManyProviderTokenUpdates")
         history.current, history.token, history.since = authorization, token, now
+
+    def _count(self, team_id: str, authorization: str, now: datetime) -> None:
+        """Raises: RefusedError: the team has another token too soon."""
+        since, seen = self._newest.setdefault(team_id, (LONG_AGO, set()))
+        if authorization in seen:
+            return
+        if now - since < self._refresh_window:
+            raise RefusedError(429, "TooManyProviderTokenUpdates")
+        seen.add(authorization)
+        self._newest[team_id] = now, seen
 
     def _verify(self, authorization: str) -> _Token:
         scheme, _, text = authorization.partition(" ")

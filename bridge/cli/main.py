@@ -29,6 +29,7 @@ COMMANDS = (
     "events",
     "notifications",
     "devices",
+    "channels",
     "import",
     "mirror",
     "dead-letters",

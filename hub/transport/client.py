@@ -5,8 +5,9 @@ batch has one timer and one future. A plain 200 is only counted.
 """
 
 import asyncio
+import ssl
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -46,6 +47,8 @@ class Transport:
     become idle. What has been idle for `close_after` seconds is closed. An HTTP/2 connection that owes answers and is
     silent for `doubt` seconds is asked by a PING whether it is there, and given up after as many more.
 
+    `identity` gives the contexts of HTTP/2 connections a certificate to show that is in no file of `egress.tls`.
+
     With `only_to`, for origins that others name, each connection goes to one of its addresses or is not made: an answer
     says so by `is_forbidden`.
     """
@@ -62,9 +65,10 @@ class Transport:
         close_after: float = MAX_IDLE,
         doubt: float = DOUBT,
         only_to: PublicAddresses | None = None,
+        identity: Callable[[ssl.SSLContext], None] | None = None,
     ) -> None:
         self._egress = egress or Egress()
-        self._contexts = Contexts(self._egress.tls or Tls())
+        self._contexts = Contexts(self._egress.tls or Tls(), identity=identity)
         self._handles = Handles(
             HandleOptions(tls=self._egress.tls or Tls(), answer_headers=answer_headers, only_to=only_to)
         )

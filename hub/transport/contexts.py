@@ -2,15 +2,20 @@
 
 import os
 import ssl
+from collections.abc import Callable
 
 from hub.tls import Tls
 
 
 class Contexts:
-    """Contexts: one is made when it is needed first, and again when a file has changed. `current` is for any thread."""
+    """Contexts: one is made when it is needed first, and again when a file has changed. `current` is for any thread.
 
-    def __init__(self, tls: Tls) -> None:
+    `identity` gives a context a certificate to show that is in no file of its own.
+    """
+
+    def __init__(self, tls: Tls, *, identity: Callable[[ssl.SSLContext], None] | None = None) -> None:
         self._tls = tls
+        self._identity = identity
         self._made_of: tuple[object, ...] = ()
         self._context: ssl.SSLContext | None = None
 
@@ -23,5 +28,7 @@ class Contexts:
             context.minimum_version = ssl.TLSVersion.TLSv1_2
             context.options |= ssl.OP_NO_RENEGOTIATION  # forbidden in HTTP/2 (RFC 9113, section 9.2.1)
             context.set_alpn_protocols(["h2", "http/1.1"])
+            if self._identity is not None:
+                self._identity(context)
             self._context, self._made_of = context, made_of
         return self._context

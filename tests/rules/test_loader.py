@@ -57,10 +57,6 @@ PUSH = "push: { to: x, with: { a: b } }"
         (f"{{ name: r, throtle: {{}}, {PUSH} }}", "rules[0].throtle: unknown key (did you mean throttle?)"),
         ("{ name: r, push: { to: x, with: { a: b }, platforms: [apple] } }", "'apple' is not one of: apns, fcm, wns"),
         (
-            "{ name: r, push: { to: x, with: { a: b }, platforms: huawei } }",
-            "huawei: known, but not supported by this version yet",
-        ),
-        (
             "{ name: r, push: { with: { a: b } } }",
             "push: to is missing (an audience has to be named, even to: everyone)",
         ),
@@ -93,7 +89,7 @@ PUSH = "push: { to: x, with: { a: b } }"
         ),
         (
             "{ name: r, push: { to: x, native: { ios: {} } } }",
-            "push.native.ios: unknown key (known: apns, fcm, webpush, wns)",
+            "push.native.ios: unknown key (known: adm, apns, baidu, fcm, huawei, mpns, webpush, wns, xiaomi)",
         ),
         ("{ name: r, when: 'data.x >', push: { to: x, with: { a: b } } }", "rules[0].when: unexpected"),
     ],

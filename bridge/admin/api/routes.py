@@ -14,6 +14,7 @@ from starlette.routing import Route
 from bridge.admin.api import (
     audit,
     backups,
+    channels,
     dead_letters,
     devices,
     events,
@@ -44,6 +45,7 @@ OPERATIONS: Sequence[Operation] = (
     *dead_letters.OPERATIONS,
     *hubs.OPERATIONS,
     *devices.OPERATIONS,
+    *channels.OPERATIONS,
     *importing.OPERATIONS,
     *mirror.OPERATIONS,
     *phones.OPERATIONS,

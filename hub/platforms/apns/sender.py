@@ -1,11 +1,11 @@
 """Apple Push Notification service over HTTP/2 (Apple, "Sending notification requests to APNs").
 
-Token authentication only. A push costs one request over the shared transport; what all pushes of a page have in common
-is worked out once.
+By a provider token, or by a certificate. A push costs one request over the shared transport; what
+all pushes of a page have in common is worked out once.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import repeat
@@ -13,7 +13,10 @@ from typing import Final
 
 from hub.notification import Platform, Priority
 from hub.outcome import OutcomeName, Reaction
+from hub.platforms.apns.broadcast import broadcasts
+from hub.platforms.apns.certificate import MDM
 from hub.platforms.apns.connections import TokenConnections
+from hub.platforms.apns.handle import PREFIX
 from hub.platforms.apns.hints import COLLAPSE_ID, HINTS, MAX_EXPIRATION
 from hub.platforms.apns.payload import ALERT, BACKGROUND, MAX_PAYLOAD, MAX_VOIP_PAYLOAD, TOPIC_SUFFIXES, push_type_of
 from hub.platforms.apns.settings import ApnsSettings
@@ -27,6 +30,7 @@ from hub.platforms.verdict_classes import (
     CREDENTIALS,
     EXPIRED_CHANNEL,
     FORMAT,
+    INTERFACE,
     OUR_BUG,
     SERVER_ERROR,
     SIZE,
@@ -80,6 +84,17 @@ REASONS: Final[Mapping[str, Meaning]] = {
     "InternalServerError": SERVER_ERROR,
     "ServiceUnavailable": UNAVAILABLE,
     "Shutdown": UNAVAILABLE,
+    # Of broadcast channels (Apple, "Handling error responses from Apple Push Notification service")
+    "MissingChannelId": BAD_CHANNEL,
+    "BadChannelId": BAD_CHANNEL,
+    "ChannelNotRegistered": BAD_CHANNEL,
+    "FeatureNotEnabled": CREDENTIALS,
+    "CannotCreateChannelConfig": CREDENTIALS,
+    "TopicMismatch": CREDENTIALS,
+    "BadRequestParams": FORMAT,
+    "BadRequestPayload": FORMAT,
+    "MissingPushType": FORMAT,
+    "Service Unavailable": UNAVAILABLE,
 }
 """Apple, "Handling notification responses from APNs"; the reason decides, the status only where there is none."""
 
@@ -99,15 +114,24 @@ _STALE: Final = {"ExpiredProviderToken", "UnrelatedKeyIdInToken", _EARLY}
 """Sent once more over a new connection: on the old one Apple goes on refusing."""
 
 _DOUBTFUL: Final = {"BadDeviceToken", "DeviceTokenNotForTopic"}
-_SPOILS_CONNECTION: Final = _STALE | {"InvalidProviderToken", "IdleTimeout", "Shutdown"}
+_CLOSES_CONNECTION: Final = frozenset({"IdleTimeout", "Shutdown"})
+_SPOILS_CONNECTION: Final = _STALE | {"InvalidProviderToken"} | _CLOSES_CONNECTION
 _PATH: Final = "/3/device/"
 _NO_TOKEN: Final = refused(OutcomeName.BAD_CHANNEL, "BadDeviceToken: letters and digits only")
+
+
+_EXPIRED: Final = SendResult(
+    reaction=Reaction.CONFIG,
+    outcome=OutcomeName.INVALID_CREDENTIALS,
+    reason="the certificate has expired",
+    lane_wide=True,
+)
 
 
 def verdict(status: int, headers: Mapping[str, str], body: bytes) -> SendResult:
     """What an answer means for its push."""
     if status == 200:
-        return DELIVERED
+        return INTERFACE if body else DELIVERED
     answer = json_object(body)
     reason = str(answer.get("reason", ""))
     reaction, outcome = REASONS.get(reason) or _WITHOUT_REASON.get(status, UNKNOWN)
@@ -127,7 +151,7 @@ def verdict(status: int, headers: Mapping[str, str], body: bytes) -> SendResult:
 
 
 def headers_for(
-    group: PushGroup, *, topic: str, push_type: str | None = None
+    group: PushGroup, *, topic: str, push_type: str | None = None, topics: Collection[str] = ()
 ) -> tuple[Sequence[bytes], str] | SendResult:
     """The header lines that the pushes of a group share, and their collapse id or "", or why they cannot be sent.
 
@@ -152,6 +176,9 @@ def headers_for(
         lines = _lines_of(tuple(fields.items()))
     except HeaderError as error:
         return malformed(str(error))
+    if topics and fields["apns-topic"] not in topics:
+        reason = f"TopicDisallowed: the certificate is not for {fields['apns-topic']}"
+        return refused(OutcomeName.INVALID_CREDENTIALS, reason)
     limit = MAX_VOIP_PAYLOAD if push_type == "voip" else MAX_PAYLOAD
     if len(group.payload) > limit:
         return refused(OutcomeName.INVALID_NOTIFICATION_SIZE, f"PayloadTooLarge: more than {limit} bytes")
@@ -167,30 +194,47 @@ def _lines_of(fields: tuple[tuple[str, str], ...]) -> Sequence[bytes]:
 
 
 def requests_for(
-    page: PushPage, *, origin: str, topic: str, token: str, push_type: str | None = None
+    page: PushPage,
+    *,
+    origin: str,
+    topic: str,
+    token: str,
+    push_type: str | None = None,
+    topics: Collection[str] = (),
+    broadcast_origin: str = "",
 ) -> Iterator[RequestGroup | Refused]:
-    """The requests of a page: a group each for what shares its header lines.
+    """The requests of a page: a group each for what shares its header lines, and one for its broadcast channels.
+
+    Without a token the connection's certificate is for some `topics`; Apple would refuse another one.
 
     The collapse id of a single push is its own, so that its group can be joined with others; that of many pushes is one of
     their lines.
     """
-    common = [f"authorization: bearer {token}".encode(), b"content-type: application/json"]
+    common = [b"content-type: application/json"]
+    if token:
+        common.insert(0, f"authorization: bearer {token}".encode())
     for group, run in page.runs():
-        headers = headers_for(group, topic=topic, push_type=push_type)
-        if isinstance(headers, SendResult):
-            yield Refused(run, headers)
-            continue
-        lines, key = headers
         positions: Sequence[int] = run
         channels = page.push_channels[run.start : run.stop]
         ids = page.ids[run.start : run.stop]
         if not (all(channels) and _are_tokens("".join(channels))):
-            # Refused here and not taken for dead: only Apple's word ends a registration.
-            wrong = [position for position in run if not _are_tokens(page.push_channels[position])]
-            yield Refused(wrong, _NO_TOKEN)
-            positions = sorted(set(run).difference(wrong))
+            to_many = [position for position in run if page.push_channels[position].startswith(PREFIX)]
+            if to_many:
+                app = bundle_id_of(topic)
+                yield broadcasts(page, group, to_many, origin=broadcast_origin or origin, topic=app, common=common)
+            positions = [position for position in run if _are_tokens(page.push_channels[position])]
+            if wrong := sorted(set(run).difference(to_many, positions)):
+                # Refused here and not taken for dead: only Apple's word ends a registration.
+                yield Refused(wrong, _NO_TOKEN)
             channels = [page.push_channels[position] for position in positions]
             ids = [page.ids[position] for position in positions]
+        if not positions:
+            continue
+        headers = headers_for(group, topic=topic, push_type=push_type, topics=topics)
+        if isinstance(headers, SendResult):
+            yield Refused(positions, headers)
+            continue
+        lines, key = headers
         bodies, shared = repeat(group.payload), [*common, *lines]
         if key and len(ids) == 1:
             yield RequestGroup(origin, positions, _PATH, channels, shared, "apns-id", ids, bodies, COLLAPSE_ID, [key])
@@ -200,25 +244,38 @@ def requests_for(
         yield RequestGroup(origin, positions, _PATH, channels, shared, "apns-id", ids, bodies)
 
 
+def bundle_id_of(topic: str) -> str:
+    """The app of a topic: without what a push type puts behind it."""
+    suffix = next((each for each in TOPIC_SUFFIXES.values() if topic.endswith(each)), "")
+    return topic.removesuffix(suffix)
+
+
 def _are_tokens(text: str) -> bool:
     return text.isascii() and text.isalnum()
+
+
+def provider_token(settings: ApnsSettings, clock: Callable[[], float]) -> ProviderToken:
+    """What signs for the key of these settings. Raises: ValueError: there is no key, or it is unusable."""
+    if settings.key is None or settings.key_id is None or settings.team_id is None:
+        raise ValueError("there is no key that signs provider tokens")
+    key = settings.key.get_secret_value()
+    return ProviderToken(key=key, key_id=settings.key_id, team_id=settings.team_id, clock=clock)
 
 
 class ApnsSender:
     """APNs for one key and one app.
 
-    Raises: ValueError: the key is unusable, see `ProviderToken`.
+    Raises: ValueError: the key is unusable, see `ProviderToken`, or there is none.
     """
 
     platform = Platform.APNS
 
     def __init__(self, settings: ApnsSettings, *, clock: Callable[[], float] = time.time) -> None:
-        self._topic = settings.topic
+        self._topic = settings.topic or ""
         self._push_type = settings.push_type
         self._origin = settings.origin
-        self._token = ProviderToken(
-            key=settings.key.get_secret_value(), key_id=settings.key_id, team_id=settings.team_id, clock=clock
-        )
+        self._broadcast_origin = settings.broadcast_origin
+        self._token = provider_token(settings, clock)
         self._early = ("", 0)  # a token that Apple found too early, and on connections of which generation
         self._connections = TokenConnections(lambda: Transport(settings))
 
@@ -228,7 +285,14 @@ class ApnsSender:
 
     def requests(self, page: PushPage, *, token: str) -> Requests:
         """See `Sender.requests`."""
-        return requests_for(page, origin=self._origin, topic=self._topic, token=token, push_type=self._push_type)
+        return requests_for(
+            page,
+            origin=self._origin,
+            topic=self._topic,
+            token=token,
+            push_type=self._push_type,
+            broadcast_origin=self._broadcast_origin,
+        )
 
     async def close(self) -> None:
         """See `Sender.close`."""
@@ -257,6 +321,48 @@ class ApnsSender:
         elif generation > since:
             self._token.refuse_update(token)
             self._early = ("", 0)
+
+
+class ApnsCertificateSender:
+    """APNs for one certificate. Raises: ValueError: the certificate is unusable."""
+
+    platform = Platform.APNS
+
+    def __init__(self, settings: ApnsSettings, *, clock: Callable[[], float] = time.time) -> None:
+        self._certificate = certificate = settings.read_certificate()
+        self._topic = settings.topic or certificate.topics[0]
+        self._push_type = settings.push_type or ("mdm" if self._topic.startswith(MDM) else None)
+        self._origin = settings.origin
+        self._broadcast_origin = settings.broadcast_origin
+        self._clock = clock
+        self._transport = Transport(settings, identity=certificate.show)
+
+    async def send(self, page: PushPage, *, deadline: float = 10.0) -> PageVerdict:
+        """See `Sender.send`. Apple's TLS would say no more of an expired certificate than that it ends the connection."""
+        if self._certificate.is_expired(self._clock()):
+            return PageVerdict(exceptions=dict.fromkeys(range(len(page)), _EXPIRED))
+        generation = self._transport.generation
+        requests = self.requests(page, token="")
+        said = await post(self._transport, requests, verdict, deadline=deadline, in_order=page.in_order)
+        if any(result.reason in _CLOSES_CONNECTION for result in said.exceptions.values()):
+            self._transport.renew(since=generation)
+        return said
+
+    def requests(self, page: PushPage, *, token: str) -> Requests:
+        """See `Sender.requests`; there is no token."""
+        return requests_for(
+            page,
+            origin=self._origin,
+            topic=self._topic,
+            token="",
+            push_type=self._push_type,
+            topics=self._certificate.topics,
+            broadcast_origin=self._broadcast_origin,
+        )
+
+    async def close(self) -> None:
+        """See `Sender.close`."""
+        await self._transport.close()
 
 
 def _is_stale(result: SendResult) -> bool:

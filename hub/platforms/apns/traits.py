@@ -1,7 +1,9 @@
 """APNs as the rest of the house knows it (Apple, "Sending notification requests to APNs")."""
 
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Final
 
 from hub.errors import InvalidRequestError
@@ -9,17 +11,18 @@ from hub.identity import digest_of
 from hub.notification import NativeContent, Platform
 from hub.platforms.advice import Complaints, Written
 from hub.platforms.apns.advice import advise
+from hub.platforms.apns.handle import PREFIX, is_channel_id
 from hub.platforms.apns.hints import HINTS
 from hub.platforms.apns.payload import ALERT, push_type_of
 from hub.platforms.apns.settings import ApnsSettings
 from hub.platforms.base import Sender
-from hub.platforms.traits import Description, Traits
+from hub.platforms.traits import BroadcastChannels, Description, Seen, Traits
 
 _TOKEN: Final = re.compile(r"(?:[0-9A-Fa-f]{2})+")
 
 
 class ApnsTraits(Traits):
-    """A push channel is a device token in upper-case hex."""
+    """A push channel is a device token in upper-case hex, or a broadcast channel, `channel:ID`."""
 
     name = "apns"
     title = "APNs"
@@ -38,12 +41,35 @@ class ApnsTraits(Traits):
 
     def sender(self, settings: ApnsSettings) -> Sender:
         """See `Traits.sender`."""
-        from hub.platforms.apns.sender import ApnsSender
+        from hub.platforms.apns.sender import ApnsCertificateSender, ApnsSender
 
-        return ApnsSender(settings)
+        return ApnsSender(settings) if settings.certificate is None else ApnsCertificateSender(settings)
+
+    def broadcast_channels(self, settings: ApnsSettings) -> BroadcastChannels:
+        """See `Traits.broadcast_channels`."""
+        from hub.platforms.apns.channels import ApnsChannels
+
+        return ApnsChannels(settings)
+
+    def expires_at(self, settings: ApnsSettings) -> datetime | None:
+        """See `Traits.expires_at`."""
+        return None if settings.certificate is None else settings.read_certificate().expires_at
+
+    async def look(self, settings: ApnsSettings, *, push_channel: str = "") -> Sequence[Seen]:
+        """See `Traits.look`; Apple says what it thinks of a credential with a push alone."""
+        if settings.certificate is None:
+            return []
+        read = settings.read_certificate()
+        text = f"certificate for {', '.join(read.topics)}, until {read.expires_at:%Y-%m-%d}"
+        is_over = read.is_expired(time.time())
+        return [Seen(text=text, cure="it has expired: make a new one in Apple's developer account" if is_over else "")]
 
     def push_channel(self, text: str) -> str:
         """See `Traits.push_channel`."""
+        if text.startswith(PREFIX):
+            if not is_channel_id(text.removeprefix(PREFIX)):
+                raise InvalidRequestError("pushChannel: a broadcast channel is channel:ID, with the id that Apple gave")
+            return text
         if not _TOKEN.fullmatch(text):
             raise InvalidRequestError("pushChannel: an APNs device token is an even number of hex digits")
         return text.upper()

@@ -28,6 +28,7 @@ TOKEN_LIFETIME = timedelta(seconds=3599)
 MAX_ASSERTION_LIFETIME = timedelta(hours=1)
 CLOCK_SKEW = timedelta(minutes=5)
 QUOTA_PER_MINUTE = 600_000
+_FID_LENGTH = 22
 JSON_TYPE = "application/json"
 
 STATUS_NAMES: Mapping[int, str] = {
@@ -164,7 +165,7 @@ class Fcm(PushService):
             known = self._apps[token]
             if known is not None:
                 raise known.with_traceback(None)  # else the one object would collect the frames of every raise
-        elif not self.accept_unknown or len(token) < 100:
+        elif not self.accept_unknown or len(token) < (_FID_LENGTH if message.get("fid") else 100):
             raise RefusedError(
                 400,
                 "INVALID_ARGUMENT",

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from bridge.config.models.document import Settings
     from bridge.config.models.sources import SourceSettings
     from bridge.schemas.settings import RegistrySettings
+    from hub.notification import Platform
+    from hub.platforms.settings import PlatformSettings
     from hub.store.findings import Finding
 
 _PROBE_TIMEOUT = 30.0
@@ -31,10 +33,15 @@ OptionalConfig = Annotated[
 
 
 @answer_command
-def doctor(config: OptionalConfig = None) -> Answer:
-    """Look at the store's disk, file and schema, and whether sources could start, registries and remote hubs let us in.
+def doctor(
+    config: OptionalConfig = None,
+    token: Annotated[
+        str, typer.Option(help="A token of FCM or Huawei, to which a push is sent that is looked at and not shown.")
+    ] = "",
+) -> Answer:
+    """Look at the store's disk, file and schema, and whether sources could start and who is asked lets us in.
 
-    A daemon may run at the same time.
+    Schema registries, remote hubs and push services are asked. No phone is reached. A daemon may run at the same time.
 
     Nothing is consumed, and nothing is created at a broker.
     """
@@ -48,15 +55,49 @@ def doctor(config: OptionalConfig = None) -> Answer:
         if settings is None:
             raise typer.Exit(Exit.MISTAKES)
     store, found = _examined(settings)
-    sources, remotes = ([], []) if settings is None else asyncio.run(_asked(settings))
-    failed = any(finding.health is Health.FAILED for finding in (*found, *sources, *remotes))
-    return Answer(_content(store, found, sources, remotes), _print_checks, Exit.FAILED if failed else Exit.DONE)
+    asked = {} if settings is None else asyncio.run(_asked(settings, token))
+    failed = any(finding.health is Health.FAILED for part in (found, *asked.values()) for finding in part)
+    content = {"store": store, "checks": _plain(found), **{name: _plain(asked.get(name, ())) for name in _PARTS}}
+    return Answer(content, _print_checks, Exit.FAILED if failed else Exit.DONE)
 
 
-async def _asked(settings: "Settings") -> "tuple[list[Finding], list[Finding]]":
-    """What was found of the sources, and of the remote hubs."""
-    sources, remotes = await asyncio.gather(_probed(settings), _remotes(settings))
-    return sources, remotes
+_PARTS = {"sources": "sources", "remotes": "remote hubs", "push_services": "push services"}
+"""What is asked beside the store, and what it is called."""
+
+
+async def _asked(settings: "Settings", token: str) -> "Mapping[str, list[Finding]]":
+    """What was found of each of `_PARTS`."""
+    found = await asyncio.gather(_probed(settings), _remotes(settings), _push_services(settings, token))
+    return dict(zip(_PARTS, found, strict=True))
+
+
+async def _push_services(settings: "Settings", token: str) -> "list[Finding]":
+    """What each credential says when it is tried, side by side."""
+    looks = [
+        _look_at_service(name, platform, credential, token)
+        for name, hub in settings.hubs.items()
+        for platform, credential in hub.platforms.settings.items()
+    ]
+    return [finding for found in await asyncio.gather(*looks) for finding in found]
+
+
+async def _look_at_service(
+    hub: str, platform: "Platform", credential: "PlatformSettings", token: str
+) -> "list[Finding]":
+    from hub.platforms.table import traits_of
+    from hub.store.findings import Finding, Health
+
+    traits = traits_of(platform)
+    seen = await traits.look(credential.for_hub(hub), push_channel=token)
+    return [
+        Finding(
+            name=f"{hub}/{traits.name}",
+            health=Health.FAILED if each.cure else Health.OK,
+            text=each.text,
+            cure=each.cure,
+        )
+        for each in seen
+    ]
 
 
 async def _remotes(settings: "Settings") -> "list[Finding]":
@@ -141,12 +182,6 @@ def _examined(settings: "Settings | None") -> "tuple[str, Sequence[Finding]]":
     return str(path), sqlite.examine(path, allow_memory=settings is not None and may_be_lost(settings))
 
 
-def _content(
-    store: str, found: "Sequence[Finding]", sources: "Sequence[Finding]", remotes: "Sequence[Finding]"
-) -> dict[str, Any]:
-    return {"store": store, "checks": _plain(found), "sources": _plain(sources), "remotes": _plain(remotes)}
-
-
 def _plain(found: "Sequence[Finding]") -> list[dict[str, Any]]:
     return [
         {"name": each.name, "health": each.health.value, "text": each.text, "cure": each.cure or None} for each in found
@@ -156,12 +191,10 @@ def _plain(found: "Sequence[Finding]") -> list[dict[str, Any]]:
 def _print_checks(content: Mapping[str, Any]) -> None:
     typer.echo(f"store {content['store']}")
     _print(content["checks"])
-    if content["sources"]:
-        typer.echo("sources")
-        _print(content["sources"])
-    if content["remotes"]:
-        typer.echo("remote hubs")
-        _print(content["remotes"])
+    for name, title in _PARTS.items():
+        if content[name]:
+            typer.echo(title)
+            _print(content[name])
 
 
 def _print(checks: Sequence[Mapping[str, Any]]) -> None:

@@ -13,7 +13,9 @@ from uuid import uuid4
 
 import httpx
 import pytest
+import yaml
 
+from bridge.cli.stand_ins import hub_block
 from connectors.errors import TopologyError
 from connectors.rabbitmq.entry import RABBITMQ
 from connectors.rabbitmq.settings import RabbitMqSettings
@@ -22,6 +24,7 @@ from hub.delivery.remote_api import RemoteApi
 from hub.delivery.remote_settings import RemoteSettings
 from hub.moving.looking import look
 from sandbox.servicebus import QueueSettings
+from sandbox.services import PushServices
 from sandbox.tls import Authority
 from tests.brokers import queues
 from tests.brokers.kafka import Kafka
@@ -174,3 +177,28 @@ async def test_a_clock_that_differs_from_that_of_a_remote_hub_is_named(ahead: fl
     await api.close()
     assert said in found.text
     assert "clock" in (found.cure or "")
+
+
+@pytest.mark.processes
+async def test_each_push_service_is_asked_and_a_token_that_one_names_is_tried(tmp_path: Path) -> None:
+    path = tmp_path / "bridge.yaml"
+    async with PushServices(tmp_path) as services:
+        token = services.make_handle("fcmv1", 1)
+        services.fcm.register(token)
+        (key_file := tmp_path / "hub-key").write_text("key")
+        hubs = yaml.safe_load(hub_block(services, key_file))["hubs"]
+        hubs["sandbox"]["platforms"]["adm"]["client_secret"] = "wrong"
+        del hubs["sandbox"]["auth"]
+        path.write_text(json.dumps({"version": 1, "bridge": {"store": {"allow_memory": True}}, "hubs": hubs}))
+        command = [sys.executable, "-m", "bridge", "doctor", "--json", "--token", token, str(path)]
+        done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True)
+    assert done.returncode == 4, done.stderr
+    found: dict[str, list[str]] = {}
+    for each in json.loads(done.stdout)["push_services"]:
+        found.setdefault(each["name"], []).append(each["text"])
+        assert (each["health"] == "failed") is ("invalid_client" in each["text"] or "is refused" in each["text"])
+    assert found["sandbox/fcm"] == ["an access token was given", "a dry run is taken; nothing was shown"]
+    assert found["sandbox/wns"] == ["an access token was given"]
+    assert "HTTP 401 invalid_client" in found["sandbox/adm"][0]
+    assert found["sandbox/webpush"][0].endswith(services.webpush_credential.public_key)
+    assert not len(services.journal.accepted())

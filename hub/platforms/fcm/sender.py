@@ -1,5 +1,6 @@
 """Firebase Cloud Messaging, HTTP v1 over HTTP/2 (Firebase, "REST Resource: projects.messages" and "ErrorCode")."""
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import repeat
@@ -11,14 +12,17 @@ from hub.notification import Platform, Priority
 from hub.outcome import OutcomeName, Reaction
 from hub.platforms.base import PUSH_ID_HEADER
 from hub.platforms.fcm.body import MAX_PAYLOAD, TARGETS
+from hub.platforms.fcm.handle import Target, targets_of
 from hub.platforms.fcm.hints import HINTS, MAX_TTL, fcm_key, fcm_text
 from hub.platforms.fcm.service_account import ServiceAccountAssertion
 from hub.platforms.fcm.settings import FcmSettings
+from hub.platforms.http_sender import HttpSender
 from hub.platforms.results import malformed, refused
 from hub.platforms.verdict_classes import (
     BAD_CHANNEL,
     CREDENTIALS,
     FORMAT,
+    INTERFACE,
     SERVER_ERROR,
     SIZE,
     STALE_TOKEN,
@@ -29,10 +33,9 @@ from hub.platforms.verdict_classes import (
     Meaning,
 )
 from hub.push import DELIVERED, PageVerdict, PushGroup, PushPage, SendResult
-from hub.requests import Refused, RequestGroup, Requests
+from hub.requests import Refused, RequestGroup
 from hub.transport.answers import json_object, retry_after
 from hub.transport.client import Transport
-from hub.transport.http_send import send_authorized
 from hub.transport.oauth import AccessTokens
 
 SCOPE: Final = "https://www.googleapis.com/auth/firebase.messaging"
@@ -76,7 +79,7 @@ _ONE_PLATFORM: Final = {"THIRD_PARTY_AUTH_ERROR", "APNS_AUTH_ERROR"}  # a key in
 def verdict(status: int, headers: Mapping[str, str], body: bytes) -> SendResult:
     """What an answer means for its push."""
     if status == 200:
-        return DELIVERED
+        return DELIVERED if b'"name"' in body else INTERFACE
     error = json_object(body).get("error")
     error = error if isinstance(error, dict) else {}
     details = _objects(error.get("details"))
@@ -116,7 +119,7 @@ def _invalid_argument(message: str, details: Sequence[Mapping[str, Any]]) -> Mea
     }
     words = message.lower()
     if fields:
-        return BAD_CHANNEL if fields == {"message.token"} else FORMAT
+        return BAD_CHANNEL if fields in ({"message.token"}, {"message.fid"}) else FORMAT
     if "too big" in words:
         return SIZE
     if "package name" in words:
@@ -137,7 +140,7 @@ def _is_about_one_target(details: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def body_parts(group: PushGroup, *, now: datetime) -> tuple[bytes, bytes] | SendResult:
-    """The request's body before and behind the registration token, or why the payload cannot be sent.
+    """The request's body before and behind its target, or why the payload cannot be sent.
 
     Priority, time to live and collapse key go into `message.android` where the payload does not set them, and are made
     to fit. A notification that is shown has a tag too: the collapse key, else the collapse id, so that a push that is
@@ -166,7 +169,7 @@ def body_parts(group: PushGroup, *, now: datetime) -> tuple[bytes, bytes] | Send
     rest = {name: value for name, value in envelope.items() if name != "message"}
     tail = b"," + orjson.dumps(rest)[1:] if rest else b"}"
     text = orjson.dumps(message)
-    return b'{"message":{"token":', (b"," + text[1:] if message else b"}") + tail
+    return b'{"message":{', (b"," + text[1:] if message else b"}") + tail
 
 
 def _fit_given(android: Mapping[str, Any]) -> dict[str, Any]:
@@ -237,23 +240,25 @@ def requests_for(
         yield RequestGroup(origin, run, path, repeat(""), lines, PUSH_ID_HEADER, ids, _bodies(parts, channels))
 
 
-def _bodies(parts: tuple[bytes, bytes], tokens: Sequence[str]) -> Iterator[bytes]:
+def _bodies(parts: tuple[bytes, bytes], channels: Sequence[str]) -> Iterator[bytes]:
     head, tail = parts
-    return (head + orjson.dumps(token) + tail for token in tokens)
+    for channel in channels:
+        kind, value = targets_of(channel)[0]
+        yield head + b'"%b":%b' % (kind.encode(), orjson.dumps(value)) + tail
 
 
-class FcmSender:
+class FcmSender(HttpSender):
     """FCM for one service account and project.
+
+    A push to an installation id that is refused goes once more to the token that stands beside it, and the one that
+    succeeds is the push channel from then on.
 
     Raises: ValueError: the private key is unusable.
     """
 
-    platform = Platform.FCM
-
     def __init__(self, settings: FcmSettings) -> None:
         account = settings.account
-        self._origin = settings.origin
-        self._path = f"/v1/projects/{account.project_id}/messages:send"
+        path = f"/v1/projects/{account.project_id}/messages:send"
         assertion = ServiceAccountAssertion(
             client_email=account.client_email,
             private_key=account.private_key,
@@ -261,17 +266,51 @@ class FcmSender:
             audience=account.token_uri,
             scope=SCOPE,
         )
-        self._tokens = AccessTokens(account.token_uri, assertion.form, egress=settings)
-        self._transport = Transport(settings, connections=CONNECTIONS, streams=STREAMS)
+        super().__init__(
+            Platform.FCM,
+            transport=Transport(settings, connections=CONNECTIONS, streams=STREAMS),
+            requests=lambda page, *, token: requests_for(
+                page, origin=settings.origin, path=path, token=token, now=datetime.now(UTC)
+            ),
+            verdict=verdict,
+            tokens=AccessTokens(account.token_uri, assertion.form, egress=settings),
+        )
 
     async def send(self, page: PushPage, *, deadline: float = 10.0) -> PageVerdict:
         """See `Sender.send`."""
-        return await send_authorized(self._transport, self._tokens, page, self.requests, verdict, deadline=deadline)
+        pairs = dict(_with_two(page.push_channels))
+        if not pairs:
+            return await super().send(page, deadline=deadline)
+        ends_at = asyncio.get_running_loop().time() + deadline
+        said = await super().send(page, deadline=deadline)
+        exceptions = dict(said.exceptions)
+        unknown = [position for position in pairs if _may_be_other(exceptions.get(position))]
+        for position in pairs.keys() - exceptions.keys():
+            exceptions[position] = _renamed(pairs[position][0])
+        if unknown:
+            second = page.select(unknown)
+            second.push_channels = [pairs[position][1].push_channel for position in unknown]
+            again = await super().send(second, deadline=ends_at - asyncio.get_running_loop().time())
+            for place, position in enumerate(unknown):
+                exceptions[position] = again.exceptions.get(place) or _renamed(pairs[position][1])
+        return PageVerdict(delivered=len(page) - len(exceptions), exceptions=dict(sorted(exceptions.items())))
 
-    def requests(self, page: PushPage, *, token: str) -> Requests:
-        """See `Sender.requests`."""
-        return requests_for(page, origin=self._origin, path=self._path, token=token, now=datetime.now(UTC))
 
-    async def close(self) -> None:
-        """See `Sender.close`."""
-        await self._transport.close()
+def _with_two(channels: Sequence[str]) -> Iterator[tuple[int, Sequence[Target]]]:
+    """The positions of push channels that name an installation id and a token, with both."""
+    for position, channel in enumerate(channels):
+        if channel.startswith("{") and len(targets := targets_of(channel)) == 2:
+            yield position, targets
+
+
+def _may_be_other(result: SendResult | None) -> bool:
+    """Whether an answer to an installation id may be about it alone: to another one it would be another answer."""
+    if result is None:
+        return False
+    return result.reaction is Reaction.GONE or result.outcome is OutcomeName.INVALID_NOTIFICATION_FORMAT
+
+
+def _renamed(target: Target) -> SendResult:
+    return SendResult(
+        reaction=Reaction.DELIVERED, outcome=OutcomeName.REFRESH_TOKEN, new_push_channel=target.push_channel
+    )

@@ -1,19 +1,25 @@
 """FCM as the rest of the house knows it (Firebase, "REST Resource: projects.messages")."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from hub.notification import NativeContent, Platform
 from hub.platforms.advice import Complaints, Written
 from hub.platforms.base import Sender
 from hub.platforms.fcm.advice import advise
 from hub.platforms.fcm.body import is_fcm_text, v1_body
+from hub.platforms.fcm.handle import push_channel_of
 from hub.platforms.fcm.settings import FcmSettings
-from hub.platforms.traits import Description, PayloadKind, TemplateBody, Traits, text_of
+from hub.platforms.traits import Description, PayloadKind, Seen, TemplateBody, Traits, text_of
+
+_DRY_RUN: Final = b'{"message":{"data":{"pushbridge":"doctor"}},"validate_only":true}'
 
 
 class FcmTraits(Traits):
-    """A push channel is a registration token. Tokens and bodies of Google's legacy API, which is gone, go by HTTP v1."""
+    """A push channel is a registration token, an installation id (`fid:ID`), or an object of both.
+
+    Tokens and bodies of Google's legacy API, which is gone, go by HTTP v1.
+    """
 
     name = "fcm"
     title = "FCM"
@@ -36,6 +42,20 @@ class FcmTraits(Traits):
         from hub.platforms.fcm.sender import FcmSender
 
         return FcmSender(settings)
+
+    def push_channel(self, text: str) -> str:
+        """See `Traits.push_channel`."""
+        return push_channel_of(text)
+
+    async def look(self, settings: FcmSettings, *, push_channel: str = "") -> Sequence[Seen]:
+        """See `Traits.look`."""
+        from hub.platforms.fcm.sender import FcmSender
+
+        sender = FcmSender(settings)
+        try:
+            return await sender.look(dry_run=_DRY_RUN, push_channel=push_channel)
+        finally:
+            await sender.close()
 
     def template_body(self, body: str, headers: Mapping[str, Any]) -> TemplateBody:
         """See `Traits.template_body`; the `message` around it may be missing."""

@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hub.errors import InvalidRequestError
 from hub.notification import Priority
 from hub.outcome import OutcomeName, Reaction
 from hub.platforms.fcm.sender import requests_for, verdict
 from hub.platforms.fcm.service_account import ServiceAccountAssertion
 from hub.platforms.fcm.settings import ServiceAccount
+from hub.platforms.fcm.traits import FcmTraits
 from hub.push import SendResult
 from tests.fakes.pushes import Push, page_of
 from tests.fakes.requests import Request, requests_in
@@ -292,3 +294,47 @@ def test_an_assertion_is_signed_for_an_hour() -> None:
 def test_an_unusable_private_key_is_refused_with_what_to_do(pem: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         ServiceAccountAssertion(client_email="e", private_key=pem, private_key_id="k", audience="a", scope="s")
+
+
+FID = "cAbC-dEf_gHiJkLmNoPqRs"
+
+
+@pytest.mark.parametrize(
+    ("text", "stored"),
+    [
+        ("token:APA91b", "token:APA91b"),
+        (f"fid:{FID}", f"fid:{FID}"),
+        (f'{{"token": "t", "fid": "{FID}"}}', f'{{"fid":"{FID}","token":"t"}}'),
+    ],
+)
+def test_a_push_channel_is_a_token_or_an_installation_id_or_both(text: str, stored: str) -> None:
+    assert FcmTraits().push_channel(text) == stored
+
+
+@pytest.mark.parametrize(
+    "text", ["fid:short", "fid:", "{", f'{{"fid": "{FID}"}}', f'{{"fid": "{FID}", "token": ""}}', ""]
+)
+def test_a_push_channel_that_names_nobody_is_refused(text: str) -> None:
+    with pytest.raises(InvalidRequestError, match="pushChannel"):
+        FcmTraits().push_channel(text)
+
+
+def test_a_message_names_its_phone_by_the_kind_of_the_push_channel() -> None:
+    bodies = [
+        body_of(replace(PUSH, push_channel=channel))["message"]
+        for channel in ("t", f"fid:{FID}", f'{{"fid":"{FID}","token":"t"}}')
+    ]
+    assert [(body.get("fid"), body.get("token")) for body in bodies] == [(None, "t"), (FID, None), (FID, None)]
+
+
+def test_what_is_for_other_platforms_passes_as_it_is() -> None:
+    message = {
+        "apns": {
+            "headers": {"apns-priority": "10"},
+            "payload": {"aps": {"event": "update"}},
+            "live_activity_token": "ab",
+        },
+        "webpush": {"headers": {"TTL": "60"}, "notification": {"title": "t"}},
+    }
+    body = body_of(replace(PUSH, payload=orjson.dumps({"message": message})))["message"]
+    assert {name: body[name] for name in message} == message

@@ -1,9 +1,10 @@
-"""CPU a push through the transport and through the APNs sender, beside a plain libcurl loop with the same requests.
+"""CPU a push through the transport and through senders, beside a plain libcurl loop with the requests of APNs.
 
     python -m benchmarks.senders [--pushes 4000] [--rounds 30]
 
-The three take turns in one process on one core, against nginx on another, so that they meet the same weather; the best
-round is what the code costs, the median what it cost on this machine meanwhile.
+The senders of the other services that speak HTTP/2 make their own requests of their own payload, with an access token
+that they need not ask for. All take turns in one process on one core, against nginx on another, so that they meet the
+same weather; the best round is what the code costs, the median what it cost on this machine meanwhile.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pycurl
@@ -23,12 +25,18 @@ from pydantic import SecretStr
 
 from benchmarks.nginx import FastPushService, fast_push_service
 from benchmarks.pinning import MEASURED, OTHERS
+from hub.platforms.adm import sender as adm
 from hub.platforms.apns.sender import ApnsSender, requests_for
 from hub.platforms.apns.settings import ApnsSettings
+from hub.platforms.fcm import sender as fcm
+from hub.platforms.huawei import sender as huawei
+from hub.platforms.xiaomi import sender as xiaomi
+from hub.platforms.xiaomi.settings import XiaomiSettings
 from hub.push import PushGroup, PushPage
-from hub.requests import RequestGroup
+from hub.requests import RequestGroup, Requests
 from hub.tls import Tls
 from hub.transport.client import Transport
+from hub.transport.http_send import Verdict, post
 
 PAGE = 1000
 PAYLOAD = b'{"aps":{"alert":{"title":"Deposit","body":"You received 1,234.56 EUR from Contoso"},"sound":"default"}}'
@@ -102,12 +110,7 @@ def _each(groups: Iterable[RequestGroup]) -> Iterator[tuple[str, list[bytes], by
 async def measure(service: FastPushService, *, count: int, rounds: int) -> None:
     """Print microseconds of CPU a push, of each."""
     group = PushGroup(payload=PAYLOAD)
-    pages = []
-    for first in range(0, count, PAGE):
-        numbers = range(first, min(first + PAGE, count))
-        channels = [f"{number:064X}" for number in numbers]
-        ids = [f"00000000-0000-4000-8000-{number:012x}" for number in numbers]
-        pages.append(PushPage(channels, ids, [(group, len(numbers))]))
+    pages = list(_pages(group, count))
     key = ec.generate_private_key(ec.SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     ca_file = str(service.ca_file)
     settings = ApnsSettings(
@@ -124,16 +127,64 @@ async def measure(service: FastPushService, *, count: int, rounds: int) -> None:
         "Transport.post": lambda page: transport.post(_groups(service, page), deadline=10),
         "ApnsSender.send": lambda page: sender.send(page),
     }
-    costs: dict[str, list[float]] = {way: [] for way in ways}
+    others = {
+        name: (list(_pages(PushGroup(payload=payload), count)), _posting(transport, make, verdict))
+        for name, (payload, make, verdict) in _others(service.url).items()
+    }
+    turns = {way: (pages, send) for way, send in ways.items()} | others
+    costs: dict[str, list[float]] = {way: [] for way in turns}
     for _ in range(rounds):
-        for way, send in ways.items():
+        for way, (mine, send) in turns.items():
             before = time.process_time()
-            for page in pages:
+            for page in mine:
                 await send(page)
             costs[way].append((time.process_time() - before) / count * 1e6)
     await asyncio.gather(transport.close(), sender.close())
     for way, cost in costs.items():
         print(f"{way:20} best {min(cost):5.1f}  median {statistics.median(cost):5.1f}  µs of CPU a push")
+
+
+def _pages(group: PushGroup, count: int) -> Iterator[PushPage]:
+    for first in range(0, count, PAGE):
+        numbers = range(first, min(first + PAGE, count))
+        channels = [f"{number:064X}" for number in numbers]
+        ids = [f"00000000-0000-4000-8000-{number:012x}" for number in numbers]
+        yield PushPage(channels, ids, [(group, len(numbers))])
+
+
+def _posting(
+    transport: Transport, make: Callable[[PushPage], Requests], verdict: Verdict
+) -> Callable[[PushPage], Awaitable[object]]:
+    return lambda page: post(transport, make(page), verdict, deadline=10)
+
+
+def _others(url: str) -> dict[str, tuple[bytes, Callable[[PushPage], Requests], Verdict]]:
+    """By service a payload, the requests of a page, and what answers mean."""
+    now = datetime.now(UTC)
+    message = b'{"message":{"notification":{"title":"Deposit","body":"You received 1,234.56 EUR from Contoso"}}}'
+    secret = XiaomiSettings(app_secret=SecretStr(TOKEN), package_name=TOPIC, endpoint=url)
+    return {
+        "FCM": (
+            message,
+            lambda page: fcm.requests_for(page, origin=url, path="/v1/projects/p/messages:send", token=TOKEN, now=now),
+            fcm.verdict,
+        ),
+        "Huawei": (
+            message,
+            lambda page: huawei.requests_for(page, origin=url, path="/v1/1/messages:send", token=TOKEN, now=now),
+            huawei.verdict,
+        ),
+        "ADM": (
+            b'{"data":{"title":"Deposit","body":"You received 1,234.56 EUR from Contoso"}}',
+            lambda page: adm.requests_for(page, origin=url, token=TOKEN, now=now),
+            adm.verdict,
+        ),
+        "Xiaomi": (
+            b'{"title":"Deposit","description":"You received 1,234.56 EUR from Contoso"}',
+            lambda page: xiaomi.requests_for(page, secret, token=TOKEN, now=now),
+            xiaomi.verdict,
+        ),
+    }
 
 
 def main() -> None:

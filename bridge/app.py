@@ -75,7 +75,7 @@ from bridge.relay import noting
 from bridge.reports.follow_ups import FollowUpLoop
 from bridge.reports.sinks import SinkManager
 from bridge.schemas.registry import SchemaRegistries
-from bridge.senders import remotes_of, senders_of
+from bridge.senders import expiries_of, remotes_of, senders_of
 from bridge.stores import DaemonStore, store_of
 from bridge.wiring import access_of, guards_of, metric_names, relay_of, report_policies_of, routes_of, source_of
 from connectors.connector import Capacity
@@ -196,6 +196,7 @@ class Daemon:
                 if configured.tls is not None and name in self.listeners
             }
         )
+        self.metrics.delivery.set_expiries(expiries_of(settings.hubs))
         self.admin, self.api = self.listeners["admin"], self.listeners.get("hub_api")
 
     def _build_store(self) -> DaemonStore:
@@ -378,6 +379,7 @@ class Daemon:
             for name, configured in settings.listeners.by_name().items()
             if configured.tls is not None and name in self.listeners and self.listeners[name].tls is not None
         }
+        expiries = expiries_of(settings.hubs)
         exchange_hubs, exchange_rules = self._hubs_exchange(settings), self._rules_exchange(settings, config_hash)
 
         def between() -> None:
@@ -389,6 +391,7 @@ class Daemon:
             for name, (context, _) in renewed.items():
                 self.listeners[name].tls = context
             self.metrics.process.set_certificates({name: expires_at for name, (_, expires_at) in renewed.items()})
+            self.metrics.delivery.set_expiries(expiries)
             exchange_hubs()
             exchange_rules()
             self._sinks.apply(settings)

@@ -23,6 +23,16 @@ def senders_of(hubs: Mapping[str, HubSettings]) -> dict[tuple[str, Platform], Se
     return senders
 
 
+def expiries_of(hubs: Mapping[str, HubSettings]) -> dict[tuple[str, Platform], float]:
+    """When credentials end that say so, in seconds since 1970 UTC."""
+    found = {
+        (name, platform): traits_of(platform).expires_at(settings)
+        for name, hub in hubs.items()
+        for platform, settings in hub.platforms.settings.items()
+    }
+    return {key: moment.timestamp() for key, moment in found.items() if moment is not None}
+
+
 def remotes_of(
     hubs: Mapping[str, HubSettings], *, on_sent: Callable[[Notification, str], None]
 ) -> dict[str, Destination[Sequence[Notification]]]:

@@ -10,6 +10,8 @@ from lxml import etree
 
 from sandbox.journal import Entry
 
+_LIVE_ACTIVITY = "liveactivity"
+
 # The default of ToastText01 is one wrapped text in the body; all other toasts begin with a title.
 TITLELESS_TOAST = "toasttext01"
 
@@ -71,14 +73,30 @@ def _identity(entry: Entry) -> tuple[str, ...]:
     found: tuple[str, ...]
     match entry.service:
         case "apns":
-            found = (entry.headers.get("apns-collapse-id", ""),)
+            kind = entry.headers.get("apns-push-type", "")
+            # An activity has a token of its own, and shows its newest state.
+            found = (kind if kind == _LIVE_ACTIVITY else entry.headers.get("apns-collapse-id", ""),)
         case "fcmv1":
             found = (_android_tag(entry.payload),)
         case "browser":
             found = (str(_notification(entry.payload).get("tag") or ""),)
+        case "huawei":
+            found = (_android_tag(entry.payload),)
+        case "xiaomi":
+            fields = _json_or_none(entry.payload)
+            found = (str(fields.get("notify_id", "")) if isinstance(fields, dict) else "",)
+        case "adm" | "baidu" | "mpns":
+            found = ("",)
         case _:
             found = (entry.headers.get("x-wns-tag", ""), entry.headers.get("x-wns-group", ""))
     return found if found[0] else ()
+
+
+def _json_or_none(payload: bytes) -> Any:
+    try:
+        return _json(payload)
+    except _HiddenError:
+        return None
 
 
 def _android_tag(payload: bytes) -> str:
@@ -112,12 +130,48 @@ def _texts(entry: Entry) -> _Texts:
             return _android(entry.payload)
         case "browser":
             return _browser(entry.payload)
+        case "adm":
+            raise _SilentError("silent: the app shows what it likes of data")
+        case "xiaomi" | "baidu":
+            return _chinese(entry.payload, entry.service)
+        case "huawei":
+            return _android(entry.payload)
+        case "mpns":
+            return _windows_phone(entry.payload)
         case _:
             return _windows(entry.payload, entry.headers)
 
 
+def _chinese(payload: bytes, service: str) -> _Texts:
+    """What phones of Xiaomi's show, and what Baidu's library does: title and description."""
+    document = _json(payload)
+    fields = document if isinstance(document, dict) else {}
+    title, body = fields.get("title"), fields.get("description")
+    if (service == "xiaomi" and str(fields.get("pass_through", "0")) == "1") or not title:
+        raise _SilentError("silent: a message for the app")
+    return _Texts(title=str(title), body=str(body or ""))
+
+
+def _windows_phone(payload: bytes) -> _Texts:
+    root = _xml(payload)
+    texts = {etree.QName(each).localname: each.text or "" for each in root.iter() if isinstance(each.tag, str)}
+    if "Toast" not in texts:
+        raise _HiddenError("no toast")
+    return _Texts(title=texts.get("Text1", ""), body=texts.get("Text2", ""))
+
+
+def _live_activity(aps: Mapping[str, Any]) -> _Texts:
+    """The state of an activity, without the app's own view of it; one that has ended stays for hours, as it was last."""
+    state = aps.get("content-state")
+    if aps.get("event") not in ("start", "update", "end") or not isinstance(state, dict):
+        raise _HiddenError("no Live Activity")
+    return _Texts(title="Live Activity", body=", ".join(f"{name}: {value}" for name, value in state.items()))
+
+
 def _apple(payload: bytes, headers: Mapping[str, str]) -> _Texts:
     aps = _mapping(_json(payload), "aps")
+    if headers.get("apns-push-type") == _LIVE_ACTIVITY:
+        return _live_activity(aps)
     alert = aps.get("alert")
     match alert:
         case str() if alert:
@@ -170,13 +224,7 @@ def _windows(payload: bytes, headers: Mapping[str, str]) -> _Texts:
     if kind != "wns/toast":
         reason = _SilentError if kind == "wns/raw" else _HiddenError
         raise reason(f"{kind} is no toast")
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
-    try:
-        root = etree.fromstring(payload, parser)
-    except etree.XMLSyntaxError as error:
-        raise _HiddenError(f"malformed XML: {error}") from None
-    if root.getroottree().docinfo.internalDTD is not None:
-        raise _HiddenError("malformed XML: a document type is not allowed")
+    root = _xml(payload)
     binding = root.find("visual/binding") if root.tag == "toast" else None
     texts = [] if binding is None else ["".join(map(str, text.itertext())) for text in binding.findall("text")]
     if binding is None or not any(texts):
@@ -184,6 +232,17 @@ def _windows(payload: bytes, headers: Mapping[str, str]) -> _Texts:
     if binding.get("template", "").lower() == TITLELESS_TOAST:
         return _Texts(body="\n".join(texts))
     return _Texts(title=texts[0], body="\n".join(texts[1:]))
+
+
+def _xml(payload: bytes) -> Any:
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
+    try:
+        root = etree.fromstring(payload, parser)
+    except etree.XMLSyntaxError as error:
+        raise _HiddenError(f"malformed XML: {error}") from None
+    if root.getroottree().docinfo.internalDTD is not None:
+        raise _HiddenError("malformed XML: a document type is not allowed")
+    return root
 
 
 def _json(payload: bytes) -> Any:

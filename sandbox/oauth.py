@@ -49,6 +49,26 @@ def form_of(exchange: Exchange) -> Mapping[str, str]:
     return {name: values[-1] for name, values in parse_qs(exchange.body.decode("latin-1")).items()}
 
 
+def client_of(exchange: Exchange, apps: Mapping[str, str], *, scope: str | None) -> str:
+    """Who asks for a token by a client credentials grant (RFC 6749, section 4.4): the client id, one of `apps`.
+
+    `apps` maps client ids to secrets; `scope` is the one that has to be asked for, None for a service without.
+
+    Raises: RefusedError.
+    """
+    form = form_of(exchange)
+    if exchange.method != "POST" or form.get("grant_type") != "client_credentials":
+        raise RefusedError(400, "unsupported_grant_type", description="The grant type must be client_credentials.")
+    client_id = form.get("client_id", "")
+    if client_id not in apps:
+        raise RefusedError(400, "unauthorized_client", description=f"Application {client_id!r} was not found.")
+    if not secrets.compare_digest(form.get("client_secret", "").encode(), apps[client_id].encode()):
+        raise RefusedError(401, "invalid_client", description="Invalid client secret provided.")
+    if scope is not None and form.get("scope") != scope:
+        raise RefusedError(400, "invalid_scope", description=f"The scope must be {scope}.")
+    return client_id
+
+
 def json_answer(status: int, body: object) -> Answer:
     """A JSON body that no client may cache (RFC 6749 section 5.1)."""
     headers = (("content-type", "application/json; charset=UTF-8"), ("cache-control", "no-store"))

@@ -22,8 +22,8 @@ class VirtualPhone:
     """One app on one device; `received` is what came of every push that its service took for it, in order, and `pulled`
     what the app then asked its back end for.
 
-    `platform` is the name in installations (`apns`, `fcmv1`, `wns`, `browser`), `handle` the push channel. The name serves
-    as installation id.
+    `platform` is the name in installations (`apns`, `fcmv1`, …), `handle` the push channel. The name serves as installation
+    id.
     """
 
     def __init__(self, *, name: str, platform: str, handle: str) -> None:

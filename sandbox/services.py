@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -13,15 +14,18 @@ from sandbox.credentials import Issued, pem, write_secret
 from sandbox.fcm import Fcm
 from sandbox.journal import Clock, Journal, utc_now
 from sandbox.phones import VirtualPhone
+from sandbox.provider_certificate import ProviderCertificates
 from sandbox.provider_token import ProviderKey
 from sandbox.server import HOST
 from sandbox.service import PushService
 from sandbox.subscriptions import base64url, raw_point
 from sandbox.tls import Authority
+from sandbox.vendors import Vendors
 from sandbox.webpush import WebPush
-from sandbox.wns import Wns
+from sandbox.wns import STORE_PATH, Wns
 
 TOPIC = "com.example.pushbridge"
+PACKAGE_SID = "ms-app://s-1-15-2-1000001"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +37,9 @@ class ApnsCredential:
     key_id: str
     team_id: str
     topic: str
+    certificate_file: Path
+    """A `.p12` for the same app, in place of the key; its password is `certificate_password`."""
+    certificate_password: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +60,9 @@ class WnsCredential:
     client_secret: str = field(repr=False)
     token_url: str
     allowed_host: str
+    package_sid: str
+    """The same secret's app of the Microsoft Store, which asks for tokens at `store_token_url`."""
+    store_token_url: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,12 +79,12 @@ class WebPushCredential:
 
 
 class PushServices:
-    """APNs, FCM, WNS and Web Push on loopback: `async with PushServices(directory) as services`.
+    """All on loopback: `async with PushServices(directory) as services`.
 
     `directory` has to exist. CA and credentials are new ones, with `keep` those that `directory` has already; the
-    credential files and the endpoints are there once started. Ports are free ones unless given. `journal_file` keeps the
-    journal and `journal_size` bounds it, see `Journal`. With `accept_unknown` the services take pushes for handles that
-    were never registered.
+    credential files and the endpoints are there once started. Ports are free ones unless `ports` has one for a platform.
+    `journal_file` keeps the journal and `journal_size` bounds it, see `Journal`. With `accept_unknown` the services take
+    pushes for handles that were never registered.
 
     Raises: SandboxError: what `keep` finds cannot be read.
     """
@@ -83,10 +93,7 @@ class PushServices:
         self,
         directory: Path,
         *,
-        apns_port: int = 0,
-        fcm_port: int = 0,
-        wns_port: int = 0,
-        webpush_port: int = 0,
+        ports: Mapping[str, int] | None = None,
         journal_file: Path | None = None,
         keep_payload: bool = True,
         journal_size: int | None = None,
@@ -96,7 +103,7 @@ class PushServices:
     ) -> None:
         self._directory = directory
         self._numbers = itertools.count(1)
-        self._ports = (apns_port, fcm_port, wns_port, webpush_port)
+        self._ports = ports or {}
         self._issued = issued = Issued.kept(directory) if keep else Issued.made()
         authority = Authority(directory, keep=keep)
         self.journal = Journal(path=journal_file, keep_payload=keep_payload, size=journal_size, clock=clock)
@@ -105,9 +112,10 @@ class PushServices:
         self._client_email = f"sender@{self._project_id}.iam.gserviceaccount.com"
         self._tenant, self._client_id = "pushbridge-sandbox", "ms-app-pushbridge"
         key = ProviderKey(team_id=issued.team_id, public_key=issued.apns_key.public_key())
+        self._certificates = ProviderCertificates(directory, bundle_id=TOPIC, password=issued.client_secret, keep=keep)
         self.apns = Apns(
             journal=self.journal,
-            context=authority.server_context(Apns.versions),
+            context=self._certificates.asked_for(authority.server_context(Apns.versions)),
             keys={issued.key_id: key},
             topics=(TOPIC,),
             accept_unknown=accept_unknown,
@@ -127,7 +135,7 @@ class PushServices:
             journal=self.journal,
             context=authority.server_context(Wns.versions),
             tenant=self._tenant,
-            apps={self._client_id: issued.client_secret},
+            apps={self._client_id: issued.client_secret, PACKAGE_SID: issued.client_secret},
             accept_unknown=accept_unknown,
             clock=clock,
         )
@@ -139,13 +147,22 @@ class PushServices:
             accept_unknown=accept_unknown,
             clock=clock,
         )
-        self._services: tuple[PushService, ...] = (self.apns, self.fcm, self.wns, self.webpush)
+        self.vendors = Vendors(
+            journal=self.journal,
+            authority=authority,
+            secret=issued.client_secret,
+            accept_unknown=accept_unknown,
+            clock=clock,
+        )
+        self.by_platform: Mapping[str, PushService] = {
+            service.name: service for service in (self.apns, self.fcm, self.wns, self.webpush, *self.vendors.all)
+        }
 
     async def __aenter__(self) -> Self:
         """Start all; a port that is taken stops them again."""
         try:
-            for service, port in zip(self._services, self._ports, strict=True):
-                await service.start(port)
+            for name, service in self.by_platform.items():
+                await service.start(self._ports.get(name, 0))
         except OSError:
             await self._stop()
             raise
@@ -158,7 +175,7 @@ class PushServices:
         await self._stop()
 
     async def _stop(self) -> None:
-        for service in self._services:
+        for service in self.by_platform.values():
             await service.stop()
         self.journal.close()
 
@@ -184,6 +201,8 @@ class PushServices:
             key_id=self._issued.key_id,
             team_id=self._issued.team_id,
             topic=TOPIC,
+            certificate_file=self._certificates.certificate_file,
+            certificate_password=self._issued.client_secret,
         )
 
     @property
@@ -204,6 +223,8 @@ class PushServices:
             client_secret=self._issued.client_secret,
             token_url=self.wns.token_url,
             allowed_host=HOST,
+            package_sid=PACKAGE_SID,
+            store_token_url=self.wns.url + STORE_PATH,
         )
 
     @property
@@ -231,8 +252,10 @@ class PushServices:
                 return f"{self.wns.url}/?token={digest.hexdigest()}"
             case "browser":
                 return self.webpush.push_channel(digest.hexdigest()[:64])
+            case _ if make := self.vendors.handles().get(platform):
+                return make(digest.hexdigest())
             case _:
-                raise ValueError(f"no push service is called {platform!r}: it is apns, fcmv1, wns or browser")
+                raise ValueError(f"no push service is called {platform!r}: it is one of {', '.join(self.by_platform)}")
 
     def add_phone(self, name: str, platform: str) -> VirtualPhone:
         """A phone with the app on it, known to its service and switched on; registering it at a hub is its own affair.
@@ -240,7 +263,6 @@ class PushServices:
         Raises: ValueError: there is no such platform.
         """
         phone = VirtualPhone(name=name, platform=platform, handle=self.make_handle(platform, next(self._numbers)))
-        service = next(service for service in self._services if service.name == platform)
-        service.register(phone.handle)
+        self.by_platform[platform].register(phone.handle)
         phone.watch(self.journal)
         return phone

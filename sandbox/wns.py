@@ -15,7 +15,7 @@ from typing import Literal
 from sandbox.exchange import Answer, Exchange, RefusedError
 from sandbox.faults import Faults
 from sandbox.journal import Clock, Journal, utc_now
-from sandbox.oauth import BearerTokens, error_answer, form_of, json_answer
+from sandbox.oauth import BearerTokens, client_of, error_answer, json_answer
 from sandbox.service import PUSH_ID_HEADER, PushService
 
 ENTRA_SCOPE = "https://wns.windows.com/.default"
@@ -167,7 +167,8 @@ class Wns(PushService):
 
     def _token_answer(self, exchange: Exchange) -> Answer:
         try:
-            client_id = self._examine_token_request(exchange)
+            scope = STORE_SCOPE if exchange.path == STORE_PATH else ENTRA_SCOPE
+            client_id = client_of(exchange, self._apps, scope=scope)
             self.token_faults.strike(client_id)
         except RefusedError as refusal:
             return error_answer(refusal)
@@ -179,24 +180,6 @@ class Wns(PushService):
         times = {"expires_in": seconds, "ext_expires_in": seconds, "expires_on": now + seconds, "not_before": now}
         texts = {name: str(value) for name, value in times.items()}  # Entra's own samples for WNS have them as text
         return json_answer(200, {"token_type": "Bearer", **texts, "access_token": token})
-
-    def _examine_token_request(self, exchange: Exchange) -> str:
-        """A client credentials grant (RFC 6749 section 4.4); returns the client id.
-
-        Raises: RefusedError.
-        """
-        form = form_of(exchange)
-        if exchange.method != "POST" or form.get("grant_type") != "client_credentials":
-            raise RefusedError(400, "unsupported_grant_type", description="The grant type must be client_credentials.")
-        client_id = form.get("client_id", "")
-        if client_id not in self._apps:
-            raise RefusedError(400, "unauthorized_client", description=f"Application {client_id!r} was not found.")
-        if not secrets.compare_digest(form.get("client_secret", "").encode(), self._apps[client_id].encode()):
-            raise RefusedError(401, "invalid_client", description="Invalid client secret provided.")
-        scope = STORE_SCOPE if exchange.path == STORE_PATH else ENTRA_SCOPE
-        if form.get("scope") != scope:
-            raise RefusedError(400, "invalid_scope", description=f"The scope must be {scope}.")
-        return client_id
 
 
 def _examine_headers(headers: Mapping[str, str]) -> None:

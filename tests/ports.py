@@ -26,3 +26,16 @@ def free_ports(count: int) -> list[int]:
                 continue
             found.append(port)
     return found
+
+
+def free_row(count: int) -> int:
+    """The first of so many ports in a row that are free just now."""
+    while True:
+        first = random.SystemRandom().choice(_CANDIDATES[:-count])
+        with ExitStack() as held:
+            try:
+                for port in range(first, first + count):
+                    held.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return first

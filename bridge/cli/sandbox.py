@@ -17,12 +17,15 @@ def sandbox(
     topic: Annotated[list[str] | None, typer.Option(help="Create this topic; may be repeated.")] = None,
     tls: Annotated[Path | None, typer.Option(help="Directory for the CA certificate that TLS clients trust.")] = None,
     push: Annotated[
-        bool, typer.Option("--push", help="Run APNs, FCM, WNS and Web Push too, and print a hub that sends to them.")
+        bool, typer.Option("--push", help="Run the push services too, and print a hub that sends to them.")
     ] = False,
     push_port: Annotated[
         int,
         typer.Option(
-            min=0, max=65531, help="Ports of APNs, FCM, WNS, journal and Web Push, from this one on; 0 for any."
+            min=0,
+            max=65526,
+            help="Ports of APNs, FCM, WNS, journal, Web Push, ADM, Xiaomi, Huawei, Baidu and MPNS, from this one on; "
+            "0 for any.",
         ),
     ] = 9443,
     directory: Annotated[

@@ -4,14 +4,16 @@ import asyncio
 import json
 import secrets
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
+from typing import Any
 
 import typer
 
 from bridge.admin.listener import Listener
 from bridge.config.models.listeners import Listen
+from hub.platforms.table import services as push_services
 from sandbox.credentials import write_secret
 from sandbox.journal_app import journal_app
 from sandbox.server import HOST
@@ -21,6 +23,11 @@ from sandbox.tls import Authority
 
 POLICY = "Full"
 """The access policy of the printed hub."""
+
+JOURNAL = "journal"
+
+PLACES = ("apns", "fcmv1", "wns", JOURNAL, "browser", "adm", "xiaomi", "huawei", "baidu", "mpns")
+"""What listens at `--push-port` and the ports after it."""
 
 _JOURNAL_SIZE = 10_000
 """Entries of the journal that are kept: 50 MB, if all payloads are as large as a push service takes."""
@@ -70,27 +77,23 @@ async def serve(
 async def _serve_push(stack: AsyncExitStack, port: int, directory: Path) -> None:
     """Start the push services and their journal; print the hub that uses them, which is in `hub.yaml` beside its key."""
     key_file = _hub_key(directory)
-    apns, fcm, wns, journal, webpush = range(port, port + 5) if port else (0, 0, 0, 0, 0)
+    places = {name: port + place if port else 0 for place, name in enumerate(PLACES)}
     services = await stack.enter_async_context(
         PushServices(
             key_file.parent,
-            apns_port=apns,
-            fcm_port=fcm,
-            wns_port=wns,
-            webpush_port=webpush,
+            ports=places,
             accept_unknown=True,
             keep=True,
             journal_size=_JOURNAL_SIZE,
         )
     )
-    listener = Listener(journal_app(services.journal), Listen(HOST, journal), name="journal")
+    listener = Listener(journal_app(services.journal), Listen(HOST, places[JOURNAL]), name="journal")
     await listener.open()
     stack.push_async_callback(listener.close)
     typer.echo(
-        f"APNs, FCM, WNS and Web Push stand-ins, credentials in {key_file.parent}; "
-        "they take pushes for any well-formed channel:"
+        f"stand-ins of push services, credentials in {key_file.parent}; they take pushes for any well-formed channel:"
     )
-    for platform in ("apns", "fcmv1", "wns", "browser"):
+    for platform in services.by_platform:
         typer.echo(f"  {platform} {services.make_handle(platform, 1)}")
     typer.echo(f"the last {_JOURNAL_SIZE:,} pushes they were sent: http://{HOST}:{listener.address.port}/journal")
     hub = hub_block(services, key_file)
@@ -113,9 +116,10 @@ def hub_block(services: PushServices, key_file: Path) -> str:
     """The section `hubs` of a configuration that uses these services; secrets stay in their files."""
     apns, fcm, wns = services.apns_credential, services.fcm_credential, services.wns_credential
     webpush = services.webpush_credential
-    secret_file = key_file.with_name("wns-client-secret")
+    secret_file = key_file.with_name("wns-client-secret")  # the stand-ins of the others take it too
     write_secret(secret_file, wns.client_secret.encode())
     ca_file = _text(str(services.ca_file))
+    retired = {each.name for each in push_services() if each.retired}  # `check` would warn of them
     return f"""\
 hubs:
   sandbox:
@@ -146,7 +150,20 @@ hubs:
         subject: {_text(webpush.subject)}
         private_networks: [{_text(webpush.network)}]
         tls: {{ ca_file: {ca_file} }}
-"""
+""" + "".join(
+        _vendor_block(name, own, secret_file, ca_file)
+        for name, own in services.vendors.settings().items()
+        if name not in retired
+    )
+
+
+def _vendor_block(name: str, settings: Mapping[str, Any], secret_file: Path, ca_file: str) -> str:
+    """The section of one platform whose secret is in a file."""
+    lines = [
+        f"        {key}: {_file(secret_file) if key.endswith(('secret', 'secret_key')) else json.dumps(value)}\n"
+        for key, value in settings.items()
+    ]
+    return f"      {name}:\n{''.join(lines)}        tls: {{ ca_file: {ca_file} }}\n"
 
 
 def _file(path: Path) -> str:

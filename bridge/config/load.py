@@ -32,13 +32,14 @@ from connectors.connector import Connector
 from connectors.duration import seconds_in
 from connectors.table import CONNECTORS, LATER
 from hub.delivery.remote_settings import RemoteSettings
+from hub.platforms.table import services
 from hub.spelling import did_you_mean
 from rules.advice.reach import Produced, ReachCheck, check_map
 from rules.advice.services import check_native
 from rules.advice.together import check_together
 from rules.document import Paths, load_document
 from rules.engine import RuleSet
-from rules.loader import LATER_PLATFORMS, PLATFORMS, HubScope, RuleReader, Scope, rules_in
+from rules.loader import PLATFORMS, HubScope, RuleReader, Scope, rules_in
 from rules.node import Mark, Node, RuleNodes
 from rules.problems import Problem, Problems, Severity
 from rules.read_files import ReadFiles
@@ -51,7 +52,6 @@ _LATER: Mapping[tuple[str, ...], tuple[str, ...]] = {
     ("bridge", "watchdog"): ("action",),
     ("sources", "*"): ("dedupe", "order", *LATER),
     **{("sources", "*", key, *path): keys for key, kind in CONNECTORS.items() for path, keys in kind.later.items()},
-    ("hubs", "*", "platforms"): LATER_PLATFORMS,
     ("dead_letters", "sources", "*"): (
         *(key for key, kind in CONNECTORS.items() if kind.keeps_dead_letters and kind.dead_letters is None),
         *LATER,
@@ -137,6 +137,7 @@ def _read(
         check_together(rule_set, produced, problems)
     _check_hubs(root, problems)
     _check_mirrors(plain, root, problems)
+    _check_retired(root, problems)
     _check_sources(root, problems)
     _check_dead_letters(root, problems)
     _check_sinks(root, rule_set, problems)
@@ -311,6 +312,15 @@ def _check_mirrors(plain: Mapping[str, Any], root: Node, problems: Problems) -> 
         )
         if (same := first.setdefault((remote.endpoint.lower(), remote.hub.lower()), name)) != name:
             problems.add(_entries(root, "hubs")[name].find(("mirror",)), f"the hub {same} mirrors the same remote")
+
+
+def _check_retired(root: Node, problems: Problems) -> None:
+    """Name the push services that their vendors gave up; what is configured for them works all the same."""
+    gave_up = {each.name: each.retired for each in services() if each.retired}
+    for hub in _entries(root, "hubs"):
+        for name, node in _entries(root, "hubs", hub, "platforms").items():
+            if name in gave_up:
+                problems.warn(node, gave_up[name], mark=node.key_mark)
 
 
 def _check_sources(root: Node, problems: Problems) -> None:

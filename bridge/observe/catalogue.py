@@ -17,7 +17,8 @@ are promises. [`deploy/prometheus/alerts.yaml`](../deploy/prometheus/alerts.yaml
 `docs/runbooks`.
 
 A counter counts from the start of the process. Series with every label value that can happen are there from the start,
-with 0. Times are seconds, and points in time are Unix timestamps.
+with 0; those of push services that few hubs have begin with their first push. Times are seconds, and points in time are
+Unix timestamps.
 """
 _EXAMPLE = "example"
 _MANY_VALUES = 12

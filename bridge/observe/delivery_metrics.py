@@ -39,10 +39,10 @@ ENDED = {
 }
 """The label `outcome` of `pushbridge_notifications_total`, by a notification's state."""
 
-_PLATFORMS = tuple(each.platform.value for each in services())
+_PLATFORMS = tuple(each.platform.value for each in services() if not each.is_rare)
 _KNOWN = tuple(platform.value for platform in Platform.known())
-"""With those that have no push service: phones are registered for them, and a push to one ends without credential. The
-series of such pushes begin with the first: six platforms would triple what every scrape holds."""
+"""With those that few hubs have, or that have no push service. The series of pushes to them begin with the first: six
+platforms would triple what every scrape holds."""
 _DELIVERIES = sorted({*DELIVERY_LABELS.values(), "timeout"})
 MAX_PROPERTIES = 50
 """Properties of templates that have series of their own, of each hub; the others share `_other`."""
@@ -61,6 +61,9 @@ class Breaker(Protocol):
 
     @property
     def is_open(self) -> bool: ...
+
+    @property
+    def is_braked(self) -> bool: ...
 
 
 class DeliveryMetrics(MetricTable):
@@ -136,6 +139,18 @@ class DeliveryMetrics(MetricTable):
         platform=_PLATFORMS,
         credential=Named.HUBS,
     )
+    _braked = gauge(
+        "device_removal_braked",
+        "1 while no phone is removed, as the service calls too many of them gone.",
+        platform=_PLATFORMS,
+        credential=Named.HUBS,
+    )
+    _expiry = gauge(
+        "pns_credential_expiry_timestamp_seconds",
+        "When the credential ends, such as a certificate of APNs; 0 for one that does not say.",
+        platform=_PLATFORMS,
+        credential=Named.HUBS,
+    )
     _end_to_end = histogram(
         "end_to_end_seconds",
         "From when a push was due (at acceptance, or at its own time if later) to the service's answer, successes only.",
@@ -158,6 +173,8 @@ class DeliveryMetrics(MetricTable):
         super().__init__(metrics)
         self._inhabited: set[tuple[str, Platform]] = set()
         self._holding: set[str] = set()
+        self._guarded: set[tuple[str, Platform]] = set()
+        self._expiring: set[tuple[str, Platform]] = set()
         self._properties: dict[str, set[str]] = {}  # by hub
         self.takes: Takes = {
             AudienceFound: self._audience_found,
@@ -187,13 +204,27 @@ class DeliveryMetrics(MetricTable):
         self._inhabited = set(counts)
 
     def set_bulkheads(self, bulkheads: Mapping[tuple[str, Platform], Breaker]) -> None:
-        in_flight = dict.fromkeys((each.platform for each in services()), 0)
+        in_flight = dict.fromkeys((each.platform for each in services() if not each.is_rare), 0)
         for (hub, platform), bulkhead in bulkheads.items():
-            in_flight[platform] += bulkhead.in_flight
+            in_flight[platform] = in_flight.get(platform, 0) + bulkhead.in_flight
             self._circuit.labels(platform.value, hub).set(bulkhead.is_open)
             self._throttled_until.labels(platform.value, hub).set(bulkhead.throttled_until)
+            self._braked.labels(platform.value, hub).set(bulkhead.is_braked)
+        for hub, platform in self._guarded - bulkheads.keys():  # what no configuration names any more
+            if platform.value not in _PLATFORMS:
+                for each in (self._circuit, self._throttled_until, self._braked):
+                    each.remove(platform.value, hub)
+        self._guarded = set(bulkheads)
         for platform, count in in_flight.items():
             self._in_flight.labels(platform.value).set(count)
+
+    def set_expiries(self, expires_at: Mapping[tuple[str, Platform], float]) -> None:
+        """Of the credentials that say when they end, in seconds since 1970 UTC."""
+        for hub, platform in self._expiring - expires_at.keys():
+            self._expiry.labels(platform.value, hub).set(0)
+        for (hub, platform), moment in expires_at.items():
+            self._expiry.labels(platform.value, hub).set(moment)
+        self._expiring = set(expires_at)
 
     def set_remotes(self, remotes: Mapping[str, Breaker]) -> None:
         for hub, bulkhead in remotes.items():

@@ -3,12 +3,17 @@
 from collections.abc import Collection
 
 from hub.notification import Platform
+from hub.platforms.adm.traits import AdmTraits
 from hub.platforms.apns.traits import ApnsTraits
+from hub.platforms.baidu.traits import BaiduTraits
 from hub.platforms.fcm.traits import FcmTraits
+from hub.platforms.huawei.traits import HuaweiTraits
 from hub.platforms.kept import KEPT
+from hub.platforms.mpns.traits import MpnsTraits
 from hub.platforms.traits import Traits
 from hub.platforms.webpush.traits import WebPushTraits
 from hub.platforms.wns.traits import WnsTraits
+from hub.platforms.xiaomi.traits import XiaomiTraits
 
 _TRAITS: dict[Platform, Traits] = {}
 
@@ -30,6 +35,11 @@ for _line in (
     FcmTraits(),
     WnsTraits(),
     WebPushTraits(),
+    AdmTraits(),
+    XiaomiTraits(),
+    HuaweiTraits(),
+    BaiduTraits(),
+    MpnsTraits(),
 ):
     register(_line)
 

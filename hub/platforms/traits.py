@@ -5,8 +5,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Enum
-from typing import Any
+from typing import Any, Protocol
 
 from hub.errors import InvalidRequestError, TemplateError
 from hub.notification import NativeContent, Platform
@@ -15,6 +16,34 @@ from hub.platforms.base import Sender
 from hub.platforms.hints import Hints
 from hub.platforms.settings import PlatformSettings
 from hub.platforms.xml_payload import xml_root
+
+
+class ChannelError(Exception):
+    """A service does not do what is asked of a broadcast channel, or does not answer; in its words."""
+
+
+class BroadcastChannels(Protocol):
+    """The broadcast channels of one credential, at its service, which lets it have `most`. Raises: ChannelError."""
+
+    most: int
+
+    async def create(self, *, stored: bool) -> str:
+        """Make one, which keeps the newest message for who comes later where it is `stored`; its push channel."""
+
+    async def all(self) -> Sequence[str]:
+        """Their push channels."""
+
+    async def delete(self, push_channel: str) -> None:
+        """End one for good; one that is not there is as good as deleted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """One thing that was seen when a credential was tried; `cure` says what to do, empty where nothing is to be done."""
+
+    text: str
+    cure: str = ""
+
 
 JSON_CONTENT_TYPE = "application/json;charset=utf-8"
 
@@ -63,7 +92,8 @@ class Traits:
     that a JSON payload has to have, by the document `payload_reference`. `header_advice` says what to write for headers
     where there are none. `hints` are the headers whose values are made to fit. `expiry_header` takes a template's own
     expiry, in seconds since 1970 or `0` for "now or never"; a service without it has no expiry in templates. A push
-    replaces an earlier one on the screen that has the same value in `collapse_header`. `descriptions` spell its
+    replaces an earlier one on the screen that has the same value in `collapse_header`. `retired` says of a service that its
+    vendor gave up what to expect. `descriptions` spell its
     registrations, the first in what is read; a service that the wire contract does not know has none. `sample_template` is
     the body of a template that shows `title` and `body`.
     """
@@ -72,6 +102,9 @@ class Traits:
     title: str
     platform: Platform
     settings: type[PlatformSettings]
+    retired: str = ""
+    is_rare: bool = False
+    """Whether few hubs have its phones: metrics hold nothing of it before its first push."""
     wire_format: str
     other_names: Sequence[str] = ()
     other_formats: Sequence[str] = ()
@@ -119,6 +152,21 @@ class Traits:
         its memory.
         """
         raise NotImplementedError
+
+    async def look(self, settings: Any, *, push_channel: str = "") -> Sequence[Seen]:
+        """What an operator is told of a credential when it is tried; with `push_channel` by a push that is not shown.
+
+        No phone is reached. A service whose credential cannot be tried by itself says nothing.
+        """
+        return ()
+
+    def broadcast_channels(self, settings: Any) -> "BroadcastChannels | None":
+        """The channels of a credential by which one push reaches all who look on; None for a service without."""
+        return None
+
+    def expires_at(self, settings: Any) -> datetime | None:
+        """When a credential ends; None for one that does not, or does not say so."""
+        return None
 
     def push_channel(self, text: str) -> str:
         """The handle as it is stored and compared: one phone cannot be registered as two by its spelling.

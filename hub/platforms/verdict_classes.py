@@ -3,6 +3,7 @@
 from typing import Final
 
 from hub.outcome import OutcomeName, Reaction
+from hub.push import SendResult
 
 Meaning = tuple[Reaction, OutcomeName]
 """What the engine does after an answer, and the name under which it is counted."""
@@ -22,3 +23,8 @@ SERVER_ERROR: Final = (Reaction.RETRY, OutcomeName.PNS_SERVER_ERROR)
 UNAVAILABLE: Final = (Reaction.RETRY, OutcomeName.PNS_UNAVAILABLE)
 UNREACHABLE: Final = (Reaction.RETRY, OutcomeName.PNS_UNREACHABLE)
 UNKNOWN: Final = (Reaction.RETRY, OutcomeName.UNKNOWN_ERROR)
+
+INTERFACE: Final = SendResult(
+    reaction=Reaction.RETRY, outcome=OutcomeName.PNS_INTERFACE_ERROR, reason="not an answer of this push service"
+)
+"""A success that no such service says so: something else answered, and may for a while only."""

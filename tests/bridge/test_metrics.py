@@ -62,6 +62,8 @@ from hub.notification import EVERYONE, Platform
 from hub.outcome import DELIVERY_LABELS, OutcomeName, State
 from hub.phone import PhoneOperation, PhoneOutcome
 from hub.phone_report import PhoneEvent, ReportLimit, ReportOutcome, ReportPolicies, ReportPolicy, TakenReports
+from hub.platforms.table import services
+from hub.push import PageVerdict
 from hub.slices import TimeSlice
 from hub.store.contracts.dead_letters import LetterUsage
 from hub.store.contracts.fleet import OwnershipCounts
@@ -75,7 +77,7 @@ from rules.event import Event
 from tests.bridge.examples import passage_of, take
 from tests.fakes.clock import FakeClock
 from tests.fakes.outlets import ScriptedOutlet
-from tests.fakes.senders import FakeSender
+from tests.fakes.senders import GONE, FakeSender
 from tests.hub.examples import notification
 
 BASE_UNITS = ("seconds", "bytes", "ratio", "messages", "devices", "info")
@@ -84,6 +86,7 @@ STATES_AND_COUNTS = {
     "pushbridge_schemas_cached",
     "pushbridge_source_up",
     "pushbridge_pns_circuit_open",
+    "pushbridge_device_removal_braked",
     "pushbridge_remote_circuit_open",
     "pushbridge_config_last_reload_successful",
     "pushbridge_http_requests_in_flight",
@@ -178,7 +181,7 @@ def test_no_label_can_hold_what_has_no_bounds() -> None:
     }
 
 
-PLATFORMS = [platform.value for platform in Platform.declared()]
+PLATFORMS = [each.platform.value for each in services() if not each.is_rare]
 LANES = [lane.value for lane in Lane]
 DELIVERIES = [*DELIVERY_LABELS.values(), "timeout"]
 
@@ -229,6 +232,8 @@ COMBINATIONS: dict[str, Any] = {
     "jobs_total": product(HUBS, ["completed", "failed"]),
     "pns_throttled_until_timestamp_seconds": product(HUBS, PLATFORMS),
     "pns_circuit_open": product(HUBS, PLATFORMS),
+    "device_removal_braked": product(HUBS, PLATFORMS),
+    "pns_credential_expiry_timestamp_seconds": product(HUBS, PLATFORMS),
     "end_to_end_seconds_count": product(PLATFORMS),
     "store_transaction_seconds_count": product(["sqlite"], ["write"]),
     "store_commit_seconds_count": product(["sqlite"]),
@@ -492,6 +497,7 @@ def test_queues_phones_and_breakers_are_told_when_asked() -> None:
     bulkhead = Bulkhead(FakeSender(Platform.WNS), clock=clock)
     bulkhead.closed_until = bulkhead.throttled_until = clock() + 30
     bulkhead.in_flight = 5
+    bulkhead.brake.weigh(PageVerdict.of([GONE] * 1001))
     told.delivery.set_bulkheads({("app", Platform.WNS): bulkhead})
     elsewhere = Bulkhead(ScriptedOutlet(), clock=clock)
     elsewhere.closed_until = clock() + 30
@@ -503,12 +509,35 @@ def test_queues_phones_and_breakers_are_told_when_asked() -> None:
     assert value(told, "pushbridge_queue_capacity_messages", queue="single") == 100
     assert value(told, "pushbridge_devices", hub="app", platform="wns") == 8
     assert value(told, "pushbridge_pns_circuit_open", platform="wns", credential="app") == 1
+    assert value(told, "pushbridge_device_removal_braked", platform="wns", credential="app") == 1
     assert (
         value(told, "pushbridge_pns_throttled_until_timestamp_seconds", platform="wns", credential="app")
         == clock() + 30
     )
     assert value(told, "pushbridge_pns_requests_in_flight", platform="wns") == 5
     assert value(told, "pushbridge_pns_requests_in_flight", platform="apns") == 0
+
+
+def test_a_service_that_few_hubs_have_is_measured_from_its_first_push_on_and_while_it_is_configured() -> None:
+    told = metrics()
+    labels = {"platform": "adm", "credential": "app"}
+    assert told.registry.get_sample_value("pushbridge_pns_circuit_open", labels) is None
+    bulkhead = Bulkhead(FakeSender(Platform("adm")), clock=(clock := FakeClock()))
+    bulkhead.closed_until = clock() + 30
+    bulkhead.in_flight = 2
+    told.delivery.set_bulkheads({("app", Platform("adm")): bulkhead})
+    assert value(told, "pushbridge_pns_circuit_open", platform="adm", credential="app") == 1
+    assert value(told, "pushbridge_pns_requests_in_flight", platform="adm") == 2
+    told.delivery.set_bulkheads({})
+    assert told.registry.get_sample_value("pushbridge_pns_circuit_open", labels) is None
+
+
+def test_when_a_credential_ends_is_told_until_another_one_is_configured() -> None:
+    told = metrics()
+    told.delivery.set_expiries({("app", Platform.APNS): 9.0})
+    assert value(told, "pushbridge_pns_credential_expiry_timestamp_seconds", platform="apns", credential="app") == 9
+    told.delivery.set_expiries({})
+    assert value(told, "pushbridge_pns_credential_expiry_timestamp_seconds", platform="apns", credential="app") == 0
 
 
 def test_gauges_of_what_a_configuration_took_away_go_and_its_counts_stay() -> None:

@@ -12,9 +12,10 @@ import httpx
 import pytest
 import yaml
 
+from bridge.cli.stand_ins import PLACES
 from bridge.config.load import check
 from tests.integration.daemon import Daemon
-from tests.ports import free_ports
+from tests.ports import free_row
 
 TITLE = '{"aps":{"alert":{"title":"$(title)"}}}'
 
@@ -93,7 +94,7 @@ async def test_a_push_arrives_and_stands_in_the_journal(tmp_path: Path, platform
 
 
 def test_credentials_are_made_once_and_kept(tmp_path: Path) -> None:
-    (first_port,) = free_ports(1)
+    first_port = free_row(len(PLACES))
     with sandbox(tmp_path, port=first_port) as first:
         kept = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     with sandbox(tmp_path, port=first_port) as second:

@@ -40,6 +40,17 @@ def toast(inner: str, template: str = "ToastGeneric") -> bytes:
         ("wns", toast("<text>t</text><text>b</text><text>c</text>"), "t", "", "b\nc"),
         ("fcmv1", b'{"message":{"notification":{"title":null,"body":"b"},"android":null}}', "", "", "b"),
         ("wns", toast("<text>t</text>"), "t", "", ""),
+        ("xiaomi", b'{"title":"t","description":"b","pass_through":"0"}', "t", "", "b"),
+        ("huawei", b'{"message":{"notification":{"title":"t","body":"b"},"token":["x"]}}', "t", "", "b"),
+        ("baidu", b'{"title":"t","description":"b"}', "t", "", "b"),
+        (
+            "mpns",
+            b'<wp:Notification xmlns:wp="WPNotification"><wp:Toast><wp:Text1>t</wp:Text1><wp:Text2>b</wp:Text2>'
+            b"</wp:Toast></wp:Notification>",
+            "t",
+            "",
+            "b",
+        ),
         ("wns", toast("<text>b</text>", template="ToastText01"), "", "", "b"),
         ("wns", toast("<text>1 &lt; 2 &amp; 3</text>"), "1 < 2 & 3", "", ""),
     ],
@@ -56,6 +67,11 @@ def test_a_notification_is_shown_with_its_texts(
     ("service", "payload", "why"),
     [
         ("apns", b'{"aps":{"content-available":1}}', "silent"),
+        ("adm", b'{"data":{"a":"b"}}', "silent"),
+        ("xiaomi", b'{"payload":"p","pass_through":"1"}', "silent"),
+        ("baidu", b'{"a":"b"}', "silent"),
+        ("mpns", b"<root/>", "no toast"),
+        ("mpns", b"<root", "malformed"),
         ("apns", b'{"aps":{"alert":""}}', "silent"),
         ("apns", b'{"aps":{"alert":{"badge":1}}}', "no text"),
         ("apns", b'{"aps":{"alert":{"body":5}}}', "no text"),
@@ -143,3 +159,14 @@ def test_a_notification_replaces_the_one_it_is_known_by(
 def test_any_payload_is_shown_or_hidden_with_a_reason(service: str, payload: bytes) -> None:
     seen = screen(service, payload)
     assert bool(seen.hidden) != bool(seen.title or seen.subtitle or seen.body)
+
+
+def test_a_live_activity_shows_its_newest_state_also_when_it_has_ended() -> None:
+    def seen(event: str, score: int) -> Shown:
+        aps = {"timestamp": 1, "event": event, "content-state": {"home": score, "away": 0}}
+        return screen("apns", json.dumps({"aps": aps}).encode(), push_type="liveactivity")
+
+    first, second = seen("start", 0), seen("update", 1)
+    assert [(one.title, one.body) for one in on_screen([first, second])] == [("Live Activity", "home: 1, away: 0")]
+    assert [one.body for one in on_screen([first, second, seen("end", 2)])] == ["home: 2, away: 0"]
+    assert screen("apns", b'{"aps":{"event":"update"}}', push_type="liveactivity").hidden == "no Live Activity"

@@ -56,7 +56,7 @@ def test_handles_are_well_formed_and_differ(tmp_path: Path) -> None:
 
 
 async def test_a_port_that_is_taken_leaves_nothing_running(services: PushServices, tmp_path: Path) -> None:
-    another = PushServices(tmp_path, wns_port=services.apns.port)
+    another = PushServices(tmp_path, ports={"wns": services.apns.port})
     with pytest.raises(OSError, match="address already in use"):
         await another.__aenter__()
     with pytest.raises(ConnectionRefusedError):

@@ -105,7 +105,8 @@ else:  # a key for each push service of the table
                 each.settings | None,
                 Field(
                     default=None,
-                    description=f"Credentials for {each.title}; without them none of its phones is sent to.",
+                    description=f"Credentials for {each.title}; without them none of its phones is sent to."
+                    + (f" {each.retired}." if each.retired else ""),
                 ),
             )
             for each in services()

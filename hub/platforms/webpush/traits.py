@@ -10,7 +10,7 @@ from hub.identity import digest_of
 from hub.notification import Platform
 from hub.platforms.advice import Complaints, Written
 from hub.platforms.base import Sender
-from hub.platforms.traits import Description, Traits
+from hub.platforms.traits import Description, Seen, Traits
 from hub.platforms.webpush.advice import advise
 from hub.platforms.webpush.hints import HINTS
 from hub.platforms.webpush.payload import is_silent
@@ -43,6 +43,12 @@ class WebPushTraits(Traits):
         from hub.platforms.webpush.sender import WebPushSender
 
         return WebPushSender(settings)
+
+    async def look(self, settings: WebPushSettings, *, push_channel: str = "") -> Sequence[Seen]:
+        """See `Traits.look`: what the page subscribes with, which no service has to be asked for."""
+        from hub.platforms.webpush.vapid import VapidKey
+
+        return [Seen(text=f"applicationServerKey of the page: {VapidKey(settings.key.get_secret_value()).public}")]
 
     def push_channel(self, text: str) -> str:
         """See `Traits.push_channel`."""

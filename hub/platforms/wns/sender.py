@@ -3,23 +3,23 @@
 The push channel is a URI, so it is the endpoint: tokens go only to hosts that are WNS's.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import repeat
 from typing import Final
 
 from hub.notification import Platform, Priority
 from hub.outcome import OutcomeName, Reaction
-from hub.platforms.base import PUSH_ID_HEADER
+from hub.platforms.channel_uris import hosts_and_below, requests_to
 from hub.platforms.headers import HeaderError, field_lines, given_fields
 from hub.platforms.hints import fit_headers
+from hub.platforms.http_sender import HttpSender
 from hub.platforms.results import malformed, refused
 from hub.platforms.verdict_classes import (
     BAD_CHANNEL,
     CHANNEL_THROTTLED,
     EXPIRED_CHANNEL,
     FORMAT,
+    INTERFACE,
     OUR_BUG,
     SERVER_ERROR,
     SIZE,
@@ -33,25 +33,18 @@ from hub.platforms.verdict_classes import (
 from hub.platforms.wns.hints import HINTS, MAX_TTL, wns_tag
 from hub.platforms.wns.payload import MAX_PAYLOAD, REPLACEABLE, type_of
 from hub.platforms.wns.settings import WnsSettings
-from hub.push import PageVerdict, PushGroup, PushPage, SendResult
-from hub.requests import Refused, RequestGroup, Requests
+from hub.push import PushGroup, PushPage, SendResult
+from hub.requests import Refused, RequestGroup
 from hub.transport.answers import retry_after
 from hub.transport.client import Transport
-from hub.transport.http_send import send_authorized
 from hub.transport.oauth import AccessTokens
-
-SCOPE: Final = "https://wns.windows.com/.default"
 
 CHANNEL_PAUSE: Final = 600.0  # seconds for a channel that is throttled and no time named
 CONNECTIONS: Final = 100  # to one host; HTTP/1.1 carries one request at a time
 
-_CHANNEL = re.compile(r"https://([A-Za-z0-9.-]+)(?::[0-9]{1,5})?(?:[/?][!-~]*)?")
-_ORIGIN = re.compile(r"https://[^/?]+")
 _GROUP: Final = "pushbridge"
 """`X-WNS-Group` of toasts whose tag is ours or a rule's: a toast is replaced by one with the same tag and group."""
 
-
-_FOREIGN: Final = refused(OutcomeName.BAD_CHANNEL, "the channel is not at an allowed host, or no https URI")
 
 _STATUSES: Final[Mapping[int, Meaning]] = {
     400: FORMAT,
@@ -73,6 +66,8 @@ def verdict(status: int, headers: Mapping[str, str], body: bytes) -> SendResult:
     said = headers.get("x-wns-status", "").lower()
     device = headers.get("x-wns-deviceconnectionstatus", "").lower()
     wait = retry_after({"retry-after": headers.get("x-wns-continue-after", "")}) or retry_after(headers)
+    if status == 200 and body and not said:
+        return INTERFACE
     if status != 200:
         reaction, outcome = _STATUSES.get(status, UNKNOWN)
     elif said == "channelthrottled":
@@ -133,73 +128,29 @@ def _put_tag(fields: dict[str, str], kind: str, group: PushGroup) -> None:
             fields.setdefault("x-wns-group", _GROUP)
 
 
-def is_allowed(channel: str, allowed_hosts: Sequence[str]) -> bool:
-    """Whether a channel is an https URI at one of these hosts; in doubt it is not (no user, no odd characters)."""
-    match = _CHANNEL.fullmatch(channel)
-    if match is None:
-        return False
-    host = match[1].lower()
-    return any(host.endswith(one) if one.startswith(".") else host == one for one in map(str.lower, allowed_hosts))
-
-
 def requests_for(
     page: PushPage, *, token: str, allowed_hosts: Sequence[str], now: datetime
 ) -> Iterator[RequestGroup | Refused]:
     """The requests of a page: a group each for what shares header lines and the origin of its channels."""
     for group, run in page.runs():
-        by_origin: dict[str, list[int]] = {}
-        foreign: list[int] = []
-        for position in run:
-            channel = page.push_channels[position]
-            allowed = is_allowed(channel, allowed_hosts)
-            (by_origin.setdefault(_origin_of(channel), []) if allowed else foreign).append(position)
-        if foreign:
-            # Not taken for dead: WNS has not said so, and a mistake in `allowed_hosts` must not end every registration.
-            yield Refused(foreign, _FOREIGN)
         lines = headers_for(group, token=token, now=now)
-        for origin, positions in by_origin.items():
-            if isinstance(lines, SendResult):
-                yield Refused(positions, lines)
-                continue
-            tails = [page.push_channels[position][len(origin) :] for position in positions]
-            ids = [page.ids[position] for position in positions]
-            yield RequestGroup(origin, positions, "", tails, lines, PUSH_ID_HEADER, ids, repeat(group.payload))
+        yield from requests_to(page, run, lines, group.payload, allowed_hosts)
 
 
-def _origin_of(channel: str) -> str:
-    """The origin of an allowed channel, which begins with it."""
-    match = _ORIGIN.match(channel)
-    assert match is not None
-    return match[0].lower()
-
-
-class WnsSender:
+class WnsSender(HttpSender):
     """WNS for one app."""
 
-    platform = Platform.WNS
-
     def __init__(self, settings: WnsSettings) -> None:
-        self._allowed_hosts = settings.channel_hosts
-        self._tokens = AccessTokens(
-            settings.token_address,
-            lambda: {
-                "grant_type": "client_credentials",
-                "client_id": settings.client_id,
-                "client_secret": settings.client_secret.get_secret_value(),
-                "scope": SCOPE,
-            },
-            egress=settings,
+        super().__init__(
+            Platform.WNS,
+            transport=Transport(settings, http2=False, connections=CONNECTIONS, answer_headers=True),
+            requests=lambda page, *, token: requests_for(
+                page, token=token, allowed_hosts=hosts_and_below(settings.allowed_hosts), now=datetime.now(UTC)
+            ),
+            verdict=verdict,
+            tokens=AccessTokens(
+                settings.token_address,
+                lambda: settings.token_form,
+                egress=settings,
+            ),
         )
-        self._transport = Transport(settings, http2=False, connections=CONNECTIONS, answer_headers=True)
-
-    async def send(self, page: PushPage, *, deadline: float = 10.0) -> PageVerdict:
-        """See `Sender.send`."""
-        return await send_authorized(self._transport, self._tokens, page, self.requests, verdict, deadline=deadline)
-
-    def requests(self, page: PushPage, *, token: str) -> Requests:
-        """See `Sender.requests`."""
-        return requests_for(page, token=token, allowed_hosts=self._allowed_hosts, now=datetime.now(UTC))
-
-    async def close(self) -> None:
-        """See `Sender.close`."""
-        await self._transport.close()

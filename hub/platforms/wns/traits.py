@@ -1,7 +1,7 @@
 """WNS as the rest of the house knows it (Microsoft, "Push notification service request and response headers")."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -9,7 +9,7 @@ from hub.errors import InvalidRequestError, TemplateError
 from hub.notification import NativeContent, Platform
 from hub.platforms.advice import Complaints, Written
 from hub.platforms.base import Sender
-from hub.platforms.traits import Description, PayloadKind, TemplateBody, Traits, text_of
+from hub.platforms.traits import Description, PayloadKind, Seen, TemplateBody, Traits, text_of
 from hub.platforms.wns.advice import advise
 from hub.platforms.wns.hints import HINTS
 from hub.platforms.wns.payload import REPLACEABLE, TYPES, type_of
@@ -47,6 +47,16 @@ class WnsTraits(Traits):
         from hub.platforms.wns.sender import WnsSender
 
         return WnsSender(settings)
+
+    async def look(self, settings: WnsSettings, *, push_channel: str = "") -> Sequence[Seen]:
+        """See `Traits.look`."""
+        from hub.platforms.wns.sender import WnsSender
+
+        sender = WnsSender(settings)
+        try:
+            return await sender.look()
+        finally:
+            await sender.close()
 
     def push_channel(self, text: str) -> str:
         """See `Traits.push_channel`."""

@@ -204,7 +204,7 @@ async def test_apple_s_expiry_and_priority_headers_of_net_and_java_are_taken(
     ("headers", "body", "detail"),
     [
         ({"ServiceBusNotification_Format": "bogus"}, b"{}", "Unknown format &apos;bogus&apos;; supported are apple"),
-        ({"ServiceBusNotification_Format": "baidu"}, b"{}", "no target applications for the format baidu"),
+        ({"ServiceBusNotification_Format": "nokiax"}, b"{}", "no target applications for the format nokiax"),
         ({"ServiceBusNotification_Format": "apple"}, b"hi", "no JSON"),
         ({"ServiceBusNotification_Format": "apple"}, b"[]", "JSON object"),
         ({"ServiceBusNotification_Format": "template"}, b'"x"', "JSON object"),

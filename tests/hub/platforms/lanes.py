@@ -2,7 +2,7 @@
 
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from ipaddress import IPv4Network
 
 from pydantic import SecretStr
@@ -11,6 +11,8 @@ from hub.notification import Platform
 from hub.platforms.apns.settings import ApnsSettings
 from hub.platforms.base import Sender
 from hub.platforms.fcm.settings import FcmSettings
+from hub.platforms.settings import PlatformSettings
+from hub.platforms.table import services
 from hub.platforms.webpush.settings import WebPushSettings
 from hub.platforms.wns.settings import WnsSettings
 from hub.push import SendResult
@@ -24,6 +26,12 @@ PAYLOADS = {
     Platform.FCM: b'{"message":{"notification":{"title":"Deposit","body":"1,234.56 EUR"}}}',
     Platform.WNS: b"<toast><visual><binding template='ToastGeneric'><text>Deposit</text></binding></visual></toast>",
     Platform.BROWSER: b'{"title":"Deposit","body":"1,234.56 EUR"}',
+    Platform("adm"): b'{"data":{"title":"Deposit","body":"1,234.56 EUR"}}',
+    Platform("xiaomi"): b'{"title":"Deposit","description":"1,234.56 EUR"}',
+    Platform("huawei"): b'{"message":{"notification":{"title":"Deposit","body":"1,234.56 EUR"}}}',
+    Platform("baidu"): b'{"title":"Deposit","description":"1,234.56 EUR"}',
+    Platform("mpns"): b'<wp:Notification xmlns:wp="WPNotification"><wp:Toast><wp:Text1>a</wp:Text1></wp:Toast>'
+    b"</wp:Notification>",
 }
 
 
@@ -33,12 +41,7 @@ class Lane:
     def __init__(self, services: PushServices, sender: Sender) -> None:
         self.services = services
         self.sender = sender
-        self.service: PushService = {
-            "apns": services.apns,
-            "fcmv1": services.fcm,
-            "wns": services.wns,
-            "browser": services.webpush,
-        }[sender.platform.value]
+        self.service: PushService = services.by_platform[sender.platform.value]
 
     async def send(self, pushes: Sequence[Push], *, deadline: float = 60.0) -> list[SendResult]:
         """One result a push, in order."""
@@ -99,3 +102,24 @@ def webpush_settings(services: PushServices) -> WebPushSettings:
         navigate="https://bank.example/inbox",
         tls=Tls(ca_file=services.ca_file),
     )
+
+
+_SETTINGS: Mapping[str, Callable[[PushServices], PlatformSettings]] = {
+    "apns": apns_settings,
+    "fcm": fcm_settings,
+    "wns": wns_settings,
+    "webpush": webpush_settings,
+}
+
+NAMES = tuple(each.name for each in services())
+"""All push services, by their keys in `hubs.NAME.platforms`."""
+
+
+def lane_of(name: str, running: PushServices) -> Lane:
+    """A lane of any push service."""
+    traits = next(each for each in services() if each.name == name)
+    if name in _SETTINGS:
+        settings = _SETTINGS[name](running)
+    else:
+        settings = traits.settings(**running.vendors.settings()[name], tls=Tls(ca_file=running.ca_file))
+    return Lane(running, traits.sender(settings))

@@ -15,7 +15,17 @@ from tests.pigeon.traits import PigeonTraits
 def test_a_name_is_taken_once() -> None:
     with pytest.raises(ValueError, match="APNs has a name of APNs already"):
         register(ApnsTraits())
-    assert [service.name for service in services()] == ["apns", "fcm", "wns", "webpush"]
+    assert [service.name for service in services()] == [
+        "apns",
+        "fcm",
+        "wns",
+        "webpush",
+        "adm",
+        "xiaomi",
+        "huawei",
+        "baidu",
+        "mpns",
+    ]
 
 
 @pytest.mark.parametrize("traits", [*platforms(), PigeonTraits()], ids=lambda traits: traits.name)

@@ -10,7 +10,8 @@ from pydantic import SecretStr
 
 from hub.notification import Priority
 from hub.outcome import OutcomeName, Reaction
-from hub.platforms.wns.sender import is_allowed, requests_for, verdict
+from hub.platforms.channel_uris import is_allowed
+from hub.platforms.wns.sender import requests_for, verdict
 from hub.platforms.wns.settings import WnsSettings
 from hub.push import SendResult
 from tests.fakes.pushes import Push, page_of

@@ -378,8 +378,8 @@ async def test_85_89_90_95_what_is_too_much_or_unknown_is_refused(service: Servi
     ):
         assert (await send(client, Tags=tags)).status_code == status, tags
     assert (await send(client, format="bogus")).status_code == 400
-    without = await send(client, format="adm", body=b'{"data":{}}')
-    assert (without.status_code, "no target applications for the format adm" in without.text) == (400, True)
+    without = await send(client, format="nokiax", body=b'{"data":{}}')
+    assert (without.status_code, "no target applications for the format nokiax" in without.text) == (400, True)
     assert (await send(client, body=b"{" + b" " * 64 * 1024)).status_code == 413
 
 

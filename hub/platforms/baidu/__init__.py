@@ -1,0 +1,1 @@
+"""Baidu Cloud Push, which is deprecated."""

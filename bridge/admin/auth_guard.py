@@ -17,6 +17,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bridge.admin.connections import client_of
+from bridge.config.models.admin_auth import PROXY_SECRET
 from bridge.observe.facts import AuthFailed, AuthReason, AuthScheme, ProcessObserver, WrongCredentialsHeldBack
 from hub.api.wire.errors import REFUSALS
 from hub.limiting import CallerLimit
@@ -33,7 +34,10 @@ _MANY = 20
 
 _MOST_CLIENTS = 1000
 _LOOPBACK = frozenset({"127.0.0.1", "::1"})
-_GUESSABLE = frozenset({AuthScheme.BASIC, AuthScheme.BEARER})
+_NOT_GUESSED = (AuthReason.RIGHTS, AuthReason.MISSING, AuthReason.EXPIRED, AuthReason.AUDIENCE)
+"""What a console that was left open overnight shows is no guess."""
+
+_GUESSABLE = frozenset({AuthScheme.BASIC, AuthScheme.BEARER, AuthScheme.PROXY})
 _SCHEMES = {
     "": AuthScheme.NONE,
     "basic": AuthScheme.BASIC,
@@ -142,8 +146,8 @@ class AuthGuard:
 
     def _failed(self, client: str, scheme: AuthScheme, reason: AuthReason) -> None:
         self._observer.observe(AuthFailed(listener=self._listener, scheme=scheme, reason=reason))
-        if reason in (AuthReason.RIGHTS, AuthReason.MISSING):
-            return  # nothing was guessed
+        if reason in _NOT_GUESSED:
+            return
         self._limit.count(client)
         now = self._clock()
         if now - self._since >= _WINDOW:
@@ -154,8 +158,11 @@ class AuthGuard:
 
 
 def _shown(scope: Scope) -> tuple[AuthScheme, bytes]:
-    """How a request shows who sends it, and what it shows: the header, or the query's `access_token`."""
-    value = Headers(scope=scope).get("authorization", "")
+    """How a request shows who sends it, and what it shows: a header, or the query's `access_token`."""
+    headers = Headers(scope=scope)
+    value = headers.get("authorization", "")
+    if PROXY_SECRET in headers:
+        return AuthScheme.PROXY, "\n".join([*headers.getlist(PROXY_SECRET), value]).encode("latin-1", "replace")
     if not value and b"access_token=" in scope.get("query_string", b""):
         token = parse_qs(scope["query_string"]).get(b"access_token", [b""])[0]
         return AuthScheme.BEARER, b"query " + token

@@ -5,8 +5,8 @@ is here.
 """
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, cast
 
 import httptools
 import uvicorn
@@ -14,6 +14,7 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from bridge.admin.connections import ConnectionLimits
+from bridge.admin.roles import CERTIFICATE
 
 REQUEST_TIME = 60.0
 """Seconds that a client has to send a request, headers and body; who drips it in only holds a connection."""
@@ -28,6 +29,12 @@ _OVERRIDDEN = ("_start_asgi_task", "_unset_keepalive_if_required", "on_response_
 if missing := [name for name in _OVERRIDDEN if not hasattr(HttpToolsProtocol, name)]:
     # A parser that it calls no more would leave requests unanswered, and say nothing.
     raise ImportError(f"uvicorn {uvicorn.__version__} has no {', '.join(missing)}: pushbridge needs another version")
+
+
+def _names_in(certificate: Mapping[str, Any]) -> Collection[str]:
+    """DNS names and common name of a client certificate, as `ssl.SSLSocket.getpeercert` has it."""
+    names = {value for kind, value in certificate.get("subjectAltName", ()) if kind == "DNS"}
+    return names | {value for part in certificate.get("subject", ()) for kind, value in part if kind == "commonName"}
 
 
 class _AmbiguousRequestError(Exception):
@@ -53,6 +60,7 @@ class Http1Protocol(HttpToolsProtocol):
         self.on_lost: Callable[[], None] = lambda: None
         self._answering: RequestResponseCycle | None = None
         self._is_in_head = self._is_refused = self._is_repeated = False
+        self._certificate: Collection[str] = ()
         self._idle_bytes = 0
         """Bytes since the last of a body, or since the end of a header: what no one has asked for yet."""
         self._patience: asyncio.TimerHandle | None = None
@@ -62,6 +70,8 @@ class Http1Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
+        secured = transport.get_extra_info("ssl_object")
+        self._certificate = () if secured is None else _names_in(secured.getpeercert() or {})
         self._wait()
         self._wait_for_head()
 
@@ -113,6 +123,7 @@ class Http1Protocol(HttpToolsProtocol):
         if self._is_repeated:
             return
         super().on_message_begin()
+        cast(dict[str, Any], self.scope)[CERTIFICATE] = self._certificate
         self._is_in_head = True
         if self._head_patience is None:
             self._wait_for_head()

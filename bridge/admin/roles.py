@@ -31,5 +31,8 @@ class Caller:
 CALLER = "pushbridge.caller"
 """Where a request's scope has its caller."""
 
+CERTIFICATE = "pushbridge.certificate"
+"""Where it has the names in the client certificate that its listener has checked, if it asks for one."""
+
 ANYBODY_HERE = Caller(Role.VIEWER)
 """Who asks from this machine while `listeners.admin.auth` is not set."""

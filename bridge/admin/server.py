@@ -1,6 +1,5 @@
 """What the listeners for operators, probes and events serve, and to whom; `hub/api/app.py` is the fourth."""
 
-import base64
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import SplitResult, urlsplit
@@ -16,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from bridge.admin.api.operation import PREFIX
 from bridge.admin.api.problems import problem_response
 from bridge.admin.api.routes import PATTERN, too_little
+from bridge.admin.callers import Callers
 from bridge.admin.health import Part, is_ready, lines, missing_at, parts_at
 from bridge.admin.roles import ANYBODY_HERE, CALLER, Caller, Role
 from bridge.config.models.admin_auth import AdminAuth
@@ -104,12 +104,12 @@ class _AdminAuth:
 
     def __init__(self, app: ASGIApp, *, auth: AdminAuth | None, open_paths: frozenset[str]) -> None:
         self._app = app
-        self._auth = auth
+        self._callers = None if auth is None else Callers(auth)
         self._open_paths = open_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not self._is_open(scope["path"]):
-            found = self._asked(Headers(scope=scope), scope)
+            found = await self._asked(Headers(scope=scope), scope)
             if isinstance(found, Response):
                 await _as_problem(scope["path"], found)(scope, receive, send)
                 return
@@ -119,23 +119,18 @@ class _AdminAuth:
     def _is_open(self, path: str) -> bool:
         return path in self._open_paths or path.startswith(_OPEN_BELOW)
 
-    def _asked(self, headers: Headers, scope: Scope) -> Caller | Response:
+    async def _asked(self, headers: Headers, scope: Scope) -> Caller | Response:
         """Who asks, or why not. A request that a page of another site makes a browser send comes from this machine too."""
         if _is_from_another_site(headers, scope["method"]):
             return PlainTextResponse("not from another site\n", 403)
-        if self._auth is None:
+        if self._callers is None:
             client = scope.get("client")
             is_ours = client is not None and client[0] in _LOOPBACK and _hostname(headers) in _LOOPBACK_NAMES
             if not is_ours:
                 return PlainTextResponse(_ONLY_HERE, 403)
             return ANYBODY_HERE
-        if (caller := _caller(self._auth, headers.get("authorization", "").encode("latin-1"))) is not None:
-            return _checked(caller, scope["path"])
-        refusal = PlainTextResponse("a token is needed\n", 401)
-        basic = 'Basic realm="pushbridge", charset="UTF-8"'
-        for challenge in (basic,) if not self._auth.takes_bearer else ("Bearer", basic):
-            refusal.headers.append("www-authenticate", challenge)
-        return refusal
+        caller = await self._callers.caller(scope)
+        return caller if isinstance(caller, Response) else _checked(caller, scope["path"])
 
 
 def _checked(caller: Caller, path: str) -> Caller | Response:
@@ -150,6 +145,8 @@ def _as_problem(path: str, refusal: Response) -> Response:
     if not path.startswith(f"{PREFIX}/"):
         return refusal
     problem = problem_response(refusal.status_code, bytes(refusal.body).decode().strip())
+    if retry_after := refusal.headers.get("retry-after"):
+        problem.headers["retry-after"] = retry_after
     for challenge in refusal.headers.getlist("www-authenticate"):
         problem.headers.append("www-authenticate", challenge)
     return problem
@@ -175,28 +172,6 @@ def _split(url: str) -> SplitResult:
         return urlsplit(url)
     except ValueError:
         return urlsplit("")
-
-
-def _caller(auth: AdminAuth, authorization: bytes) -> Caller | None:
-    """Whose secret is shown. A bearer token may come as the password of any user (RFC 7617), as browsers can."""
-    scheme, _, credentials = authorization.partition(b" ")
-    shared, token = auth.shared, credentials.strip()
-    if auth.takes_bearer and scheme.lower() == b"basic":
-        try:
-            token = base64.b64decode(credentials, validate=True).partition(b":")[2]
-        except ValueError:
-            return None
-        authorization = authorization if auth.basic is not None else b"Bearer " + token
-    elif scheme.lower() != b"bearer":
-        token = b""
-    named = auth.holder_of(token)
-    if shared is not None and shared.is_shown(authorization):
-        return _SHARED
-    return None if named is None else Caller(Role[named.role.upper()], named.name)
-
-
-_SHARED = Caller(Role.ADMIN)
-"""Who shows the secret that administrators share."""
 
 
 class RequestMetrics:

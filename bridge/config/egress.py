@@ -18,8 +18,13 @@ def with_egress(sections: Sections) -> Sections:
     store = sections.bridge.store
     if store.tls is not None:
         store = store.model_copy(update={"tls": trusting(store.tls, default.ca_file)})
+    admin = sections.listeners.admin
+    if admin.auth is not None and admin.auth.oidc is not None:
+        auth = admin.auth.model_copy(update={"oidc": admin.auth.oidc.behind(default)})
+        admin = admin.model_copy(update={"auth": auth})
     return sections.model_copy(
         update={
+            "listeners": sections.listeners.model_copy(update={"admin": admin}),
             "bridge": sections.bridge.model_copy(
                 update={"store": store, "tracing": sections.bridge.tracing.behind(default)}
             ),

@@ -419,6 +419,11 @@ def _check_listeners(plain: Mapping[str, Any], context: Mapping[str, Any], root:
     if not listeners.admin.address.is_loopback and listeners.admin.auth is None:
         admin = root.find(("listeners", "admin"))
         problems.warn(admin, "all who reach it can manage it", "give listeners.admin.auth")
+    proxy = None if listeners.admin.auth is None else listeners.admin.auth.proxy
+    tls = listeners.admin.tls
+    if proxy is not None and proxy.certificate is not None and (tls is None or tls.ca_file is None):
+        certificate = root.find(("listeners", "admin", "auth", "proxy", "certificate"))
+        problems.add(certificate, "the listener asks for none", "set listeners.admin.tls.ca_file, which has signed it")
 
 
 def validated(

@@ -275,6 +275,7 @@ class AuthScheme(Explained):
     NONE = "none", "It showed nothing."
     BASIC = "basic", "A name and a password (RFC 7617)."
     BEARER = "bearer", "A token (RFC 6750): a secret, or one that a provider of OpenID Connect signed."
+    PROXY = "proxy", "A secret in Pushbridge-Proxy-Secret, as an authenticating proxy shows it."
     SAS = "sas", "A shared access signature."
     SIGNATURE = "signature", "A signature over the body, as webhooks have it, or none where a source asks for one."
     OTHER = "other", "A scheme of the Authorization header that nothing here asks for."

@@ -35,7 +35,12 @@ _SECRETS = {
 }
 _SIGNED = (AuthReason.INVALID, AuthReason.EXPIRED, AuthReason.AUDIENCE, AuthReason.RIGHTS)
 AUTH_FAILURES = {
-    "admin": _SECRETS,
+    "admin": {
+        **_SECRETS,
+        AuthScheme.BASIC: _SIGNED,
+        AuthScheme.BEARER: _SIGNED,
+        AuthScheme.PROXY: (AuthReason.INVALID, AuthReason.RIGHTS),
+    },
     "intake": _SECRETS,
     "hub_api": {
         AuthScheme.NONE: (AuthReason.MISSING,),

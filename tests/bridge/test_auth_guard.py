@@ -184,3 +184,22 @@ def test_each_failure_that_can_happen_has_a_zero() -> None:
     for listener, scheme, reason in _possible():
         labels = {"listener": listener, "scheme": scheme, "reason": reason}
         assert metrics.registry.get_sample_value("pushbridge_auth_failures_total", labels) == 0
+
+
+async def test_who_guesses_the_secret_of_a_proxy_is_held_back_too() -> None:
+    bench = Bench()
+    transport = httpx.ASGITransport(bench.guard, client=(STRANGER, 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://bridge") as client:
+        answers = [
+            await client.get("/", headers={"pushbridge-proxy-secret": f"guess-{number}", "authorization": "x"})
+            for number in range(BURST + 2)
+        ]
+    assert [answer.status_code for answer in answers] == [401] * BURST + [429] * 2
+    assert set(bench.failed) == {(AuthScheme.PROXY, AuthReason.INVALID)}
+
+
+@pytest.mark.parametrize("flaw", ["expired", "not_yet", "audience", "issuer"])
+async def test_a_page_that_was_left_open_beyond_its_token_s_time_holds_nobody_back(flaw: str) -> None:
+    bench = Bench()
+    bench.refusal = flaw
+    assert await bench.guess(BURST + 3) == [401] * (BURST + 3)

@@ -142,7 +142,7 @@ async def test_a_browser_shows_a_named_token_as_the_password_of_anybody(daemon: 
 @pytest.mark.parametrize(
     "auth, complaint",
     [
-        ("{ tokens: [] }", "write bearer, basic or tokens"),
+        ("{ tokens: [] }", "write bearer, basic, tokens, oidc or proxy"),
         ("{ tokens: [{ name: a, role: boss, token: x }] }", "'viewer', 'operator' or 'admin'"),
         (
             "{ tokens: [{ name: a, role: viewer, token: x }, { name: a, role: admin, token: y }] }",

@@ -1,6 +1,6 @@
 """Explanations of rules as plain JSON, with the values of the event or with their kinds alone."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -89,3 +89,14 @@ def _report(explanation: Explanation, seen: Mapping[str, Any]) -> dict[str, Any]
 
 def _condition(condition: FailedCondition, seen: Mapping[str, Any]) -> dict[str, Any]:
     return {"place": str(condition.place), "wanted": condition.wanted, "seen": seen, "error": condition.error}
+
+
+def withheld_at(value: Any, path: Sequence[str]) -> Any:
+    """A copy of a value with what is at `path` replaced by its kind; lists are passed through, each element by itself."""
+    if not path:
+        return f"({kind_of(value)})"
+    if isinstance(value, list | tuple):
+        return [withheld_at(each, path) for each in value]
+    if not isinstance(value, Mapping) or path[0] not in value:
+        return value
+    return {**value, path[0]: withheld_at(value[path[0]], path[1:])}

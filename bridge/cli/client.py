@@ -144,6 +144,11 @@ class Client:
     ) -> None:
         self._http.close()
 
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether the answers come from a store whose daemon does not run."""
+        return self._is_at_rest
+
     def get(self, *path: str, **query: str | int) -> Any:
         """What is at a path, given by its segments. Raises: typer.Exit."""
         return self._request("GET", path, params={name: value for name, value in query.items() if value != ""})

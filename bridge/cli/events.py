@@ -1,16 +1,20 @@
 """`pushbridge events`: the latest events, and what became of each; those that are kept, beyond the daemon's memory."""
 
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from bridge.cli.client import Client, fail, target_of
 from bridge.cli.command import Answer, ConfigFile, Limit, TokenFile, Url, client_command
+from bridge.cli.diff import since_of
 from bridge.cli.exits import Exit
 from bridge.cli.following import followed
 from bridge.cli.tables import counted, print_fields, print_table
+from bridge.counts import how_many
 
 events = typer.Typer(help="The latest events and sends, and what became of them.")
 
@@ -75,6 +79,56 @@ def show(
 ) -> Answer:
     """Show one, with its notifications and dead letters."""
     return Answer(client.get("events", str(number)), _print_event)
+
+
+@events.command()
+@client_command
+def export(
+    client: Client,
+    to: Annotated[Path, typer.Option(help="The file to write, which is not there yet; - is standard output.")],
+    since: Annotated[str, typer.Option(help="Received so long ago at most.")] = "24h",
+    source: Annotated[str, typer.Option(help="Of this source.")] = "",
+    redact: Annotated[
+        list[str] | None,
+        typer.Option(help="A path whose value is left out, such as data.iban; kind and length stand there. Repeat it."),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most, the newest.")] = 10_000,
+) -> Answer:
+    """Write events that are kept with their values, a JSON object a line, for `diff`; needs the role admin."""
+    asked = {"source": source, "since": since_of(since, "--since")}
+    from hub import exact_json
+
+    lines = [
+        exact_json.dumps(_redacted(event, redact or ()), str).decode()
+        for event in client.items("journal", "export", limit=limit, **asked)
+    ]
+    if str(to) == "-":
+        return Answer(lines, _print_lines)
+    try:
+        with open(to, "x", encoding="utf-8", opener=_private) as file:
+            file.writelines(f"{line}\n" for line in lines)
+    except OSError as error:
+        raise fail(f"{to}: cannot be written: {error.strerror}", Exit.WRONG_ARGUMENTS) from error
+    return Answer(
+        {"events": len(lines), "file": str(to)}, lambda _: typer.echo(f"{how_many(len(lines), 'event')} in {to}")
+    )
+
+
+def _redacted(event: Mapping[str, Any], paths: Sequence[str]) -> Any:
+    from bridge.explanation import withheld_at
+
+    for path in paths:
+        event = withheld_at(event, path.split("."))
+    return event
+
+
+def _print_lines(lines: Sequence[str]) -> None:
+    for line in lines:
+        typer.echo(line)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _print_list(found: Sequence[Mapping[str, Any]]) -> None:

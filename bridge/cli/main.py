@@ -14,6 +14,7 @@ COMMANDS = (
     "check",
     "test",
     "explain",
+    "diff",
     "doctor",
     "migrate",
     "schema",

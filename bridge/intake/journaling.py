@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from bridge.config.models.journal import JournalSettings
-from bridge.explanation import condition_without_values, kind_of, plain
+from bridge.explanation import condition_without_values, kind_of, plain, withheld_at
 from bridge.observe.facts import EventOutcome, InFlightEvent, JournalDraft, NotKept
 from hub import exact_json
 from hub.acceptance import JournalEntry
@@ -144,7 +144,7 @@ class Journaling:
     def _without_redacted(self, root: str, value: Any) -> Any:
         for first, *path in self._redacted:
             if first == root:
-                value = _replaced(value, path)
+                value = withheld_at(value, path)
         return value
 
 
@@ -158,14 +158,3 @@ def _written(content: Mapping[str, Any]) -> bytes | None:
         return exact_json.dumps(content, plain, wide=True)
     except (TypeError, ValueError):
         return None
-
-
-def _replaced(value: Any, path: Sequence[str]) -> Any:
-    """A copy of a value with what is at `path` replaced by its kind; lists are passed through, each element by itself."""
-    if not path:
-        return f"({kind_of(value)})"
-    if isinstance(value, list | tuple):
-        return [_replaced(each, path) for each in value]
-    if not isinstance(value, Mapping) or path[0] not in value:
-        return value
-    return {**value, path[0]: _replaced(value[path[0]], path[1:])}

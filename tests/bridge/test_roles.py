@@ -85,6 +85,7 @@ def test_what_changes_is_no_viewer_s_and_what_is_personal_or_for_good_an_admin_s
     assert {operation.least_role for operation in OPERATIONS if operation.method == "GET"} == {Role.VIEWER, Role.ADMIN}
     admins = {operation.name for operation in OPERATIONS if operation.least_role is Role.ADMIN}
     assert admins == {
+        "exportJournal",
         "exportUser",
         "eraseUser",
         "dropDeadLetters",

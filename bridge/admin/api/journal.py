@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import orjson
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, JsonValue
 
 from bridge.admin.api.events import outcome_asked_for
 from bridge.admin.api.operation import Call, Model, Operation, Paged, cursor_of, instant, place_in
@@ -15,7 +15,7 @@ from hub.errors import NotFoundError
 from hub.store.contracts.journal import KeptEvent
 from hub.store.contracts.listing import ListPage
 
-_LIST = "journal"
+_LIST, _EXPORT = "journal", "export"
 
 
 class JournalEvent(Model):
@@ -50,6 +50,65 @@ class JournalQuery(Paged):
         str, Field(max_length=256, description="The id of a device: events with a notification that was for it.")
     ] = ""
     until: Annotated[AwareDatetime | None, Field(description="Received at this time or before.")] = None
+
+
+class ExportedEvent(Model):
+    """An event with its values, by the names that rules have for them; `origin` is the source that brought it."""
+
+    id: str
+    origin: str
+    source: str
+    type: str
+    subject: str
+    time: str
+    received_at: datetime
+    data: JsonValue
+    meta: JsonValue
+
+
+class ExportedEvents(Model):
+    """Newest first. `without_values` counts events of this part whose values are not kept."""
+
+    items: list[ExportedEvent]
+    without_values: int
+    next: str | None
+
+
+class ExportQuery(Paged):
+    """Which events."""
+
+    source: str = ""
+    since: Annotated[AwareDatetime | None, Field(description="Received at this time or after.")] = None
+    until: Annotated[AwareDatetime | None, Field(description="Received at this time or before.")] = None
+
+
+async def _export(call: Call) -> ExportedEvents:
+    query: ExportQuery = call.query
+    page = await call.management.hub.store.journal(
+        source=query.source,
+        until=_end_of(query.until),
+        after=place_in(_EXPORT, query.cursor),
+        limit=query.limit,
+    )
+    since = 0.0 if query.since is None else query.since.timestamp()
+    events = [event for event in page.items if event.at >= since]
+    exported = [each for event in events if (each := _exported(event)) is not None]
+    more = cursor_of(_EXPORT, page.next) if len(events) == len(page.items) else None
+    return ExportedEvents(items=exported, without_values=len(events) - len(exported), next=more)
+
+
+def _exported(event: KeptEvent) -> ExportedEvent | None:
+    detail: Mapping[str, Any] = orjson.loads(event.detail)
+    if event.content is None or "type" not in detail:
+        return None
+    values: Mapping[str, Any] = orjson.loads(event.content)
+    return ExportedEvent(
+        id=event.event_id,
+        origin=event.source,
+        type=detail["type"],
+        received_at=instant(event.at),
+        **{name: values[name] for name in ("source", "subject", "time", "data", "meta")},
+    )
 
 
 async def _list(call: Call) -> JournalEvents:
@@ -128,5 +187,15 @@ OPERATIONS = (
         run=_list,
         answer=JournalEvents,
         query=JournalQuery,
+    ),
+    Operation(
+        name="exportJournal",
+        method="GET",
+        path="/journal/export",
+        summary="The events that are kept with values, newest first, to try another configuration on.",
+        run=_export,
+        answer=ExportedEvents,
+        query=ExportQuery,
+        admin_only=True,
     ),
 )

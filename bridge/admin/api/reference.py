@@ -20,8 +20,7 @@ shows no token is a viewer. Values, bodies and payloads are shown to an admin al
 def page() -> str:
     """All operations as Markdown."""
     rows = (
-        f"| `{each.method} {PREFIX}{each.path}` | {each.least_role.word} | {each.summary} |\n"
-        for each in OPERATIONS
+        f"| `{each.method} {PREFIX}{each.path}` | {each.least_role.word} | {each.summary} |\n" for each in OPERATIONS
     )
     return _INTRODUCTION + "".join(rows)
 

@@ -149,7 +149,8 @@ def test_a_mistake_in_a_step_is_named_at_its_place_with_what_was_likely_meant(
 @pytest.mark.parametrize(
     "device, complaint",
     [
-        ("{ id: a, platform: apn }", "3:35: tests[0].devices[0].platform: expected 'apns', 'fcm', 'wns' or 'webpush' "
+        ("{ id: a, platform: apn }", "3:35: tests[0].devices[0].platform: expected 'apns', 'fcm', 'wns', 'webpush', "
+         "'adm', 'xiaomi', 'huawei', 'baidu' or 'mpns' "
          "(did you mean apns?)"),
         ("{ id: a }, { id: a }", "3:33: tests[0].devices[1].id: another device has this id"),
         ("{ id: a, push_channel: abcd }, { id: b, push_channel: ABCD }", "3:70: tests[0].devices[1].push_channel: "

@@ -11,7 +11,7 @@ from rules.decision import Decision, Failure, Intent
 from rules.errors import RenderError, TooLateError, TypeClashError, UnsafeTagError
 from rules.event import Event
 from rules.explain import NOWHERE, Explanation, FailedCondition, Place, RuleResult
-from rules.match.index import Index, Key
+from rules.match.index import Index
 from rules.match.patterns import MATCH_ALL, Match
 from rules.node import Mark
 from rules.push import PushPlan
@@ -123,11 +123,7 @@ class RuleSet:
     _index: Index = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        keys = [
-            Key(sources=rule.sources, required=tuple(rule.match.required()), asked=rule.match.asked)
-            for rule in self.rules
-        ]
-        object.__setattr__(self, "_index", Index(keys))
+        object.__setattr__(self, "_index", Index([(rule.sources, rule.match) for rule in self.rules]))
         object.__setattr__(self, "report_to", {rule.name: rule.report_to for rule in self.rules if rule.report_to})
         follow_ups = {rule.name: rule.unless_opened for rule in self.rules if rule.unless_opened is not None}
         object.__setattr__(self, "follow_ups", follow_ups)
@@ -148,11 +144,13 @@ class RuleSet:
         failures: list[Failure] = []
         matched: list[str] = []
         errors: list[str] = []
-        candidates = self._index.candidates(event)
-        for position in candidates.positions:
-            rule = self.rules[position]
+        last = -1
+        for position, rest, constants, _ in self._index.candidates(event):
+            if position == last:
+                continue
+            last, rule = position, self.rules[position]
             try:
-                if not (rule.fits(event) if position in candidates.certain else rule.matches(event)):
+                if not ((rest is None or rest(constants, event)) and rule.fits(event)):
                     continue
             except (TypeClashError, RenderError):
                 errors.append(rule.name)

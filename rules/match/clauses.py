@@ -60,7 +60,7 @@ _NO_BOUND = Bound(0, 0, is_in=True)
 
 
 class Network(NamedTuple):
-    """IP addresses from the first to the last, as `tables.address_number` numbers them."""
+    """IP addresses from the first to the last, as `kinds.address_of` numbers them."""
 
     first: int
     last: int

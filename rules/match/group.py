@@ -10,8 +10,9 @@ from typing import Any
 
 from rules.event import MISSING, Event, Opaque
 from rules.expressions import EVENT_NAMES
+from rules.match.bits import Bits, bits_of
 from rules.match.clauses import Asked, Atom, Path
-from rules.match.tables import Bits, Table, bits_of
+from rules.match.tables import Table
 
 _WIDE = 32
 """An object of which rules name more fields than these is read by the fields that the event has."""

@@ -1,54 +1,35 @@
 """Which rules can match an event, found without trying each.
 
-Every rule is filed once: under its source, and there under one path where an event has to have a certain text
-(`type: …`, or an equality deeper in the data). An event is looked up under the few paths in use, so what it costs
-grows with the rules it finds, not with those there are. Rules of the same text, if they are more than a few, and those
-that ask for none are asked together, as a `Group`.
+Every rule is filed once: under its source, and there under one clause that few rules share (`type: …`, a prefix, a range,
+an equality deep in the data). What an event costs grows with the rules that it finds, not with those there are: they are
+tried one by one, without the clause that found them. Rules whose clauses many share are asked together, as a `Group`.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 
-from rules.event import Event, Opaque
-from rules.expressions import EVENT_NAMES
-from rules.match.clauses import Asked, Path
+from rules.event import Event
+from rules.match.clauses import Clause
+from rules.match.crowds import choose
+from rules.match.filing import Filing
 from rules.match.group import Group
-from rules.match.tree import IGNORE_CASE
+from rules.match.lookups import CROWD, Bucket, Entry
+from rules.match.patterns import Match
 
-_FEW = 4
-"""As many rules at one text are not worth looking for a more selective path: fewer paths in use cost less."""
-
-_FEW_TRIED = 16
+FEW = 16
 """So many rules are tried one by one in less time than a group is asked, and take less memory."""
 
-_MOST_TEXTS = 4
-"""A rule with more texts at its path is asked in a group, so that the groups together have few rules more than once."""
+_LONELY = 2
+"""So many rules at a path are tried in less time than a value is looked up there."""
 
-_MOST_PATHS = 8
-"""Each path that rules are filed under costs a look-up for every event."""
+_FEW_DOUBTED = 64
+"""So many rules are asked themselves where a value is of another kind than they compare."""
 
+_POSITION = itemgetter(0)
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Key:
-    """What the index knows of a rule: its sources (None: all), texts of which an event needs one at each path, and
-    all that can be looked up, which is asked for where these texts do not tell the rule from others."""
-
-    sources: frozenset[str] | None
-    required: Collection[tuple[Path, Collection[str]]]
-    asked: Callable[[], Asked] = Asked
-
-
-@dataclass(frozen=True, slots=True)
-class Candidates:
-    """Positions of the rules that can match, ascending, and those of them whose `match` certainly does."""
-
-    positions: Sequence[int]
-    certain: Collection[int]
-
-
-_NO_CANDIDATES = Candidates((), ())
+Key = tuple[frozenset[str] | None, Match]
+"""What the index is told of a rule: its sources (None: all), and its `match`."""
 
 
 class Index:
@@ -57,148 +38,123 @@ class Index:
     def __init__(self, keys: Sequence[Key]) -> None:
         by_source: defaultdict[str, list[int]] = defaultdict(list)
         everywhere: list[int] = []
-        for position, key in enumerate(keys):
-            if key.sources is None:
+        for position, (sources, _) in enumerate(keys):
+            if sources is None:
                 everywhere.append(position)
-            for source in key.sources or ():
+            for source in sources or ():
                 by_source[source].append(position)
-        self._everywhere = SourceIndex(keys, everywhere) if everywhere else None
-        self._by_source = {source: SourceIndex(keys, positions) for source, positions in by_source.items()}
+        self._everywhere = _SourceIndex(keys, everywhere) if everywhere else None
+        self._by_source = {source: _SourceIndex(keys, positions) for source, positions in by_source.items()}
 
     def always(self, source: str) -> Sequence[int]:
         """Positions of the rules that a look-up leaves for nearly every event of a source, ascending."""
         indexes = (self._everywhere, self._by_source.get(source))
         return sorted({position for index in indexes if index is not None for position in index.unnarrowed})
 
-    def candidates(self, event: Event) -> Candidates:
-        """The rules that can match; every rule that does match, or has no answer, is among them."""
-        certain: list[int] = []
-        others: list[int] = []
+    def candidates(self, event: Event) -> Sequence[Entry]:
+        """The rules that can match, in their order, and what is left to ask of each as its `rest`.
+
+        Every rule that matches, or has no answer, is among them, some of them twice, one behind the other.
+        """
+        found: list[Entry] = []
         if self._everywhere is not None:
-            self._everywhere.find(event, certain, others)
+            self._everywhere.find(event, found)
         of_source = self._by_source.get(event.origin)
         if of_source is not None:
-            of_source.find(event, certain, others)
-        if not others:
-            positions = set(certain)
-            return Candidates(sorted(positions), positions) if certain else _NO_CANDIDATES
-        return Candidates(sorted({*certain, *others}), certain)
+            of_source.find(event, found)
+        found.sort(key=_POSITION)
+        return _without_crowds(event, found) if found and found[0][0] == CROWD else found
 
 
-class SourceIndex:
-    """The rules of one source, each under its most selective path."""
+class _SourceIndex:
+    """The rules of one source, each under its most selective clause."""
 
     def __init__(self, keys: Sequence[Key], positions: Sequence[int]) -> None:
-        population: defaultdict[Path, Counter[str]] = defaultdict(Counter)
-        for position in positions:
-            for asked_at, texts in keys[position].required:
-                population[asked_at].update(set(texts))
-        filed: defaultdict[Path, defaultdict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
-        unfiled: list[int] = []
-        for position in positions:
-            path = _path_to_file(keys[position], population)
-            if path is None:
-                unfiled.append(position)
-                continue
-            for text in set(dict(keys[position].required)[path]):
-                filed[path][text].append(position)
-        unfiled += _least_used(filed)
-        self._rest = _grouped(sorted(unfiled), keys) if unfiled else None
-        self.unnarrowed = [position for position in unfiled if not keys[position].asked().narrows]
-        self._filed = [
-            (_reader(path), {text: _grouped(found, keys) for text, found in texts.items()})
-            for path, texts in filed.items()
-        ]
+        matches = {position: keys[position][1] for position in positions}
+        chosen: Mapping[int, Clause] = {}
+        if len(positions) > _LONELY:
+            chosen = choose({position: match.asked().clauses for position, match in matches.items()}, FEW)
+            chosen = _without_lonely(chosen, len(positions))
+        self._tried = _Tried(matches, chosen)
+        filed = [(clause.path, clause.atoms, position) for position, clause in chosen.items()]
+        self._filing = Filing(filed, self._tried) if filed else None
+        unfiled = [position for position in positions if position not in chosen]
+        self._rest = self._tried.found(unfiled)
+        self.unnarrowed = [position for position in unfiled if not matches[position].asked().narrows]
 
-    def find(self, event: Event, certain: list[int], others: list[int]) -> None:
-        """Add the positions of the rules that match, and of those that can, in no order; one may be there twice."""
-        if self._rest is not None:
-            _find_in(self._rest, event, certain, others)
-        for read, filed in self._filed:
-            texts = read(event)
-            for text in filed if texts is None else texts:
-                at_text = filed.get(text)
-                if at_text is not None:
-                    _find_in(at_text, event, certain, others)
+    def find(self, event: Event, found: list[Entry]) -> None:
+        """Add the rules that can match, in no order; one may be there several times."""
+        found += self._rest
+        if self._filing is not None:
+            doubts: list[Entry] = []
+            self._filing.find(event, found, doubts)
+            if doubts:
+                found += [entry[3] or entry for entry in doubts]
 
 
-def _grouped(positions: Sequence[int], keys: Sequence[Key]) -> Group | tuple[int, ...]:
-    if len(positions) <= _FEW_TRIED:
-        return tuple(positions)
-    return Group(positions, [keys[position].asked() for position in positions])
+def _without_crowds(event: Event, found: Sequence[Entry]) -> list[Entry]:
+    """The rules with those of the crowds that can match, in order."""
+    rules = [entry for entry in found if entry.position != CROWD]
+    crowds = {id(entry.constants): entry.constants for entry in found[: len(found) - len(rules)]}
+    for crowd in crowds.values():
+        rules += crowd.find(event)
+    rules.sort(key=_POSITION)
+    return rules
 
 
-def _find_in(group: Group | tuple[int, ...], event: Event, certain: list[int], others: list[int]) -> None:
-    if type(group) is tuple:
-        others += group
-        return
-    assert isinstance(group, Group)
-    for position, is_certain in group.find(event):
-        (certain if is_certain else others).append(position)
+def _without_lonely(chosen: Mapping[int, Clause], count: int) -> Mapping[int, Clause]:
+    """Without clauses at paths with hardly a rule, where so few rules have these that to try them takes less time."""
+    at_path = Counter(clause.path for clause in chosen.values())
+    left = {position: clause for position, clause in chosen.items() if at_path[clause.path] > _LONELY}
+    return left if count - len(left) <= FEW else chosen
 
 
-def _path_to_file(key: Key, population: Mapping[Path, Counter[str]]) -> Path | None:
-    """The path to file a rule under; None: it asks for no text, or for one of many."""
-    required = {path: texts for path, texts in key.required if len(texts) <= _MOST_TEXTS}
-    return _most_selective(required, population) if required else None
+class _Tried:
+    """The rules of a source, in buckets: a few are tried one by one, more are asked together."""
+
+    def __init__(self, matches: Mapping[int, Match], chosen: Mapping[int, Clause]) -> None:
+        self._matches = matches
+        self._entries = {
+            position: _entry(position, match.without(chosen[position]), _entry(position, match))
+            if position in chosen
+            else _entry(position, match)
+            for position, match in matches.items()
+        }
+        self._everything = (Entry(CROWD, constants=_Crowd(matches)),)
+
+    def found(self, positions: Iterable[int]) -> Bucket:
+        """See `Buckets`."""
+        found = sorted(set(positions))
+        if len(found) <= FEW:
+            return tuple(self._entries[position] for position in found)
+        crowd = _Crowd({position: self._matches[position] for position in found})
+        crowd.prepare()
+        return (Entry(CROWD, constants=crowd),)
+
+    def doubted(self, positions: Iterable[int]) -> Bucket:
+        """See `Buckets`. Kinds rarely clash: then many rules are the crowd of all, of which there is one."""
+        found = sorted(set(positions))
+        return tuple(self._entries[position] for position in found) if len(found) <= _FEW_DOUBTED else self._everything
 
 
-def _least_used(filed: defaultdict[Path, defaultdict[str, list[int]]]) -> set[int]:
-    """Take the paths out that fewest rules are filed under, where there are too many, and return these rules."""
-    paths = sorted(filed, key=lambda path: sum(map(len, filed[path].values())), reverse=True)
-    return {position for path in paths[_MOST_PATHS:] for found in filed.pop(path).values() for position in found}
+class _Crowd:
+    """Rules that are asked together. Unless it is prepared, that takes some time when it is first asked."""
+
+    def __init__(self, matches: Mapping[int, Match]) -> None:
+        self._matches = matches
+        self._group: Group | None = None
+
+    def prepare(self) -> Group:
+        """Make what is asked."""
+        positions = sorted(self._matches)
+        self._group = Group(positions, [self._matches[position].asked() for position in positions])
+        return self._group
+
+    def find(self, event: Event) -> Iterable[Entry]:
+        """The rules that can match."""
+        for position, is_certain in (self._group or self.prepare()).find(event):
+            yield Entry(position) if is_certain else _entry(position, self._matches[position])
 
 
-def _most_selective(required: Mapping[Path, Collection[str]], population: Mapping[Path, Counter[str]]) -> Path:
-    """The first path with few rules at its texts, else the one with the fewest."""
-    crowds = {path: sum(population[path][text] for text in set(texts)) for path, texts in required.items()}
-    return next((path for path, crowd in crowds.items() if crowd <= _FEW), min(crowds, key=crowds.__getitem__))
-
-
-def _reader(path: Path) -> Callable[[Event], Sequence[str] | None]:
-    """A function that reads the texts of an event at a path; None: the pattern of each rule there has no answer."""
-    if path[-1] == IGNORE_CASE:
-        return _folded_reader(path[:-1])
-    root, fields = EVENT_NAMES[path[0]], path[1:]
-
-    def read(event: Event) -> Sequence[str] | None:
-        value = root(event)
-        for depth, name in enumerate(fields):
-            kind = type(value)
-            if kind is not dict and not isinstance(value, Mapping):
-                return _texts_of(value, fields[depth:])
-            value = value.get(name)
-        return (value,) if type(value) is str else _texts_of(value, ())
-
-    return read
-
-
-def _texts_of(value: Any, fields: Path) -> Sequence[str] | None:
-    found = list(_values_in(value, fields))
-    if any(isinstance(each, Opaque) for each in found):
-        return None
-    return [each for each in found if isinstance(each, str)]
-
-
-def _folded_reader(path: Path) -> Callable[[Event], Sequence[str] | None]:
-    root, fields = EVENT_NAMES[path[0]], path[1:]
-
-    def read(event: Event) -> Sequence[str] | None:
-        found = [value for value in _values_in(root(event), fields) if value is not None]
-        return None if any(not isinstance(value, str) for value in found) else [text.casefold() for text in found]
-
-    return read
-
-
-def _values_in(value: Any, fields: Path) -> Iterator[Any]:
-    """All values at a path, arrays on the way opened: a pattern matches an array by any of its elements.
-
-    What no pattern can look into is one of them, wherever it stands.
-    """
-    if isinstance(value, list):
-        for element in value:
-            yield from _values_in(element, fields)
-    elif not fields or isinstance(value, Opaque):
-        yield value
-    elif isinstance(value, Mapping):
-        yield from _values_in(value.get(fields[0]), fields[1:])
+def _entry(position: int, asked: Match, whole: Entry | None = None) -> Entry:
+    return Entry(position, asked.shaped if asked.attributes else None, asked.constants, whole)

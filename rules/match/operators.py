@@ -31,23 +31,20 @@ from rules.match.clauses import (
     each_asked,
     none_asked,
 )
-from rules.match.tables import network_atom
+from rules.match.kinds import network_atom
+from rules.match.logic import Test, all_of, clash, conjunction, single_or_all
 from rules.match.tree import (
     IGNORE_CASE,
     Leaf,
     Pattern,
     Required,
     Scalar,
-    Test,
-    all_of,
-    clash,
-    conjunction,
+    Shape,
     first_failed,
     listed,
     number_in,
+    test_of,
 )
-
-TextTest = Callable[[str], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +67,17 @@ class AllOf(Pattern):
         for pattern in self.patterns:
             yield from pattern.leaves(trail, path)
 
-    def compiled(self) -> Test:
-        return conjunction([pattern.test for pattern in self.patterns])
+    @property
+    def shape(self) -> Shape:
+        return type(self), *(pattern.shape for pattern in self.patterns)
+
+    @property
+    def constants(self) -> Any:
+        return single_or_all([pattern.constants for pattern in self.patterns])
+
+    @classmethod
+    def compiled(cls, *shape: Any) -> Test:
+        return conjunction([test_of(inner) for inner in shape])
 
     def _inside(self, value: Any, trail: Trail, *, is_error: bool) -> FailedCondition | None:
         return first_failed((pattern.explain(value, trail) for pattern in self.patterns), is_error=is_error)
@@ -130,8 +136,18 @@ class Compares(Operator):
     def _operand(self) -> str:
         return str(self.bound)
 
-    def compiled(self) -> Test:
-        return compared(COMPARISONS[self.name], self.bound)
+    @property
+    def shape(self) -> Shape:
+        return Compares, self.name, _bound_kind(self.bound)
+
+    @property
+    def constants(self) -> Any:
+        return _compared_with(self.bound)
+
+    @classmethod
+    def compiled(cls, *shape: Any) -> Test:
+        name, kind = shape
+        return _compared(COMPARISONS[name], kind)
 
     def asked(self, path: Path) -> Asked:
         bound = _bound(self.bound, is_in=self.name in ("gte", "lte"))
@@ -157,20 +173,29 @@ COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
 }
 
 
-def compared(compare: Callable[[Any, Any], bool], constant: Scalar) -> Test:
-    """The test that a value is on one side of a constant, which is a number or a text."""
-    bound = constant.value
-    if isinstance(bound, str):
-        return lambda value: compare(value, bound) if isinstance(value, str) else clash(value, "text")
-    exact, near = number_in(constant)
+def _bound_kind(constant: Scalar) -> str:
+    if isinstance(constant.value, str):
+        return "text"
+    return "digits" if number_in(constant)[1] is None else "number"
 
-    def test(value: Any) -> bool:
-        kind = type(value)
-        if kind is int or (kind is Decimal and value.is_finite()):
+
+def _compared_with(constant: Scalar) -> Any:
+    return constant.value if isinstance(constant.value, str) else number_in(constant)
+
+
+def _compared(compare: Callable[[Any, Any], bool], kind: str) -> Test:
+    """The test that a value is on one side of a bound of a kind."""
+    if kind == "text":
+        return lambda bound, value: compare(value, bound) if isinstance(value, str) else clash(value, "text")
+
+    def test(bound: tuple[Any, Any], value: Any) -> bool:
+        exact, near = bound
+        of = type(value)
+        if of is int or (of is Decimal and value.is_finite()):
             return compare(value, exact)
-        if kind is not float or not isfinite(value):
+        if of is not float or not isfinite(value):
             return clash(value, "a number")
-        return compare(value if near is not None else numbers.exact(value), exact if near is None else near)
+        return compare(numbers.exact(value), exact) if near is None else compare(value, near)
 
     return test
 
@@ -185,8 +210,18 @@ class Between(Operator):
     def _operand(self) -> str:
         return listed((self.low, self.high))
 
-    def compiled(self) -> Test:
-        return conjunction([compared(operator.ge, self.low), compared(operator.le, self.high)])
+    @property
+    def shape(self) -> Shape:
+        return Between, _bound_kind(self.low), _bound_kind(self.high)
+
+    @property
+    def constants(self) -> Any:
+        return _compared_with(self.low), _compared_with(self.high)
+
+    @classmethod
+    def compiled(cls, *shape: Any) -> Test:
+        low, high = shape
+        return conjunction([_compared(operator.ge, low), _compared(operator.le, high)])
 
     def asked(self, path: Path) -> Asked:
         low, high = _bound(self.low, is_in=True), _bound(self.high, is_in=True)
@@ -221,41 +256,46 @@ class Textual(Operator):
         """What is asked for one of the texts, and whether that is all of it."""
         match self.name:
             case "cidr":
-                return (network_atom(_plain_network(ip_network(text))),), True
+                return (network_atom(_network(text)),), True
             case "glob":
                 return _asked_by_glob(text, folds=self.folds)
         how = "equal" if self.name == "ignore_case" else self.name
         return (Text(text, how, self.folds, clashes=True),), True
 
-    def compiled(self) -> Test:
-        make = _folding(TEXT_TESTS[self.name]) if self.folds else TEXT_TESTS[self.name]
-        tests = [make(text.value) for text in self.texts]
-        return lambda value: any(test(value) for test in tests) if isinstance(value, str) else clash(value, "text")
+    @property
+    def shape(self) -> Shape:
+        return Textual, self.name, self.folds, len(self.texts) == 1
+
+    @property
+    def constants(self) -> Any:
+        make = TEXT_OPERANDS[self.name]
+        return single_or_all([make(text.value.casefold() if self.folds else text.value) for text in self.texts])
+
+    @classmethod
+    def compiled(cls, *shape: Any) -> Test:
+        name, folds, is_single = shape
+        test = _TEXT_TESTS[name]
+        if not is_single:
+            test = _one_of(test)
+        if folds:
+            return lambda own, value: test(own, value.casefold()) if isinstance(value, str) else clash(value, "text")
+        return lambda own, value: test(own, value) if isinstance(value, str) else clash(value, "text")
 
 
-def _folding(test_for: Callable[[str], TextTest]) -> Callable[[str], TextTest]:
-    def folding(text: str) -> TextTest:
-        test = test_for(text.casefold())
-        return lambda value: test(value.casefold())
-
-    return folding
+def _one_of(test: Test) -> Test:
+    return lambda constants, text: any(test(each, text) for each in constants)
 
 
-def _prefix(prefix: str) -> TextTest:
-    return lambda text: text.startswith(prefix)
+def _prefix(prefix: str, text: str) -> bool:
+    return text.startswith(prefix)
 
 
-def _suffix(suffix: str) -> TextTest:
-    return lambda text: text.endswith(suffix)
+def _suffix(suffix: str, text: str) -> bool:
+    return text.endswith(suffix)
 
 
-def _equal(expected: str) -> TextTest:
-    return lambda text: text == expected
-
-
-def _glob(pattern: str) -> TextTest:
-    matched = re.compile(translate(pattern)).match
-    return lambda text: matched(text) is not None
+def _glob(pattern: re.Pattern[str], text: str) -> bool:
+    return pattern.match(text) is not None
 
 
 def _asked_by_glob(pattern: str, *, folds: bool) -> tuple[tuple[Atom, ...], bool]:
@@ -271,24 +311,21 @@ def _asked_by_glob(pattern: str, *, folds: bool) -> tuple[tuple[Atom, ...], bool
     return tuple(atoms) or (AnyText(),), is_all
 
 
-def _cidr(network_text: str) -> TextTest:
+def _cidr(network: IPv4Network | IPv6Network, text: str) -> bool:
     """Whether an address is in a network. IPv4 written as IPv6 is IPv4 on both sides (RFC 4291, section 2.5.5.2).
 
     The zone of an address (`fe80::1%eth0`) plays no part. What is no address is a clash, and so not in `not: {cidr}`
     either: nothing passes a list of forbidden networks because of its spelling.
-
-    Raises: ValueError: no network.
     """
-    network = _plain_network(ip_network(network_text))
+    try:
+        address = ip_address(text.strip())
+    except ValueError:
+        raise TypeClashError("expected an IP address") from None
+    return (getattr(address, "ipv4_mapped", None) or address) in network
 
-    def test(text: str) -> bool:
-        try:
-            address = ip_address(text.strip())
-        except ValueError:
-            raise TypeClashError("expected an IP address") from None
-        return (getattr(address, "ipv4_mapped", None) or address) in network
 
-    return test
+def _network(text: str) -> IPv4Network | IPv6Network:
+    return _plain_network(ip_network(text))
 
 
 def _plain_network(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
@@ -300,14 +337,22 @@ def _plain_network(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Netw
 
 _MAPPED_BITS = 96
 
-TEXT_TESTS: Mapping[str, Callable[[str], TextTest]] = {
+TEXT_OPERANDS: Mapping[str, Callable[[str], Any]] = {
+    "prefix": str,
+    "suffix": str,
+    "glob": lambda pattern: re.compile(translate(pattern)),
+    "cidr": _network,
+    "ignore_case": str,
+}
+"""What the operators on text compare a text with. Each raises ValueError for an operand that it cannot use."""
+
+_TEXT_TESTS: Mapping[str, Test] = {
     "prefix": _prefix,
     "suffix": _suffix,
     "glob": _glob,
     "cidr": _cidr,
-    "ignore_case": _equal,
+    "ignore_case": operator.eq,
 }
-"""What the operators on text ask of a text. Each raises ValueError for an operand that it cannot use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,8 +364,13 @@ class Nested(Operator):
     def _operand(self) -> str:
         return str(self.pattern)
 
-    def compiled(self) -> Test:
-        return self.pattern.test
+    @property
+    def shape(self) -> Shape:
+        return self.pattern.shape
+
+    @property
+    def constants(self) -> Any:
+        return self.pattern.constants
 
     def asked(self, path: Path) -> Asked:
         return self.pattern.asked(path)
@@ -338,9 +388,18 @@ class NotMatching(Operator):
     def _operand(self) -> str:
         return str(self.pattern)
 
-    def compiled(self) -> Test:
-        test = self.pattern.test
-        return lambda value: value is not MISSING and not test(value)
+    @property
+    def shape(self) -> Shape:
+        return NotMatching, self.pattern.shape
+
+    @property
+    def constants(self) -> Any:
+        return self.pattern.constants
+
+    @classmethod
+    def compiled(cls, *shape: Any) -> Test:
+        test = test_of(*shape)
+        return lambda constants, value: value is not MISSING and not test(constants, value)
 
     def asked(self, path: Path) -> Asked:
         return none_asked(self.pattern.asked(path), path)
@@ -366,9 +425,14 @@ class Exists(Operator):
     def _operand(self) -> str:
         return "true" if self.expected else "false"
 
-    def compiled(self) -> Test:
-        expected = self.expected
-        return lambda value: (value is not MISSING) is expected
+    @property
+    def shape(self) -> Shape:
+        return Exists, self.expected
+
+    @classmethod
+    def compiled(cls, *shape: Any) -> Test:
+        [expected] = shape
+        return lambda _, value: (value is not MISSING) is expected
 
     def asked(self, path: Path) -> Asked:
         return Asked((Clause(path, (Present() if self.expected else Absent(),)),), whole=True)
@@ -383,12 +447,21 @@ class EveryElement(Operator):
     def _operand(self) -> str:
         return str(self.pattern)
 
-    def compiled(self) -> Test:
-        test = self.pattern.test
+    @property
+    def shape(self) -> Shape:
+        return EveryElement, self.pattern.shape
 
-        def every(value: Any) -> bool:
+    @property
+    def constants(self) -> Any:
+        return self.pattern.constants
+
+    @classmethod
+    def compiled(cls, *shape: Any) -> Test:
+        test = test_of(*shape)
+
+        def every(constants: Any, value: Any) -> bool:
             elements = value if type(value) is list else [value]
-            return bool(elements) and all_of((test, element) for element in elements)
+            return bool(elements) and all_of((test, constants, element) for element in elements)
 
         return every
 
@@ -412,5 +485,6 @@ class Nothing(Pattern):
     def __str__(self) -> str:
         return "nothing"
 
-    def compiled(self) -> Test:
-        return lambda value: False
+    @classmethod
+    def compiled(cls, *shape: Any) -> Test:
+        return lambda _, value: False

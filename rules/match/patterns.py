@@ -11,27 +11,32 @@ What a pattern says of a value:
 A field that is missing matches nothing but `exists: false`. `tree` says how arrays and errors are taken.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from typing import Any
 
 from rules import models
 from rules.advice.foreign import operator_cure
 from rules.conditions import Condition
+from rules.errors import TypeClashError
 from rules.event import MISSING, Event
 from rules.explain import FailedCondition, Trail
 from rules.expressions import EVENT_NAMES
-from rules.match.clauses import Asked, Path, all_asked
+from rules.match.clauses import Asked, Clause, NoneOf, Path, all_asked
 from rules.match.doubts import own_operator
+from rules.match.logic import all_of, single_or_all
 from rules.match.reading import read_pattern
-from rules.match.tree import Leaf, Pattern, Required, all_of, first_failed
+from rules.match.tree import Fields, Leaf, Pattern, Required, Shape, first_failed, test_of
 from rules.node import Node
 from rules.problems import Problems
 
-__all__ = ["MATCH_ALL", "Match", "Path", "compile_match"]
+__all__ = ["MATCH_ALL", "EventTest", "Match", "Path", "compile_match"]
 
 _ATTRIBUTES = models.keys_of(models.Match)
+
+EventTest = Callable[[Any, Event], bool]
+"""Whether, with the constants of a `match`, an event matches. Raises: TypeClashError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +44,27 @@ class Match:
     """A rule's `match`: a pattern for each attribute named, all of which have to match."""
 
     attributes: tuple[tuple[str, Pattern], ...] = ()
+    shaped: EventTest = field(init=False, compare=False, repr=False)
+    """The test of the shape of these patterns, which is given their constants with each event."""
+    constants: Any = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shaped", _test_of(tuple((name, pattern.shape) for name, pattern in self.attributes)))
+        object.__setattr__(self, "constants", single_or_all([pattern.constants for _, pattern in self.attributes]))
 
     def test(self, event: Event) -> bool:
         """Whether an event matches. Raises: TypeClashError."""
-        return all_of((pattern.test, _or_missing(EVENT_NAMES[name](event))) for name, pattern in self.attributes)
+        return self.shaped(self.constants, event)
+
+    def without(self, clause: Clause) -> "Match":
+        """What is left to ask of an event whose single value meets a clause of these patterns.
+
+        A single value is one with no array on the way to it, and none itself.
+        """
+        if any(isinstance(atom, NoneOf) for atom in clause.atoms):  # any value at all is found for it
+            return self
+        left = [(name, pattern.without(clause, (name,))) for name, pattern in self.attributes]
+        return Match(tuple((name, pattern) for name, pattern in left if pattern is not None))
 
     def required(self) -> Iterator[Required]:
         """Texts of which an event needs one at each path: what an index can use."""
@@ -69,6 +91,50 @@ class Match:
             for name, pattern in self.attributes
         ]
         return first_failed(explained, is_error=False) or first_failed(explained, is_error=True)
+
+
+@lru_cache(maxsize=4096)
+def _test_of(shapes: tuple[tuple[str, Shape], ...]) -> EventTest:
+    if [name for name, _ in shapes] == ["data"]:
+        return _test_of_data(shapes[0][1])
+    tests = [(EVENT_NAMES[name], test_of(shape)) for name, shape in shapes]
+
+    def test(constants: Any, event: Event) -> bool:
+        all_constants = [constants] if len(tests) == 1 else constants
+        try:
+            for (read, test_attribute), own in zip(tests, all_constants, strict=True):
+                value = read(event)
+                if not test_attribute(own, MISSING if value is None or value == "" else value):
+                    return False
+        except TypeClashError:  # one of the others may say no
+            return all_of(
+                (test_attribute, own, _or_missing(read(event)))
+                for (read, test_attribute), own in zip(tests, all_constants, strict=True)
+            )
+        return True
+
+    return test
+
+
+def _test_of_data(shape: Shape) -> EventTest:
+    test = test_of(shape)
+
+    def test_data(constants: Any, event: Event) -> bool:
+        data = event.data
+        return test(constants, data if type(data) is dict else _or_missing(data))
+
+    if shape[0] is not Fields or len(shape) != 1 + 1:
+        return test_data
+    [(name, inner)] = shape[1:]
+    test_inner = test_of(inner)
+
+    def test_field(constants: Any, event: Event) -> bool:
+        data = event.data
+        if type(data) is dict:
+            return test_inner(constants, data.get(name, MISSING))
+        return test_data(constants, event)
+
+    return test_field
 
 
 MATCH_ALL = Match()

@@ -12,7 +12,7 @@ from rules.match.doubts import (
 )
 from rules.match.operators import (
     COMPARISONS,
-    TEXT_TESTS,
+    TEXT_OPERANDS,
     AllOf,
     Between,
     Compares,
@@ -119,7 +119,7 @@ def _textual(name: str, node: Node, problems: Problems, *, folds: bool = False) 
             problems.add(item, "expected a text, or a list of texts", textual_cure(node, item))
             continue
         try:
-            TEXT_TESTS[name](item.value)
+            TEXT_OPERANDS[name](item.value)
         except ValueError as error:
             problems.add(item, str(error))
         else:

@@ -7,7 +7,7 @@ of keys and elements never matters.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
@@ -19,10 +19,11 @@ from rules.errors import TypeClashError
 from rules.event import MISSING, Opaque
 from rules.explain import FailedCondition, Place, Trail
 from rules.match.clauses import Asked, Clause, Constant, Number, Path, Text, all_asked, one_asked
+from rules.match.logic import Test, all_of, any_of, on_elements, single_or_all, test_at
 from rules.node import Mark, Node
 
-Test = Callable[[Any], bool]
-"""Whether a value, or MISSING, matches. Raises: TypeClashError."""
+Shape = tuple[Any, ...]
+"""What patterns have in common that differ in their constants alone: their class, and what `compiled` is given."""
 
 IGNORE_CASE = "\0ignore_case"
 """The end of a required path whose texts are case-folded: so are the texts of an event to be compared with them."""
@@ -47,16 +48,7 @@ class Leaf(NamedTuple):
 
         Raises: TypeClashError.
         """
-        return _test_at(value, self.path, self.pattern.test)
-
-
-def _test_at(value: Any, path: Path, test: Test) -> bool:
-    if not path:
-        return test(value)
-    if type(value) is list:
-        return any_of((lambda element: _test_at(element, path, test), element) for element in value)
-    inner = value.get(path[0], MISSING) if isinstance(value, Mapping) else MISSING
-    return _test_at(inner, path[1:], test)
+        return test_at(self.path, self.pattern.shaped, self.pattern.constants, value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +56,31 @@ class Pattern:
     """What is asked of a value; `mark` is where that stands. Two patterns are equal when they ask the same."""
 
     mark: Mark = field(compare=False, repr=False, kw_only=True)
-    test: Test = field(init=False, compare=False, repr=False)
 
     opens_arrays: ClassVar[bool] = False
     """Whether an array is asked for one element that matches, and not itself."""
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "test", _test_of(self))
-
     def __str__(self) -> str:
         raise NotImplementedError
+
+    @property
+    def shape(self) -> Shape:
+        """See `Shape`."""
+        return (type(self),)
+
+    @property
+    def constants(self) -> Any:
+        """What the test of this shape is given with each value."""
+        return None
+
+    @property
+    def shaped(self) -> Test:
+        """The test of this shape: it is one for all patterns that have it."""
+        return test_of(self.shape)
+
+    def test(self, value: Any) -> bool:
+        """Whether a value, or MISSING, matches. Raises: TypeClashError."""
+        return self.shaped(self.constants, value)
 
     def explain(self, value: Any, trail: Trail) -> FailedCondition | None:
         """The innermost condition that decides that a value, or MISSING, does not match; None for one that does."""
@@ -105,9 +112,19 @@ class Pattern:
         key = self._own(trail).key
         yield Leaf(Place(key, self.mark), path, self, choice=key)
 
-    def compiled(self) -> Test:
+    @classmethod
+    def compiled(cls, *shape: Any) -> Test:
         """The test of a value that is no array, where the pattern opens arrays; else of any value."""
         raise NotImplementedError
+
+    @classmethod
+    def direct(cls, test: Test, *shape: Any) -> Test:
+        """The test with a shorter way for the usual kind of value, where the pattern opens arrays."""
+        return test
+
+    def without(self, clause: Clause, path: Path) -> "Pattern | None":
+        """What is left to ask of the value at `path` where a single value is known to meet a clause; None: nothing."""
+        return None if self.asked(path) == Asked((clause,), whole=True) else self
 
     def _own(self, trail: Trail) -> Trail:
         """The way to this pattern itself."""
@@ -126,100 +143,19 @@ class Pattern:
         )
 
 
-@lru_cache(maxsize=1024)
-def _test_of(pattern: Pattern) -> Test:
-    """Rules ask the same again and again: the functions of a test take more memory than its pattern."""
-    test = pattern.compiled()
-    return on_elements(test) if pattern.opens_arrays else test
-
-
-def on_elements(test: Test) -> Test:
-    """The same test for an array: whether one of its elements passes."""
-
-    def test_elements(value: Any) -> bool:
-        if type(value) is not list:
-            return test(value)
-        return any_of((test_elements, element) for element in value)
-
-    return test_elements
-
-
-def all_of(questions: Iterable[tuple[Test, Any]]) -> bool:
-    """Whether each test passes its value. Raises: TypeClashError."""
-    return _decided(questions, by=False)
-
-
-def _all_fields(fields: Sequence[tuple[str, Test]], holder: Mapping[str, Any]) -> bool:
-    """`all_of` for the fields of an object: without a generator it takes half the time."""
-    clash: TypeClashError | None = None
-    for name, test in fields:
-        try:
-            if not test(holder.get(name, MISSING)):
-                return False
-        except TypeClashError as error:
-            clash = clash or error
-    if clash is not None:
-        raise clash
-    return True
-
-
-def any_of(questions: Iterable[tuple[Test, Any]]) -> bool:
-    """Whether some test passes its value. Raises: TypeClashError."""
-    return _decided(questions, by=True)
-
-
-def conjunction(tests: list[Test]) -> Test:
-    """One test in place of several, all of which have to pass."""
-    return tests[0] if len(tests) == 1 else lambda value: all_of((test, value) for test in tests)
+@lru_cache(maxsize=4096)
+def test_of(shape: Shape) -> Test:
+    """The test of all patterns of a shape."""
+    of_class, *own = shape
+    test = of_class.compiled(*own)
+    if not of_class.opens_arrays:
+        return test  # type: ignore[no-any-return]
+    return on_elements(test, lambda others: of_class.direct(others, *own))
 
 
 def first_failed(explained: Iterable[FailedCondition | None], *, is_error: bool) -> FailedCondition | None:
     """The first condition that says no or, if `is_error`, the first without an answer."""
     return next((one for one in explained if one is not None and bool(one.error) is is_error), None)
-
-
-def _decided(questions: Iterable[tuple[Test, Any]], *, by: bool) -> bool:
-    """Kleene's three-valued logic: one answer `by` decides, clashes or not; else the first clash is the answer."""
-    clash: TypeClashError | None = None
-    for test, value in questions:
-        try:
-            if test(value) is by:
-                return by
-        except TypeClashError as error:
-            clash = clash or error
-    if clash is not None:
-        raise clash
-    return not by
-
-
-def clash(value: Any, expected: str) -> bool:
-    """The answer where a value is not of the kind an operator compares: no for no value, else none at all.
-
-    Raises: TypeClashError.
-    """
-    if value is MISSING or value is None:
-        return False
-    raise TypeClashError(f"expected {expected}, found {_kind(value)}")
-
-
-def _kind(value: Any) -> str:
-    """What a value is, in the words of JSON."""
-    match value:
-        case bool():
-            return "true or false"
-        case str():
-            return "text"
-        case int() | Decimal():
-            return "a number"
-        case float():
-            return "a number" if isfinite(value) else "no finite number"
-        case list():
-            return "a list"
-        case Mapping():
-            return "an object"
-        case Opaque():
-            return value.kind
-    return "no value of JSON"
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,14 +209,30 @@ class Equals(Pattern):
     def __str__(self) -> str:
         return str(self.constant)
 
-    def compiled(self) -> Test:
+    @property
+    def shape(self) -> Shape:
         match self.constant.value:
-            case str() as text:
-                return lambda value: isinstance(value, str) and value == text
-            case int() | float() as number if numbers.is_number(number):
-                return self._equal_number()
-            case scalar:
-                return lambda value: value is scalar
+            case str():
+                return Equals, _equal_text
+            case bool() | None:
+                return Equals, _same
+        return Equals, _equal_digits if number_in(self.constant)[1] is None else _equal_number
+
+    @property
+    def constants(self) -> Any:
+        value = self.constant.value
+        return value if isinstance(value, str | bool | None) else number_in(self.constant)
+
+    @classmethod
+    def compiled(cls, *shape: Any) -> Test:
+        [test] = shape
+        return test  # type: ignore[no-any-return]
+
+    @classmethod
+    def direct(cls, test: Test, *shape: Any) -> Test:
+        if shape == (_equal_text,):
+            return lambda text, value: value == text if type(value) is str else test(text, value)
+        return test
 
     def required(self, path: Path) -> Iterator[Required]:
         if isinstance(self.constant.value, str):
@@ -295,13 +247,22 @@ class Equals(Pattern):
         exact, near = number_in(self.constant)
         return Asked() if near is None else Asked((Clause(path, (Number(exact, near),)),), whole=True)
 
-    def _equal_number(self) -> Test:
-        exact, near = number_in(self.constant)
 
-        def test(value: Any) -> bool:
-            return value == near if near is not None and type(value) is float else numbers.equal(value, exact)
+def _equal_text(text: str, value: Any) -> bool:
+    return isinstance(value, str) and value == text
 
-        return test
+
+def _same(constant: bool | None, value: Any) -> bool:
+    return value is constant
+
+
+def _equal_number(number: tuple[Any, Any], value: Any) -> bool:
+    exact, near = number
+    return bool(value == near) if type(value) is float else numbers.equal(value, exact)
+
+
+def _equal_digits(number: tuple[Any, Any], value: Any) -> bool:
+    return numbers.equal(value, number[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,9 +283,17 @@ class OneText(Pattern):
     def asked(self, path: Path) -> Asked:
         return Asked((Clause(path, tuple(Text(text.value) for text in self.texts)),), whole=True)
 
-    def compiled(self) -> Test:
-        texts = frozenset(text.value for text in self.texts)
-        return lambda value: isinstance(value, str) and value in texts
+    @property
+    def constants(self) -> frozenset[str]:
+        return frozenset(text.value for text in self.texts)
+
+    @classmethod
+    def compiled(cls, *shape: Any) -> Test:
+        return lambda texts, value: isinstance(value, str) and value in texts
+
+    @classmethod
+    def direct(cls, test: Test, *shape: Any) -> Test:
+        return lambda texts, value: value in texts if type(value) is str else test(texts, value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,9 +305,18 @@ class OneOf(Pattern):
     def __str__(self) -> str:
         return listed(self.patterns)
 
-    def compiled(self) -> Test:
-        tests = [pattern.test for pattern in self.patterns]
-        return lambda value: any_of((test, value) for test in tests)
+    @property
+    def shape(self) -> Shape:
+        return OneOf, *(pattern.shape for pattern in self.patterns)
+
+    @property
+    def constants(self) -> tuple[Any, ...]:
+        return tuple(pattern.constants for pattern in self.patterns)
+
+    @classmethod
+    def compiled(cls, *shape: Any) -> Test:
+        tests = [test_of(inner) for inner in shape]
+        return lambda constants, value: any_of((test, own, value) for test, own in zip(tests, constants, strict=True))
 
     def asked(self, path: Path) -> Asked:
         return one_asked([pattern.asked(path) for pattern in self.patterns], path)
@@ -383,17 +361,64 @@ class Fields(Pattern):
         for name, pattern in self.entries:
             yield from pattern.leaves(trail.field(name), (*path, name))
 
-    def compiled(self) -> Test:
-        fields = [(name, pattern.test) for name, pattern in self.entries]
+    @property
+    def shape(self) -> Shape:
+        return Fields, *((name, pattern.shape) for name, pattern in self.entries)
 
-        def test(value: Any) -> bool:
-            if isinstance(value, dict) or isinstance(value, Mapping):  # noqa: SIM101 - dict first is five times as fast
-                return _all_fields(fields, value)
+    @property
+    def constants(self) -> Any:
+        return single_or_all([pattern.constants for _, pattern in self.entries]) if self.entries else None
+
+    @classmethod
+    def compiled(cls, *shape: Any) -> Test:
+        fields = [(name, test_of(inner)) for name, inner in shape]
+
+        def test(constants: Any, value: Any) -> bool:
+            own = [constants] if len(fields) == 1 else constants or ()
+            if isinstance(value, Mapping):
+                return all_of(
+                    (inner, each, value.get(name, MISSING)) for (name, inner), each in zip(fields, own, strict=True)
+                )
             if isinstance(value, Opaque):
                 raise TypeClashError(f"{value.kind} is not read")
-            return bool(fields) and all_of((field_test, MISSING) for _, field_test in fields)
+            return bool(fields) and all_of((inner, each, MISSING) for (_, inner), each in zip(fields, own, strict=True))
 
         return test
+
+    @classmethod
+    def direct(cls, test: Test, *shape: Any) -> Test:
+        fields = [(name, test_of(inner)) for name, inner in shape]
+        if len(fields) == 1:
+            [(only, inner)] = fields
+            return lambda own, value: inner(own, value.get(only, MISSING)) if type(value) is dict else test(own, value)
+
+        def test_object(constants: Any, value: Any) -> bool:
+            if type(value) is not dict:
+                return test(constants, value)
+            read = value.get
+            at = 0
+            try:
+                for name, inner in fields:
+                    if not inner(constants[at], read(name, MISSING)):
+                        return False
+                    at += 1
+            except TypeClashError:  # one of the others may say no
+                return test(constants, value)
+            return True
+
+        return test_object
+
+    def without(self, clause: Clause, path: Path) -> Pattern | None:
+        """A clause of one of the fields is asked inside of it."""
+        depth = len(path)
+        if clause.path[:depth] != path or len(clause.path) <= depth:
+            return self
+        left = [
+            (name, pattern.without(clause, (*path, name)) if name == clause.path[depth] else pattern)
+            for name, pattern in self.entries
+        ]
+        entries = tuple((name, pattern) for name, pattern in left if pattern is not None)
+        return Fields(entries, mark=self.mark) if entries else None
 
     def _inside(self, value: Any, trail: Trail, *, is_error: bool) -> FailedCondition | None:
         if isinstance(value, Opaque):

@@ -13,7 +13,7 @@ from rules.errors import TypeClashError
 from rules.event import Event, Opaque
 from rules.match import group, index
 from rules.match.group import Group
-from rules.match.index import Index, Key
+from rules.match.index import Index
 from rules.match.patterns import Match, compile_match
 from rules.node import Mark, Node
 from rules.problems import Problems
@@ -108,10 +108,28 @@ def node(value: Any) -> Node:
     type_=st.sampled_from(["t", "u", "v", "w"]),
     data=DATA,
     wide=st.sampled_from([0, 32]),
+    few=st.fixed_dictionaries(
+        {
+            "FEW": st.sampled_from([1, 2, 16]),
+            "_LONELY": st.sampled_from([0, 2]),
+            "_FEW_DOUBTED": st.sampled_from([0, 64]),
+        }
+    ),
 )
-@example(patterns=[(None, {"data": {"x": {"not": []}}})] * 4, origin="bank", type_="t", data={"x": "a"}, wide=32)
+@example(
+    patterns=[(None, {"data": {"x": {"not": []}}})] * 4, origin="bank", type_="t", data={"x": "a"}, wide=32, few={}
+)
+@example(
+    patterns=[(None, {"type": "t"}), (None, {"type": "t", "data": {"not": {"gt": 0}}})],
+    origin="bank", type_="t", data="a", wide=0, few={"FEW": 1, "_LONELY": 0},
+)  # fmt: skip
 def test_the_index_finds_what_trying_every_rule_finds(
-    patterns: list[tuple[frozenset[str] | None, Any]], origin: str, type_: str, data: Any, wide: int
+    patterns: list[tuple[frozenset[str] | None, Any]],
+    origin: str,
+    type_: str,
+    data: Any,
+    wide: int,
+    few: dict[str, int],
 ) -> None:
     rules = [
         Rule(name=str(position), sources=sources, match=compile_match(node(pattern), Problems()))
@@ -119,7 +137,8 @@ def test_the_index_finds_what_trying_every_rule_finds(
     ]
     subject = Event(id="1", origin=origin, source="/", type=type_, time=NOW, data=data)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(index, "_FEW_TRIED", 3)  # so that these few are asked as a group
+        for name, number in few.items():
+            patch.setattr(index, name, number)
         patch.setattr(group, "_WIDE", wide)  # and objects with a few fields as those with many
         decision = RuleSet(rules).route(subject, now=NOW)
         _check_group([rule.match for rule in rules], subject)
@@ -162,35 +181,76 @@ def _answer(rule: Rule, subject: Event) -> bool | None:
         return None
 
 
-def test_a_rule_is_a_candidate_only_where_its_text_is() -> None:
-    keys = [
-        Key(sources=frozenset({"bank"}), required={("type",): frozenset({"debit"})}.items()),
-        Key(sources=frozenset({"bank"}), required={("type",): frozenset({"credit"})}.items()),
-        Key(sources=frozenset({"hr"}), required={("type",): frozenset({"debit"})}.items()),
-        Key(sources=None, required={("data", "kind"): frozenset({"x", "y"})}.items()),
-        Key(sources=None, required=()),
-    ]
-    assert Index(keys).candidates(event({"kind": ["y", "x"]})).positions == [0, 3, 4]
-    assert Index(keys).candidates(event({"kind": "z"}, type="other")).positions == [4]
+def _index_of(*patterns: Any, sources: tuple[frozenset[str] | None, ...] = ()) -> Index:
+    matches = [compile_match(node(pattern), Problems()) for pattern in patterns]
+    return Index(list(zip(sources or [None] * len(matches), matches, strict=True)))
+
+
+def _candidates(of: Index, subject: Event) -> list[int]:
+    return sorted({entry.position for entry in of.candidates(subject)})
+
+
+def test_a_rule_is_a_candidate_only_where_its_text_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index, "_LONELY", 0)
+    of = _index_of(
+        {"type": "debit"}, {"type": "credit"}, {"type": "debit"}, {"data": {"kind": ["x", "y"]}}, {},
+        sources=(frozenset({"bank"}), frozenset({"bank"}), frozenset({"hr"}), None, None),
+    )  # fmt: skip
+    assert _candidates(of, event({"kind": ["y", "x"]})) == [0, 3, 4]
+    assert _candidates(of, event({"kind": "z"}, type="other")) == [4]
 
 
 @pytest.mark.slow
 def test_ten_thousand_rules_of_one_type_are_told_apart_by_another_field() -> None:
-    keys = [
-        Key(sources=None, required={("type",): frozenset({"debit"}), ("data", "id"): frozenset({str(number)})}.items())
-        for number in range(10_000)
-    ]
-    assert list(Index(keys).candidates(event({"id": "77"})).positions) == [77]
+    of = _index_of(*({"type": "debit", "data": {"id": str(number)}} for number in range(10_000)))
+    assert [(entry.position, entry.rest is None) for entry in of.candidates(event({"id": "77"}))] == [(77, False)]
 
 
-def test_rules_that_ignore_case_are_found_by_their_texts() -> None:
-    patterns = [{"data": {"x": {"ignore_case": text}}} for text in ("ACME", "Straße", "other")]
-    keys = [
-        Key(sources=None, required=tuple(compile_match(node(pattern), Problems()).required())) for pattern in patterns
-    ]
-    by_text = Index(keys)
-    found = [list(by_text.candidates(event({"x": text})).positions) for text in ("acme", "STRASSE", "none")]
-    assert found == [[0], [1], []]
+CLAUSES: list[tuple[Any, Any, Any]] = [
+    ("c{n}", "c7", "c"),
+    (["c{n}", "d{n}"], "d7", "d"),
+    ({"ignore_case": "Straße {n}"}, "STRASSE 7", "STRASSE"),
+    ({"prefix": "orders/{n}/"}, "orders/7/items", "orders/7"),
+    ({"suffix": "-{n}.pdf"}, "invoice-7.pdf", "invoice-7.PDF"),
+    ({"ignore_case": {"prefix": "Inv-{n}-"}}, "INV-7-3", "INV-7"),
+    ({"glob": "/api/{n}/*/items"}, "/api/7/latest/items", "/api/7x/latest/items"),
+    ({"between": ["{n}a", "{n}b"]}, "7aa", "7c"),
+    ({"cidr": "10.0.{n}.0/24"}, "10.0.7.9", "10.1.7.9"),
+    ({"cidr": "2001:db8:{n}::/48"}, "2001:db8:7::1", "2001:db7::"),
+    ({"not": "x", "prefix": "{n}/"}, "7/a", "x"),
+    ({"all": "c{n}"}, ["c7", "c7"], ["d7"]),
+    ({"any": {"sku": "k{n}", "quantity": 2}}, [{"sku": "k7", "quantity": 2}, {"sku": "k"}], [{"sku": "k"}]),
+]
+
+
+@pytest.mark.parametrize(("pattern", "hit", "miss"), CLAUSES, ids=str)
+def test_of_a_thousand_rules_the_one_that_a_value_fits_is_a_candidate(pattern: Any, hit: Any, miss: Any) -> None:
+    of = _index_of(
+        *({"data": {"x": json.loads(json.dumps(pattern).replace("{n}", str(number)))}} for number in range(250))
+    )
+    assert _candidates(of, event({"x": hit})) == [7]
+    assert _candidates(of, event({"x": miss})) == []
+    assert _candidates(of, event({"x": None})) == []
+    assert _candidates(of, event({})) == []
+
+
+@pytest.mark.parametrize("number", [7, 7.0, Decimal("7"), Decimal("7.00")])
+def test_numbers_of_all_kinds_find_their_rule(number: Any) -> None:
+    assert _candidates(_index_of(*({"data": {"x": each}} for each in range(250))), event({"x": number})) == [7]
+    ranges = [{"data": {"x": {"gte": each, "lt": each + 1}}} for each in range(250)]
+    assert _candidates(_index_of(*ranges), event({"x": number})) == [7]
+
+
+def test_rules_whose_fields_are_there_are_found_by_that() -> None:
+    of = _index_of(*({"data": {f"field{number}": {"exists": True}}} for number in range(250)))
+    assert [(entry.position, entry.rest) for entry in of.candidates(event({"field7": None, "x": 1}))] == [(7, None)]
+
+
+def test_a_value_of_another_kind_than_many_rules_compare_is_an_error_of_those_that_fit_otherwise() -> None:
+    """Nobody tries them all for that: the others are left out by what else they ask."""
+    patterns = [{"data": {"x": {"gte": each, "lt": each + 1}, "y": f"y{each % 100}"}} for each in range(500)]
+    of = _index_of(*patterns)
+    assert len(_candidates(of, event({"x": "text", "y": "y7"}))) == 5
 
 
 def test_a_rule_of_two_ranges_is_found_where_they_overlap() -> None:

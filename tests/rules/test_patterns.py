@@ -314,4 +314,4 @@ def test_patterns_share_a_test_only_where_they_ask_the_same(tmp_path: Path) -> N
     values = [1, True, Decimal("0.1"), Decimal("0.1000000000000000055")]
     passed = [[match.test(event({"shared": value})) for value in values] for match in matches]
     assert passed == [[row == column for column in range(4)] for row in range(4)]
-    assert compiled("1").attributes[0][1].test is matches[0].attributes[0][1].test
+    assert compiled("1").shaped is compiled("2").shaped is matches[0].shaped

@@ -23,7 +23,6 @@ import httpx
 import hub.platforms.table  # noqa: F401 - declares the platforms
 from hub.delivery.remote_api import RemoteApi
 from hub.delivery.remote_settings import RemoteSettings
-from hub.egress import Egress
 from hub.installation import Installation, Registration
 from hub.moving.found import found_in, read
 from hub.moving.listing import Listing
@@ -31,9 +30,9 @@ from hub.notification import Platform
 from hub.registry.documents import installation_from_document
 from hub.store.sqlite.database import SqliteDatabase
 from hub.store.store import SqlStore
-from hub.tls import Tls
 from sandbox.tls import Authority
 from tests.fakes.browsers import subscription
+from tests.integration.central import Central
 from tests.integration.daemon import HUB, KEY, KEY_NAME, Daemon, authorization
 from tests.ports import free_ports
 
@@ -194,12 +193,18 @@ class Moving:
 
     async def listed(self, daemon: Daemon) -> list[Registration]:
         """All registrations of a hub, as its API lists them."""
-        remote = RemoteSettings(endpoint=daemon.hub_url, hub=HUB, key_name=KEY_NAME, key=KEY)
-        api = RemoteApi(self.remote if daemon is self.old else remote, patience=60.0)
-        try:
-            return [read(found_in(each)) async for page in Listing(api).pages() for each in page.descriptions]
-        finally:
-            await api.close()
+        return await registrations_at(self.remote if daemon is self.old else daemon)
+
+
+async def registrations_at(hub: Daemon | RemoteSettings) -> list[Registration]:
+    """All registrations of a hub, as its API lists them."""
+    if isinstance(hub, Daemon):
+        hub = RemoteSettings(endpoint=hub.hub_url, hub=HUB, key_name=KEY_NAME, key=KEY)
+    api = RemoteApi(hub, patience=60.0)
+    try:
+        return [read(found_in(each)) async for page in Listing(api).pages() for each in page.descriptions]
+    finally:
+        await api.close()
 
 
 def _parted(line: str) -> tuple[str, str, str]:
@@ -243,31 +248,20 @@ async def moving(
     directory: Path, documents: Sequence[Mapping[str, Any]], singles: Sequence[Registration] = ()
 ) -> AsyncIterator[Moving]:
     """Both daemons, the old one with these registrations."""
-    authority = Authority(directory)
-    port, admin = free_ports(2)
-    certificate = str(directory / "server.pem")
+    (admin,) = free_ports(1)
     hub = {HUB: {"access_policies": [POLICY, LISTEN]}}
-    folders = [directory / "old", directory / "new"]
-    for folder in folders:
-        folder.mkdir()
-    old = {"hub_api": {"listen": f"127.0.0.1:{port}", "tls": {"cert": certificate, "key": certificate}}, "hubs": hub}
+    old = Central(directory / "old", hub, ca_file=Authority(directory).ca_file)
+    (directory / "new").mkdir()
     new = {"bridge": {"http": {"listen": f"127.0.0.1:{admin}", "admin_token": TOKEN}}, "hubs": hub}
     async with (
-        Daemon(folders[0], old) as old_daemon,
-        Daemon(folders[1], new) as new_daemon,
+        old,
+        Daemon(directory / "new", new) as new_daemon,
         httpx.AsyncClient(verify=False, timeout=60.0) as client,
     ):
         new_daemon.url = f"http://127.0.0.1:{admin}"
-        await fill(old_daemon.database_file, documents, singles)
-        await asyncio.gather(old_daemon.start(), new_daemon.start())
-        remote = RemoteSettings(
-            endpoint=f"https://127.0.0.1:{port}",
-            hub=HUB,
-            key_name=KEY_NAME,
-            key=KEY,
-            egress=Egress(tls=Tls(ca_file=authority.ca_file)),
-        )
-        yield Moving(directory, old_daemon, new_daemon, remote, client)
+        await fill(old.daemon.database_file, documents, singles)
+        await asyncio.gather(old.daemon.start(), new_daemon.start())
+        yield Moving(directory, old.daemon, new_daemon, old.settings, client)
 
 
 async def move(registrations: int, kills: int, seed: int) -> str:

@@ -18,12 +18,10 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from hub.delivery.remote_settings import RemoteSettings
-from hub.egress import Egress
-from hub.tls import Tls
 from sandbox.phones import VirtualPhone
 from sandbox.services import PushServices
-from tests.integration.daemon import HUB, KEY, KEY_NAME, Daemon, authorization, hubs
+from tests.integration.central import Central
+from tests.integration.daemon import HUB, Daemon, authorization, hubs
 from tests.integration.moving import TOKEN, Moving, counted, scripts
 from tests.ports import free_ports
 
@@ -178,44 +176,30 @@ def notifications(daemon: Daemon) -> int:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    folders = [tmp_path / name for name in ("sandbox", "old", "new")]
-    for folder in folders:
-        folder.mkdir()
-    port, admin = free_ports(2)
-    certificate = str(folders[0] / "server.pem")
-    async with PushServices(folders[0]) as services:
+    for name in ("sandbox", "new"):
+        (tmp_path / name).mkdir()
+    (admin,) = free_ports(1)
+    async with PushServices(tmp_path / "sandbox") as services:
         here = hubs(services)
-        old = {
-            "hub_api": {"listen": f"127.0.0.1:{port}", "tls": {"cert": certificate, "key": certificate}},
-            "hubs": here,
-        }
-        string = f"Endpoint=sb://127.0.0.1:{port}/;SharedAccessKeyName={KEY_NAME};SharedAccessKey={KEY}"
-        remote = {"connection_string": string, "tls": {"ca_file": str(services.ca_file)}}
+        old = Central(tmp_path / "old", here, ca_file=services.ca_file)
         new = {
             "bridge": {"http": {"listen": f"127.0.0.1:{admin}", "admin_token": TOKEN}},
             "sources": {
                 "orders": {"http": {"path": "/in/orders"}, "map": {"id": "{{ data.id }}", "type": "{{ data.kind }}"}}
             },
             "rules": [RULE],
-            "hubs": {HUB: {**here[HUB], "remote": remote, "mirror": "local"}},
+            "hubs": {HUB: {**here[HUB], "remote": old.remote(), "mirror": "local"}},
         }
         async with (
-            Daemon(folders[1], old) as old_daemon,
-            Daemon(folders[2], new) as new_daemon,
+            old,
+            Daemon(tmp_path / "new", new) as new_daemon,
             httpx.AsyncClient(verify=False, timeout=PATIENCE) as client,
         ):
             new_daemon.url = f"http://127.0.0.1:{admin}"
-            await asyncio.gather(old_daemon.start(), new_daemon.start())
-            settings = RemoteSettings(
-                endpoint=f"https://127.0.0.1:{port}",
-                hub=HUB,
-                key_name=KEY_NAME,
-                key=KEY,
-                egress=Egress(tls=Tls(ca_file=services.ca_file)),
-            )
-            yield World(Moving(tmp_path, old_daemon, new_daemon, settings, client), services)
+            await asyncio.gather(old.daemon.start(), new_daemon.start())
+            yield World(Moving(tmp_path, old.daemon, new_daemon, old.settings, client), services)
             assert await new_daemon.terminate() == 0, new_daemon.errors()
-            assert await old_daemon.terminate() == 0, old_daemon.errors()
+            assert await old.daemon.terminate() == 0, old.daemon.errors()
 
 
 async def test_a_mirrored_hub_sends_by_its_remote_and_a_difference_that_is_only_newer_is_none(world: World) -> None:

@@ -23,16 +23,14 @@ import pytest_asyncio
 
 from hub.delivery.remote import RemoteHub
 from hub.delivery.remote_settings import RemoteSettings
-from hub.egress import Egress
 from hub.notification import Notification, TemplateContent
 from hub.tags import parse
-from hub.tls import Tls
 from sandbox.exchange import Answer, Exchange
 from sandbox.phones import VirtualPhone
 from sandbox.services import PushServices
-from tests.integration.daemon import HUB, KEY, KEY_NAME, Daemon, authorization, hubs
+from tests.integration.central import Central
+from tests.integration.daemon import HUB, Daemon, authorization, hubs
 from tests.integration.played import PlayedServer
-from tests.ports import free_ports
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -61,13 +59,8 @@ def rule(kind: str, hub: str, **push: Any) -> dict[str, Any]:
     return {"name": kind, "match": {"type": kind}, "push": {"hub": hub, **push}}
 
 
-def sidecar_configuration(services: PushServices, *, central: int) -> dict[str, Any]:
+def sidecar_configuration(services: PushServices, central: Central) -> dict[str, Any]:
     """Three hubs: one at the central, the same with a wrong key, and one that is kept here."""
-
-    def remote(key: str) -> dict[str, Any]:
-        string = f"Endpoint=sb://127.0.0.1:{central}/;SharedAccessKeyName={KEY_NAME};SharedAccessKey={key}"
-        return {"remote": {"connection_string": string, "hub": HUB, "tls": {"ca_file": str(services.ca_file)}}}
-
     return {
         "sources": {
             "orders": {"http": {"path": "/in/orders"}, "map": {"id": "{{ data.id }}", "type": "{{ data.kind }}"}}
@@ -79,7 +72,11 @@ def sidecar_configuration(services: PushServices, *, central: int) -> dict[str, 
             rule("locked", "locked"),
             rule("here", HUB),
         ],
-        "hubs": {**hubs(services), "mobile": remote(KEY), "locked": remote("wrong")},
+        "hubs": {
+            **hubs(services),
+            "mobile": {"remote": central.remote()},
+            "locked": {"remote": central.remote(key="wrong")},
+        },
         "delivery": QUICK,
     }
 
@@ -149,32 +146,22 @@ class Team:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    directories = [tmp_path_factory.mktemp(name) for name in ("sandbox", "central", "sidecar")]
-    (port,) = free_ports(1)
-    certificate = str(directories[0] / "server.pem")
-    async with PushServices(directories[0]) as services:
-        central = {
-            "hub_api": {"listen": f"127.0.0.1:{port}", "tls": {"cert": certificate, "key": certificate}},
-            "hubs": hubs(services),
-        }
+    directory = tmp_path_factory.mktemp("remote")
+    for name in ("sandbox", "sidecar"):
+        (directory / name).mkdir()
+    async with PushServices(directory / "sandbox") as services:
+        central = Central(directory / "central", hubs(services), ca_file=services.ca_file)
         async with (
-            Daemon(directories[1], central) as central_daemon,
-            Daemon(directories[2], sidecar_configuration(services, central=port)) as sidecar,
+            central,
+            Daemon(directory / "sidecar", sidecar_configuration(services, central)) as sidecar,
             httpx.AsyncClient(
                 verify=ssl.create_default_context(cafile=str(services.ca_file)), timeout=PATIENCE
             ) as client,
         ):
-            await asyncio.gather(central_daemon.start(), sidecar.start())
-            settings = RemoteSettings(
-                endpoint=f"https://127.0.0.1:{port}",
-                hub=HUB,
-                key_name=KEY_NAME,
-                key=KEY,
-                egress=Egress(tls=Tls(ca_file=services.ca_file)),
-            )
-            yield World(sidecar, central_daemon, services, client, settings)
+            await asyncio.gather(central.daemon.start(), sidecar.start())
+            yield World(sidecar, central.daemon, services, client, central.settings)
             assert await sidecar.terminate() == 0, sidecar.errors()
-            assert await central_daemon.terminate() == 0, central_daemon.errors()
+            assert await central.daemon.terminate() == 0, central.daemon.errors()
 
 
 @pytest.mark.parametrize("kind", ["team", "user", "native"])

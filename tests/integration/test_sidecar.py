@@ -21,8 +21,8 @@ import pytest
 from sandbox.services import PushServices
 from tests.brokers import queues
 from tests.brokers.rabbitmq import RabbitMq
-from tests.integration.daemon import HUB, KEY, KEY_NAME, Daemon, hubs, register_phone
-from tests.ports import free_ports
+from tests.integration.central import Central
+from tests.integration.daemon import Daemon, hubs, register_phone
 
 EVENTS = 240
 KILLS = 3
@@ -73,26 +73,17 @@ def queue() -> str:
 
 @pytest.fixture
 async def pair(rabbitmq: RabbitMq, queue: str, tmp_path: Path) -> AsyncIterator[Pair]:
-    (port,) = free_ports(1)
-    directories = [tmp_path / name for name in ("sandbox", "central", "sidecar")]
-    for directory in directories:
-        directory.mkdir()
-    certificate = str(directories[0] / "server.pem")
-    async with PushServices(directories[0]) as services:
-        central = {
-            "hub_api": {"listen": f"127.0.0.1:{port}", "tls": {"cert": certificate, "key": certificate}},
-            "hubs": hubs(services),
-        }
-        sidecar = configuration(rabbitmq.url, queue, port=port, ca_file=services.ca_file)
-        async with Daemon(directories[1], central) as elsewhere, Daemon(directories[2], sidecar) as here:
-            await asyncio.gather(elsewhere.start(), here.start())
-            elsewhere.hub_url = f"https://127.0.0.1:{port}"
-            await register_phone(elsewhere, services)
-            yield Pair(here, elsewhere, services)
+    for name in ("sandbox", "sidecar"):
+        (tmp_path / name).mkdir()
+    async with PushServices(tmp_path / "sandbox") as services:
+        central = Central(tmp_path / "central", hubs(services), ca_file=services.ca_file)
+        async with central, Daemon(tmp_path / "sidecar", configuration(rabbitmq.url, queue, central)) as here:
+            await asyncio.gather(central.daemon.start(), here.start())
+            await register_phone(central.daemon, services)
+            yield Pair(here, central.daemon, services)
 
 
-def configuration(url: str, queue: str, *, port: int, ca_file: Path) -> dict[str, Any]:
-    string = f"Endpoint=sb://127.0.0.1:{port}/;SharedAccessKeyName={KEY_NAME};SharedAccessKey={KEY}"
+def configuration(url: str, queue: str, central: Central) -> dict[str, Any]:
     number = {"id": "{{ data.id }}", "type": "order"}
     return {
         "sources": {
@@ -101,16 +92,7 @@ def configuration(url: str, queue: str, *, port: int, ca_file: Path) -> dict[str
         },
         "dead_letters": {"sources": {"shop": {"native": True}}},
         "rules": [{"name": "order", "push": {"to": "team:all", "with": {"text": "order {{ data.number }}"}}}],
-        "hubs": {
-            "mobile": {
-                "remote": {
-                    "connection_string": string,
-                    "hub": HUB,
-                    "tls": {"ca_file": str(ca_file)},
-                    "durability": "remote",
-                }
-            }
-        },
+        "hubs": {"mobile": {"remote": central.remote(durability="remote")}},
         "delivery": {"retry": {"backoff": {"base": "1s", "cap": "1s"}}},
     }
 

@@ -21,12 +21,13 @@ from hub.moving.writing_through import WritingThrough
 from hub.observer import Observer
 from hub.store.contracts.mirrors import MirrorState
 
-LEASE: Final = 120.0
+LEASE: Final = 60.0
+"""Seconds for which a process has a hub, and so until another one takes it after a kill."""
 PATIENCE: Final = 30.0
 """Seconds for one request."""
 _MARGIN: Final = PATIENCE + 15.0
 """Seconds before the end of the lease in which no request begins: none is under way when another process begins."""
-_RENEW_EVERY: Final = 20.0
+_RENEW_EVERY: Final = 5.0
 _LOOK_EVERY: Final = 1.0
 _LIST_AGAIN: Final = 60.0
 """Seconds until a list is tried again that was not read to its end, or less where lists are more often."""

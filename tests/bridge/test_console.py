@@ -32,7 +32,7 @@ from bridge.observe.facts import EventsStored, InFlightEvent
 from bridge.observe.recent import RecentEvents
 from connectors.base import Message
 from hub.facts import HubFact
-from hub.platforms.table import services
+from hub.platforms.table import platforms, services
 from hub.store.contracts.fleet import FleetState
 from rules.engine import RuleSet
 from rules.read_files import ReadFiles
@@ -168,6 +168,16 @@ async def test_the_page_knows_no_push_service_by_its_title(tmp_path: Path) -> No
     assert [each.title for each in services() if re.search(rf"\b{each.title}\b", script)] == []
 
 
+async def test_all_pages_have_the_names_of_platforms_from_one_table(tmp_path: Path) -> None:
+    async with running(tmp_path) as (_, client):
+        answer = await client.get("/platforms.js")
+    assert answer.headers["content-type"].startswith("text/javascript")
+    titles = json.loads(answer.text.removeprefix("export const TITLES = "))
+    named = {"apns": "APNs", "fcmv1": "FCM", "fcm": "FCM", "browser": "Web Push", "webpush": "Web Push", "mpns": "MPNS"}
+    assert {name: titles[name] for name in named} == named
+    assert set(titles.values()) == {each.title for each in platforms()}
+
+
 async def test_the_live_feed_tells_everything_and_then_what_changes(tmp_path: Path) -> None:
     async with running(tmp_path) as (_, client):
         await post(client, "1 joined")
@@ -176,7 +186,6 @@ async def test_the_live_feed_tells_everything_and_then_what_changes(tmp_path: Pa
             messages = _messages(live)
             name, first = await anext(messages)
             assert (name, [event["id"] for event in first["events"]], first["phones"]) == ("snapshot", ["1"], None)
-            assert first["services"] == {"apns": "APNs", "fcmv1": "FCM", "wns": "WNS", "browser": "Web Push"}
             await post(client, "2 joined")
             name, second = await anext(messages)
             assert (name, [event["id"] for event in second["events"]], second["count"]) == ("update", ["2"], 2)

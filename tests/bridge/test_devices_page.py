@@ -99,7 +99,7 @@ async def test_a_search_a_device_and_a_preview_are_operated_by_keys_alone(tmp_pa
         await page.evaluate("document.querySelector('#send [name=title]').focus()")
         await page.press("Enter")
         await page.wait_for("!document.querySelector('#preview').hidden")
-        assert await reader.said("#reach") == "It would make 1 push: fcmv1 1."
+        assert await reader.said("#reach") == "It would make 1 push: FCM 1."
         assert not (await reader.daemon.store.notifications(limit=5)).items
 
 
@@ -140,7 +140,7 @@ async def test_a_test_is_previewed_sent_to_one_phone_and_audited(tmp_path: Path)
         await reader.page.evaluate("document.querySelector('#actor').value = 'Eve'")
         await reader.click("#send .buttons button")
         await reader.page.wait_for("!document.querySelector('#preview').hidden")
-        assert await reader.said("#reach") == "It would make 1 push: fcmv1 1."
+        assert await reader.said("#reach") == "It would make 1 push: FCM 1."
         await reader.click("#go")
         await reader.page.wait_for("!document.querySelector('#notice').hidden")
         assert await reader.said("#notice") == "It is on its way."

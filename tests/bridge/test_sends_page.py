@@ -55,7 +55,7 @@ async def test_a_send_to_many_is_previewed_confirmed_and_then_shown(tmp_path: Pa
         )
         assert await reader.page.evaluate("document.querySelector('#go').disabled") is True
         said = await preview(reader, to="tags", whom="team:hr && !vip", title="Hello")
-        assert said == "It would make 2 pushes: fcmv1 2."
+        assert said == "It would make 2 pushes: FCM 2."
         assert await reader.said("#lacking li:first-child") == "no registration carries the tag vip"
         assert await reader.page.evaluate("document.querySelector('#go').disabled") is True
         await reader.click("#confirmed")

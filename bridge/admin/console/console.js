@@ -1,7 +1,7 @@
 // The page listens to one stream of server-sent events and draws what it says. Whatever comes from an event is put in as
 // text, never as markup, by `put`.
 
-import { byId, chip, clock, eventAddress, moment, put, stamp } from '/text.js'
+import { byId, chip, clock, eventAddress, moment, platformName, put, stamp } from '/text.js'
 
 const SHOWN_EVENTS = 100
 const RECONNECT_AFTER = 3_000 // milliseconds, as browsers wait
@@ -45,7 +45,6 @@ const events = new Map() // by number
 const rows = new Map() // of events, by number
 const devices = new Map() // by the phone's id
 const groups = new Map() // of the strip, by the kind of their parts
-let services = {} // what people call the push services, by platform
 let trouble = 0 // parts that do not work
 let configuration = '' // which one is in force
 let lastHeard = 0
@@ -121,7 +120,7 @@ function headlineOf(words, parts, down) {
 }
 
 function titleOf(platform) {
-  return platform === 'remote' ? 'hub' : services[platform] ?? platform
+  return platform === 'remote' ? 'hub' : platformName(platform)
 }
 
 function nameOf({ kind, name }) {
@@ -348,7 +347,6 @@ function tick() {
 
 /** The status is drawn at once; the rest with the next frame, so that what nobody looks at is drawn once for all. */
 function draw(message, isAnew) {
-  services = message.services ?? services
   if ('status' in message) drawStatus(message.status)
   if (isAnew) pending = { ...nothing(), isAnew }
   pending.count = message.count

@@ -2,7 +2,7 @@
 
 import { address, ask, drawPaging, fill, fillTable, filters, hubsHere, link, partOf, query, views } from '/pages.js'
 import { sendForm } from '/send_form.js'
-import { byId, chip, moment, number, put, stamp, visible } from '/text.js'
+import { byId, chip, moment, number, platformName, put, stamp, visible } from '/text.js'
 
 const FILTERS = ['hub', 'by', 'for']
 const PART = 50
@@ -65,7 +65,7 @@ function row(device) {
   element.dataset.tone = device.push_channel_expired ? 'bad' : 'good'
   put(parts.link, device.id)
   link(parts.link, addressOf(device))
-  put(parts.platform, device.platform)
+  put(parts.platform, platformName(device.platform))
   parts.platform.dataset.tone = device.push_channel_expired ? 'bad' : 'quiet'
   put(parts.user, [device.user_id && `user ${device.user_id}`, device.push_channel_expired && 'its push channel is dead'].filter(Boolean).join(', '))
   parts.tags.append(...tagsOf(device.tags, TAGS_SHOWN))
@@ -103,7 +103,7 @@ async function showOne(isCurrent) {
   shown = { hub: device.hub, device: device.id }
   forget()
   document.title = `Device ${device.id}: pushbridge`
-  byId('one-title').replaceChildren(`Device ${visible(device.id)} `, chip(device.platform, 'quiet'))
+  byId('one-title').replaceChildren(`Device ${visible(device.id)} `, chip(platformName(device.platform), 'quiet'))
   link(byId('back'), address('/devices'))
   fill(byId('facts'), facts(device))
   fillTable(byId('registrations'), device.registrations.map(registration))

@@ -2,7 +2,7 @@
 // says what is shown, so that each view can be linked to. All is asked of the admin API, as `pushbridge why` does.
 
 import { Problem, address, ask, drawPaging, fill, filters, partOf, query, views } from '/pages.js'
-import { byId, chip, clock, eventAddress, moment, put, stamp, visible } from '/text.js'
+import { byId, chip, clock, eventAddress, moment, platformName, put, stamp, visible } from '/text.js'
 
 const API = '/api/v1'
 const FILTERS = ['source', 'outcome', 'id', 'until', 'device', 'which']
@@ -193,7 +193,7 @@ function notificationPart(each, device) {
   parts.waits.append(...each.waits_for.map((wait) => line(`Waits for: ${wait}`)))
   for (const [platform, counts] of Object.entries(each.outcomes)) {
     for (const [name, count] of Object.entries(counts)) {
-      parts.outcomes.append(chip(`${platform}: ${count.toLocaleString()} ${name}`, OUTCOME_TONES[name] ?? 'bad'))
+      parts.outcomes.append(chip(`${platformName(platform)}: ${count.toLocaleString()} ${name}`, OUTCOME_TONES[name] ?? 'bad'))
     }
   }
   parts.failures.append(...each.failures.map(({ outcome, reason, count }) => line([`${count.toLocaleString()} ${outcome}`, reason].filter(Boolean).join(': '))))
@@ -229,7 +229,7 @@ function registrationRow(each) {
   const { element, parts } = stamp('registration')
   parts.answer.dataset.tone = ANSWER_TONES[each.answer] ?? 'quiet'
   put(parts.answer, each.answer.replaceAll('_', ' '))
-  put(parts.name, `${each.platform}, ${each.template === null ? 'native registration' : `template ${each.template}`}`)
+  put(parts.name, `${platformName(each.platform)}, ${each.template === null ? 'native registration' : `template ${each.template}`}`)
   parts.meaning.textContent = visible(`${[each.meaning, ...whyOf(each)].join('; ')}.`)
   return element
 }

@@ -3,7 +3,7 @@
 
 import { Problem, address, ask, fill, fillTable, link, query, views } from '/pages.js'
 import { drawChart } from '/charts.js'
-import { byId, chip, moment, number, put, stamp } from '/text.js'
+import { byId, chip, moment, number, platformName, put, stamp } from '/text.js'
 
 const HOUR = 3_600_000
 const SPANS = {
@@ -76,12 +76,12 @@ async function showOne(isCurrent) {
   drawPlatforms(hub)
   drawDevices(hub, devices.items, { first, last, step })
   drawTable('operations', operations.items.map((each) => [each.name.replaceAll('_', ' '), each.count]))
-  drawTable('pushes', pushes.items.map((each) => [each.name, titleOf(hub, each.platform), each.count]))
+  drawTable('pushes', pushes.items.map((each) => [each.name, platformName(each.platform), each.count]))
 }
 
 function facts(hub) {
   return [
-    ['Devices', hub.remote ? `registered at another service (${hub.remote.state})` : registered(total(hub))],
+    ['Registered here', hub.remote ? `registered at another service (${hub.remote.state})` : registered(total(hub))],
     ['Phones register', hub.by_token ? "with their user's token, or by the wire API" : 'by the wire API'],
     ['Reaches only who has', hub.only_to || 'no limit'],
     ['Needs a confirmation above', hub.confirm_above === null ? 'no limit' : registered(hub.confirm_above)],
@@ -125,14 +125,10 @@ function credential({ credential: found, registrations }) {
   return element
 }
 
-function titleOf({ platforms }, platform) {
-  return platforms.find((each) => each.platform === platform)?.title ?? platform
-}
-
 function drawDevices(hub, items, times) {
   const series = new Map()
   for (const { at, platform, count } of items) {
-    if (!series.has(platform)) series.set(platform, { name: titleOf(hub, platform), points: [] })
+    if (!series.has(platform)) series.set(platform, { name: platformName(platform), points: [] })
     series.get(platform).points.push([Date.parse(at), count])
   }
   for (const id of ['over-time', 'over-time-table']) byId(id).hidden = !items.length

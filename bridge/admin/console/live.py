@@ -14,7 +14,6 @@ from bridge.admin.api.events import event_of
 from bridge.admin.api.status import Status
 from bridge.admin.console.phones import PhoneFeed
 from bridge.observe.recent import Entry, RecentEvents
-from hub.platforms.table import services
 
 SHOWN = 100
 """Events that a browser gets at once, the latest ones: more than it shows."""
@@ -32,11 +31,6 @@ def events_as_dict(recent_events: RecentEvents, entries: Sequence[Entry]) -> dic
 def phones_as_dict(phones: PhoneFeed | None) -> dict[str, Any]:
     """All phones as JSON types; None where the process has no phones."""
     return {"phones": None if phones is None else [phone.as_dict() for phone in phones.phones()]}
-
-
-def services_as_dict() -> dict[str, Any]:
-    """What people call each push service, by its platform."""
-    return {"services": {each.platform.value: each.title for each in services()}}
 
 
 class Viewer:
@@ -80,7 +74,7 @@ class Viewer:
             self._sent_status = self._status()
             events = events_as_dict(self._recent_events, self._recent_events.entries()[-SHOWN:])
             content = events | phones_as_dict(self._phones) | _status_as_dict(self._sent_status)
-            yield _message("snapshot", services_as_dict() | content)
+            yield _message("snapshot", content)
             silent_since = loop.time()
             while True:
                 await self._wait()

@@ -15,6 +15,7 @@ from bridge.admin.console.live import Viewer, as_json, phones_as_dict
 from bridge.admin.console.pages import PAGES, Page, page_text
 from bridge.admin.console.phones import PhoneFeed
 from bridge.admin.listener import Listener
+from hub.platforms.table import platforms
 
 _DIRECTORY = Path(__file__).parent
 _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -51,6 +52,7 @@ def console(process: Process, phones: PhoneFeed | None = None) -> Sequence[Route
     return [
         *(route for page in PAGES for route in _page(page)),
         *(_file(file, _TYPES[file.suffix]) for file in sorted(_DIRECTORY.iterdir()) if file.suffix in _TYPES),
+        _titles(),
         Route("/api/phones", all_phones),
         Route("/api/live", live),
     ]
@@ -63,6 +65,17 @@ def _page(page: Page) -> Sequence[Route]:
         return HTMLResponse(text, headers=_PAGE_HEADERS)
 
     return [Route(path, serve) for path in page.paths]
+
+
+def _titles() -> Route:
+    """What people call the platforms, for all pages: by the names of the wire contract and of the configuration."""
+    titles = {name: each.title for each in platforms() for name in (each.name, each.platform.value)}
+    text = f"export const TITLES = {as_json(titles)}\n"
+
+    async def serve(request: Request) -> Response:
+        return Response(text, headers=_PAGE_HEADERS, media_type=_TYPES[".js"])
+
+    return Route("/platforms.js", serve)
 
 
 def _file(file: Path, media_type: str) -> Route:

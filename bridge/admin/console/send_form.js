@@ -2,7 +2,7 @@
 
 import { actorIn } from '/actor.js'
 import { Problem, ask, hubsHere, listItem } from '/pages.js'
-import { byId, counted, put, visible } from '/text.js'
+import { byId, countedByPlatform, platformName, put, visible } from '/text.js'
 
 const HINTS = { device: 'the id of a phone', tags: 'such as team:hr && !vip', everyone: '' }
 
@@ -43,12 +43,12 @@ export function sendForm({ target, onSent }) {
     const { hub, body } = request()
     const found = await ask(`/api/v1/hubs/${encodeURIComponent(hub)}/preview`, { content: body, actor: actor() })
     previewed = { hub, body: { ...body, confirm: found.confirm ?? 0 } }
-    const pushes = `make ${found.total} ${found.total === 1 ? 'push' : 'pushes'}: ${counted(found.counts)}`
+    const pushes = `make ${found.total} ${found.total === 1 ? 'push' : 'pushes'}: ${countedByPlatform(found.counts)}`
     const reached = found.total ? pushes : `reach nobody: ${found.unreached_meaning}`
     put(byId('reach'), `It would ${reached}${found.only_to ? ` (only to ${found.only_to})` : ''}.`)
     byId('lacking').replaceChildren(...found.reasons.map(listItem))
     byId('samples').replaceChildren(
-      ...found.samples.map((each) => listItem([each.platform, each.device, each.user, each.template ?? 'native', each.push_channel].filter(Boolean).join(' · '))),
+      ...found.samples.map((each) => listItem([platformName(each.platform), each.device, each.user, each.template ?? 'native', each.push_channel].filter(Boolean).join(' · '))),
     )
     byId('confirm').hidden = !found.confirm
     byId('confirmed').checked = false

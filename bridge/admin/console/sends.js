@@ -4,7 +4,7 @@
 import { actorIn, remember, remembered } from '/actor.js'
 import { Problem, address, ask, drawPaging, fill, filters, link, listItem, partOf, query, views } from '/pages.js'
 import { sendForm } from '/send_form.js'
-import { byId, chip, counted, eventAddress, moment, put, stamp, visible } from '/text.js'
+import { byId, chip, counted, eventAddress, moment, platformName, put, stamp, visible } from '/text.js'
 
 const API = '/api/v1/notifications'
 const FILTERS = ['hub', 'state']
@@ -19,7 +19,7 @@ function outcomesOf({ outcomes }) {
 }
 
 function byPlatform(outcomes) {
-  return Object.entries(outcomes).map(([platform, counts]) => `${platform}: ${counted(counts)}`).join('; ')
+  return Object.entries(outcomes).map(([platform, counts]) => `${platformName(platform)}: ${counted(counts)}`).join('; ')
 }
 
 function detailOf(each) {

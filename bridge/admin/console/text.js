@@ -1,5 +1,7 @@
 // How texts and times are shown on all pages. Whatever comes from an event is put in as text, never as markup, by `put`.
 
+import { TITLES } from '/platforms.js'
+
 export const byId = (id) => document.getElementById(id)
 
 /** A copy of a template's element, and its named parts. */
@@ -25,6 +27,10 @@ export function eventAddress(id, more = {}) {
   const all = { ...more, id: inPath === '-' ? wellFormed : '' }
   const parameters = new URLSearchParams(Object.entries(all).filter(([, value]) => value)).toString()
   return parameters ? `/events/${inPath}?${parameters}` : `/events/${inPath}`
+}
+
+export function platformName(platform) {
+  return TITLES[platform] ?? platform
 }
 
 // Text
@@ -54,6 +60,11 @@ export function put(element, text) {
 
 export function number(count) {
   return count.toLocaleString()
+}
+
+/** Counts by platform, in words. */
+export function countedByPlatform(counts) {
+  return counted(Object.fromEntries(Object.entries(counts).map(([platform, count]) => [platformName(platform), count])))
 }
 
 /** Counts by name, in words. */

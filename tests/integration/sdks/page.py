@@ -26,13 +26,14 @@ def write(name: str, version: str, called: Sequence[Called]) -> bool:
         else f"| `{each.method}` | {each.obstacle or 'works'} |"
         for each in called
     ]
-    working = sum(not each.obstacle for each in called)
+    counts = [each for each in called if is_replayed or " " not in each.method]  # the others are ways to call methods
+    working = sum(not each.obstacle for each in counts)
     counted = "requests" if is_replayed else "methods of its client"
     head = (
         "| request | written down from | result |\n|---|---|---|" if is_replayed else "| method | result |\n|---|---|"
     )
     mark = f"<!-- {name} -->"
-    table = f"{mark}\n## `{name}` {version}\n\n{working} of {len(called)} {counted}.\n\n{head}\n" + "\n".join(rows)
+    table = f"{mark}\n## `{name}` {version}\n\n{working} of {len(counts)} {counted}.\n\n{head}\n" + "\n".join(rows)
     old = PAGE.read_text(encoding="utf-8")
     sections = [section.strip() for section in re.split(r"(?=<!-- )", old)]
     places = [place for place, section in enumerate(sections) if section.startswith(mark)]

@@ -8,6 +8,7 @@ import os
 import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from azure_notification_hub import NotificationHubsClient  # type: ignore[import-not-found]
@@ -28,6 +29,15 @@ CHANNEL = {
     "p256dh": "BGsX0fLhLEJH-Lzm5WOkQPJ3A32BLeszoPShOUXYmMKWT-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU",
     "auth": "AAECAwQFBgcICQoLDA0ODw",
 }
+
+
+OTHERS = {
+    "adm": ("amzn-1", {"AdmRegistrationId": "amzn-1"}),
+    "baidu": ("user-channel", {"BaiduUserId": "user", "BaiduChannelId": "channel"}),
+    "mpns": ("https://s.notify.live.net/u/1", {"ChannelUri": "https://s.notify.live.net/u/1"}),
+    "xiaomi": ("mi-1", {"XiaomiRegistrationId": "mi-1"}),
+}
+"""Of platforms without a device SDK in use: a push channel, and what a registration says of it."""
 
 
 def call(package: str, method: str, check: Callable[[], Any]) -> None:
@@ -140,8 +150,29 @@ def unofficial() -> None:
     }
     for method, check in checks.items():
         call(name, method, check)
+    for platform, (channel, members) in OTHERS.items():
+        call(
+            name,
+            f"registration of {platform}: put, list, get, delete the phone",
+            partial(kept, client, platform, channel, members),
+        )
     public = {each for each in vars(NotificationHubsClient) if not each.startswith("_")} - {"close"}
     assert public == set(checks), public ^ set(checks)
+
+
+def kept(client: NotificationHubsClient, platform: str, channel: str, members: dict[str, str]) -> None:
+    """A phone is put as an installation, read as a registration, and deleted as one."""
+    id = f"phone-{platform}"
+    client.create_or_update_installation(
+        {"installationId": id, "platform": platform, "pushChannel": channel, "tags": ["other"]}
+    )
+    assert client.get_installation(id)["pushChannel"] == channel
+    (listed,) = [each for each in client.list_registrations() if f"$InstallationId:{{{id}}}" in each["Tags"]]
+    found = client.get_registration(listed["RegistrationId"])
+    assert {name: found.get(name) for name in members} == members, found
+    assert "other" in found["Tags"], found
+    client.delete_installation(id)
+    assert is_refused(404, lambda: client.get_registration(listed["RegistrationId"]))
 
 
 if __name__ == "__main__":

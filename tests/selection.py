@@ -56,6 +56,7 @@ LONGEST = (
     "tests/integration/test_servicebus_source.py",
     "tests/deploy/test_image.py",
     "tests/integration/test_fleet.py",
+    "tests/integration/test_mirrored_fleet.py",
     "tests/integration/test_fleet_broadcast.py",
     "tests/integration/test_sql_source.py",
     "tests/integration/test_kill_broadcast.py",

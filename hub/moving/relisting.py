@@ -103,6 +103,7 @@ class Relisting:
         with Spool(None, source=self._hub) as spool:
             async for page in self._listing.pages():
                 spool.add(_read(page.descriptions), token=page.next)
+                await asyncio.sleep(0)
             counts = Counter({answer.value: 0 for answer in MirrorAnswer})
             counts["registrations"] = spool.found_count
             for part in _parts(spool.things()):

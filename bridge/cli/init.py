@@ -13,13 +13,24 @@ from bridge.cli.exits import Exit
 
 if TYPE_CHECKING:
     from bridge.trial.inference import Field, Inferred
-    from bridge.trial.sample import Sample
+    from bridge.trial.sample import Given, Sample
 
-_SUFFIXES = {"json": ".json", "cloudevents": ".json", "xml": ".xml", "text": ".txt"}
+_SUFFIXES = {
+    "json": ".json",
+    "cloudevents": ".json",
+    "xml": ".xml",
+    "text": ".txt",
+    "csv": ".csv",
+    "fixed_width": ".dat",
+}
+_FORMATS = ("csv", "fixed_width", "text")
+"""What a sample may be said to be; the others show by themselves."""
 _LONGEST_NAME = 41
 _NAME = re.compile(r"[a-z](?:[a-z0-9-]{0,39}[a-z0-9])?")
 _YAML_WORDS = frozenset(["null", "true", "false", "yes", "no", "on", "off", "y", "n"])
 """What YAML of one version or another reads as no text where it is not quoted."""
+
+_NOT_IN_YAML = re.compile("[^\t\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]|[\u2028\u2029]")
 
 _IS_VERSION = re.compile(r"v?\d+")
 
@@ -28,7 +39,22 @@ def init(
     sample: Annotated[
         Path, typer.Option("--from", help="A file with the body of one message, as the system sends it.")
     ],
-    connector: Annotated[str, typer.Option(help="How messages come: http, rabbitmq or servicebus.")] = "http",
+    connector: Annotated[
+        str, typer.Option(help="How messages come: http, rabbitmq, servicebus, kafka, sql or files.")
+    ] = "http",
+    format_: Annotated[
+        str, typer.Option("--format", help="csv, fixed_width or text, where it is not seen rightly.")
+    ] = "",
+    encoding: Annotated[
+        str, typer.Option(help="The code page of a sample that is no UTF-8, such as cp1252, or cp1141 for EBCDIC.")
+    ] = "",
+    fields: Annotated[
+        list[str] | None,
+        typer.Option("--field", help="A column of a fixed width: NAME=13-18, or NAME=13-18:packed:2. Once for each."),
+    ] = None,
+    length: Annotated[
+        int | None, typer.Option(min=1, max=1_000_000, help="Bytes of a record of fixed width without a line end.")
+    ] = None,
     name: Annotated[str, typer.Option(help="The name of the source; without it that of the file.")] = "",
     directory: Annotated[Path, typer.Option("--directory", help="Where to write the files.")] = Path("pushbridge"),
 ) -> None:
@@ -46,22 +72,44 @@ def init(
             f"--name {name!r}: write up to 41 small letters, digits and hyphens, and no word of YAML",
             Exit.WRONG_ARGUMENTS,
         )
+    given = _given(format_, encoding, fields or [], length)
     try:
-        read = read_sample(body)
+        read = read_sample(body, given)
     except ValueError as error:
         raise fail(f"{sample}: {error}", Exit.WRONG_ARGUMENTS) from error
     inferred = inferred_from(read.data)
     copy = f"{name}{_SUFFIXES[read.format]}"
     settings = _settings(CONNECTORS[connector].sample, name)
+    if "split" in read.decode:  # of a file too: its first line may have names, and a record need not be a line
+        settings = settings.replace("records: lines", "records: file")
     files = {
         directory / f"{name}.yaml": _configuration(name, connector, settings, read, inferred).encode(),
         directory / f"{name}.test.yaml": _test(name, copy, inferred).encode(),
-        directory / copy: body,
+        directory / copy: read.body,
     }
     _write(files)
     for file in files:
         typer.echo(str(file))
     typer.echo(f"Now: pushbridge check {directory}; pushbridge test {directory}", err=True)
+
+
+def _given(format_: str, encoding: str, fields: list[str], length: int | None) -> "Given":
+    from bridge.decode.charset import charset_named
+    from bridge.trial.sample import Given
+    from bridge.trial.tabular import fields_of
+
+    if format_ and format_ not in _FORMATS:
+        raise fail(f"--format {format_!r}: there are {', '.join(_FORMATS)}", Exit.WRONG_ARGUMENTS)
+    if encoding and charset_named(encoding) is None:
+        raise fail(
+            f"--encoding {encoding!r}: not a charset that is read, such as cp1252 or cp1141", Exit.WRONG_ARGUMENTS
+        )
+    try:
+        described = fields_of(fields)
+    except ValueError as error:
+        raise fail(str(error), Exit.WRONG_ARGUMENTS) from error
+    charset = charset_named(encoding) if encoding else None
+    return Given(format=format_ or None, encoding=charset, length=length, fields=described)
 
 
 def _read(sample: Path) -> bytes:
@@ -109,7 +157,7 @@ def _configuration(name: str, connector: str, settings: str, read: "Sample", inf
         "sources:",
         f"  {name}:",
         f"    {connector}: {settings}",
-        f"    decode: {_flow(read.decode)}",
+        *_decode(read),
     ]
     if read.format != "cloudevents":
         lines += ["    map:", *_map(name, inferred)]
@@ -208,12 +256,38 @@ def _placeholder(field: "Field") -> str:
 
 
 def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+    return _printable(json.dumps(text, ensure_ascii=False))
 
 
-def _flow(values: Mapping[str, Any]) -> str:
-    return (
-        "{ "
-        + ", ".join(f"{key}: {value if key == 'format' else _quoted(value)}" for key, value in values.items())
-        + " }"
-    )
+def _printable(text: str) -> str:
+    """Without characters that YAML does not take as they are (1.2.2, section 5.1)."""
+    return _NOT_IN_YAML.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def _decode(read: "Sample") -> list[str]:
+    """The section, in one line where that is enough; what is not certain stands above it."""
+    if not read.notes and not any(isinstance(value, dict | list) for value in read.decode.values()):
+        return [f"    decode: {_flow(read.decode)}"]
+    lines = ["    decode:", *(f"      # look: {_printable(note)}" for note in read.notes)]
+    for key, value in read.decode.items():
+        if key == "fields":
+            lines += ["      fields:", *(f"        {_key(name)}: {_flow(at)}" for name, at in value.items())]
+        else:
+            lines.append(f"      {key}: {_flow(value)}")
+    return lines
+
+
+def _flow(value: Any) -> str:
+    """YAML in one line."""
+    match value:
+        case dict():
+            return "{ " + ", ".join(f"{_key(key)}: {_flow(each)}" for key, each in value.items()) + " }"
+        case list() | tuple():
+            return "[" + ", ".join(map(_flow, value)) + "]"
+        case str() if re.fullmatch(r"[a-z][a-z0-9_]*|\d+-\d+", value) and value not in _YAML_WORDS:
+            return value
+    return _printable(json.dumps(value, ensure_ascii=False))
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) and name.lower() not in _YAML_WORDS else _quoted(name)

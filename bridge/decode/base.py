@@ -10,14 +10,16 @@ from bridge.schemas.registry import NO_SCHEMAS, KnownSchemas
 from bridge.schemas.settings import RegistrySettings
 from connectors.base import Message
 
-ValueType = Literal["decimal", "int", "float", "bool", "datetime", "date"]
+ValueType = Literal["decimal", "decimal_comma", "int", "float", "bool", "datetime", "date"]
 
 MAX_DEPTH = 64
 """How deep data may be nested: everything that walks it later may recurse."""
 
 
 KeyFormat = Literal["avro", "json"]
-FieldType = Literal["text", "packed", "zoned", "binary", "decimal", "int", "float", "bool", "datetime", "date"]
+FieldType = Literal[
+    "text", "packed", "zoned", "binary", "decimal", "decimal_comma", "int", "float", "bool", "datetime", "date"
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

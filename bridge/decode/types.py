@@ -59,6 +59,12 @@ def _decimal(text: str) -> Decimal:
     return value
 
 
+def _decimal_comma(text: str) -> Decimal:
+    """As people of most of Europe write it: 1.234,50. Between thousands may be a point, a blank or an apostrophe."""
+    text = re.sub(r"(?<=[0-9])[.'’ \u00a0\u202f](?=[0-9]{3}(?![0-9]))", "", text)
+    return Decimal(_number(r"[0-9]+(,[0-9]+)?|,[0-9]+", text).replace(",", "."))
+
+
 def _int(text: str) -> int:
     return int(_number("[0-9]+", text))
 
@@ -92,4 +98,10 @@ def _lexical(pattern: str, text: str) -> str:
     return text
 
 
-_READ: Mapping[ValueType, Callable[[str], Any]] = {"decimal": _decimal, "int": _int, "float": _float, "bool": _bool}
+_READ: Mapping[ValueType, Callable[[str], Any]] = {
+    "decimal": _decimal,
+    "decimal_comma": _decimal_comma,
+    "int": _int,
+    "float": _float,
+    "bool": _bool,
+}

@@ -28,6 +28,33 @@ def test_an_empty_field_is_empty_text_and_null_where_it_has_a_type() -> None:
     assert CsvReader(types={"n": "int"})(b"id,n\n,\n1,") == {"id": "1", "n": None}
 
 
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("12,50", "12.50"),
+        ("1.234,5", "1234.5"),
+        ("1.234.567", "1234567"),
+        ("-1 234,00", "-1234.00"),
+        ("1'234,-", None),
+        ("1'234'567,8-", "-1234567.8"),
+        ("7", "7"),
+        (",5", "0.5"),
+        ("1.23,5", None),
+        ("1.2345", None),
+        ("1,2,3", None),
+        ("12.50", None),
+    ],
+)
+def test_a_number_may_have_a_comma_before_its_fraction(text: str, number: str | None) -> None:
+    reader = CsvReader(types={"n": "decimal_comma"}, delimiter=";")
+    body = f"id;n\n1;{text}".encode()
+    if number is None:
+        with pytest.raises(EventError, match="n is not of the type decimal_comma"):
+            reader(body)
+    else:
+        assert reader(body)["n"] == Decimal(number)
+
+
 def test_names_may_be_configured() -> None:
     assert CsvReader(columns=("a", "b"), has_names=False, delimiter="\t")(b"1\t2") == {"a": "1", "b": "2"}
     assert CsvReader(columns=("a", "b"), has_names=True)(b"A,B\n1,2") == {"a": "1", "b": "2"}

@@ -135,7 +135,9 @@ def test_any_packed_number_comes_back(number: int, scale: int) -> None:
     assert Fraction(value(packed, "packed", scale=scale)) * 10**scale == number
 
 
-_TYPES = st.sampled_from(["text", "packed", "zoned", "binary", "decimal", "int", "float", "bool", "datetime", "date"])
+_TYPES = st.sampled_from(
+    ["text", "packed", "zoned", "binary", "decimal", "decimal_comma", "int", "float", "bool", "datetime", "date"]
+)
 
 
 @given(

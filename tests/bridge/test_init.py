@@ -1,6 +1,8 @@
 """`pushbridge init`: from a sample that nobody prepared to a configuration that `check` takes and a rule that fires."""
 
 import json
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from bridge.cli.main import app
 from bridge.decode.pattern import compile_pattern
-from bridge.trial.sample import pattern_of
+from bridge.trial.sample import Given, pattern_of, read_sample
 from connectors.table import CONNECTORS
 
 SAMPLES: dict[str, tuple[str, str | None, str | None]] = {
@@ -78,9 +80,132 @@ SAMPLES: dict[str, tuple[str, str | None, str | None]] = {
 }
 
 
-def made(directory: Path, sample: str, *options: str, code: int = 0) -> Result:
+TABLES: dict[str, tuple[bytes, Sequence[str], Sequence[str], Sequence[str]]] = {
+    # the body, options, lines of the configuration, and what is asked
+    "an export of a German Excel": (
+        'Kunde;Betrag;Gebucht am;Referenz\r\nc9;1.234,50;2026-03-02;"R;1"\r\nc10;7;2026-03-03;Müller\r\n'.encode(
+            "cp1252"
+        ),
+        [],
+        ['delimiter: ";"', 'types: { Betrag: decimal_comma, "Gebucht am": date }', "encoding: cp1252", "split: lines"],
+        ["taken for Windows' cp1252"],
+    ),
+    "CSV with a byte order mark": (
+        b'\xef\xbb\xbfid,amount,note\n1,12.50,"a, b\nand a line"\n2,3.00,x\n',
+        [],
+        ["types: { amount: decimal }", 'id: "{{ data.id }}"'],
+        [],
+    ),
+    "a record of tabs, without names": (
+        b"K1\tc9\t03/04/2026\t1,234\n",
+        [],
+        ['delimiter: "\\t"', "columns: [column1, column2, column3, column4]", "header: false"],
+        ["give them names", 'column3: "03/04/2026"', 'column4: "1,234"'],
+    ),
+    "names of columns, or a record": (
+        b"name|city\nAnna|Bern\n",
+        [],
+        ['delimiter: "|"'],
+        ["is taken for names of columns"],
+    ),
+    "names that are missing and there twice": (
+        b"a;a;\n1;2;\n3;4;\n",
+        [],
+        ["columns: [a, column2, column3]", "header: true"],
+        ['the name "a" a second time', "a column without a name"],
+    ),
+    "two delimiters that fit": (b"a;b,c;d\n1;2,3;4\n", [], ['delimiter: ";"'], []),
+    "fields that are not as many in each line": (
+        b"a;b\n1;2;3\n",
+        [],
+        ["format: text"],
+        ["not the same number of them"],
+    ),
+    "UTF-16": ("id;name\n1;Zoë\n".encode("utf-16"), [], ['{ format: csv, delimiter: ";", split: lines }'], []),
+    "fixed columns": (
+        b"20260302KD0004711  RECHNUNG   00012345EUR\n20260303KD0004712  GUTSCHRIFT 00000099CHF\n",
+        [],
+        ["field1: { at: 1-8, type: date }", "field3: 11-19", "field6: 39-41", "split: lines"],
+        ["columns are guessed from 2 lines", "scale: 2"],
+    ),
+    "records of EBCDIC without line ends": (
+        "".join(f"{name:<10}{number:08d}X" for name, number in (("Müller", 1250), ("Meier", 7))).encode("cp273"),
+        ["--encoding", "IBM-273", "--length", "19"],
+        ["field1: 1-10", "length: 19", "split: records", "encoding: cp273"],
+        ["columns are guessed", "scale: 2"],
+    ),
+    "packed numbers": (
+        "AB12".encode("cp037") + bytes.fromhex("0001234c"),
+        ["--encoding", "cp037", "--field", "id=1-4", "--field", "amount=5-8:packed:2"],
+        ["amount: { at: 5-8, type: packed, scale: 2 }", "length: 8", 'id: "{{ data.id }}"'],
+        ["taken for one record"],
+    ),
+    "lines of EBCDIC": (
+        "ann 0001\x85bob 0022\x85".encode("cp037"),
+        ["--encoding", "cp037"],
+        ["field1: 1-4", "field2: 5-8", "split: lines"],
+        ["columns are guessed", "scale: 2"],
+    ),
+    "a log in ISO 8859-1": (
+        "Auftrag 4711 für \x81 ist fertig".encode("latin-1"),
+        [],
+        ['encoding: "iso8859-1"'],
+        ["ISO 8859-1"],
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("connector", ["http", "files"])
+@pytest.mark.parametrize("sample", TABLES)
+def test_a_table_becomes_a_configuration_that_asks_what_it_does_not_say(
+    tmp_path: Path, sample: str, connector: str
+) -> None:
+    body, options, lines, asked = TABLES[sample]
+    made(tmp_path, body, "--connector", connector, *options)
+    text = (tmp_path / "out" / "mine.yaml").read_text()
+    questions = [line.strip().removeprefix("# look: ") for line in text.splitlines() if "# look: " in line]
+    assert [line for line in lines if line not in text] == [], text
+    assert [each for each in asked if not any(each in question for question in questions)] == [], questions
+    assert len(questions) == len(asked), questions
+    for command in (["check", str(tmp_path / "out")], ["test", str(tmp_path / "out")]):
+        done = CliRunner().invoke(app, command)
+        assert done.exit_code == 0, (done.output, text)
+
+
+@pytest.mark.parametrize(
+    ("body", "options", "said"),
+    [
+        ("Müller    4711  ".encode("cp273"), [], "name its code page, such as --encoding cp1141"),
+        (bytes([1, 2, 0, 0x99, 0, 0x1C]), [], "name its code page"),
+        (b"id;amount\n1;2\n2;3;4\n", ["--format", "csv"], "it is no CSV"),
+        (b"one line of text", ["--format", "fixed_width"], "give them as --field NAME=1-12"),
+        (b"12345678", ["--field", "a=1-20:packed"], "the record ends before a"),
+        (b"12345678", ["--field", "a=x"], "write NAME=FIRST-LAST"),
+        (b"12345678", ["--field", "a=1-2", "--field", "a=3-4"], "another field has this name"),
+        (b"12345678", ["--field", "a=1-4:packt"], "there is no type packt; there are text, packed"),
+        (b"12345678", ["--encoding", "klingon"], "not a charset that is read"),
+        (b"12345678", ["--format", "yaml"], "there are csv, fixed_width, text"),
+    ],
+)
+def test_a_table_that_cannot_be_seen_is_asked_for(
+    tmp_path: Path, body: bytes, options: Sequence[str], said: str
+) -> None:
+    assert said in made(tmp_path, body, *options, code=2).stderr
+    assert not (tmp_path / "out").exists()
+
+
+@given(st.binary(max_size=200), st.sampled_from(["", "csv", "fixed_width", "text"]), st.sampled_from(["", "cp273"]))
+def test_any_bytes_are_a_sample_or_refused_in_words(body: bytes, format_: str, encoding: str) -> None:
+    with suppress(ValueError):
+        sample = read_sample(body, Given(format=format_ or None, encoding=encoding or None))
+        assert sample.data is not None
+        assert all("\n" not in note for note in sample.notes)
+
+
+def made(directory: Path, sample: str | bytes, *options: str, code: int = 0) -> Result:
     file = directory / "sample"
-    file.write_text(sample)
+    file.write_bytes(sample.encode() if isinstance(sample, str) else sample)
     arguments = ["init", "--from", str(file), "--name", "mine", "--directory", str(directory / "out"), *options]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == code, result.output

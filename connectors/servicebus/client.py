@@ -17,6 +17,7 @@ from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
 from azure.core.pipeline.transport import AsyncioRequestsTransport
 from azure.core.rest import HttpRequest
 from azure.servicebus import ServiceBusSubQueue, TransportType
+from azure.servicebus._pyamqp.aio import AMQPClientAsync
 from azure.servicebus._pyamqp.aio._transport_async import WebSocketTransportAsync
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver, ServiceBusSender
 from azure.servicebus.aio.management import ServiceBusAdministrationClient
@@ -56,7 +57,19 @@ async def _connect(transport: Any, _connect: Any = WebSocketTransportAsync.conne
         raise
 
 
+async def _close(client: Any, _close: Any = AMQPClientAsync.close_async) -> None:
+    """Close a client, and then its socket: the SDK leaves that open where the broker hung up before the session began, or
+    while it was being closed, and each try of an outage would leave one until the collector comes by."""
+    connection = None if client._external_connection else client._connection
+    try:
+        await _close(client)
+    finally:
+        if (writer := getattr(getattr(connection, "_transport", None), "writer", None)) is not None:
+            writer.transport.abort()  # does not wait for what cannot be sent
+
+
 WebSocketTransportAsync.connect = _connect  # type: ignore[method-assign]
+AMQPClientAsync.close_async = _close  # type: ignore[method-assign]
 
 
 class letting_go:  # noqa: N801 - reads like `suppress`; a generator would have its exception's traceback put back

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from connectors.base import OutMessage
@@ -12,15 +13,19 @@ if TYPE_CHECKING:
     from connectors.servicebus.client import Client
 
 _TIMEOUT = 30.0
-"""Seconds that the broker may take for one batch."""
+_CLOSE_TIMEOUT = 5.0
 _MISSING = "create it"
 
 
 class ServiceBusPublisher:
-    """As the contract says; messages go in batches as large as the broker takes, in order."""
+    """As the contract says; messages go in batches as large as the broker takes, in order.
 
-    def __init__(self, name: str, settings: SinkEntity) -> None:
+    The broker has `timeout` seconds to let us in, and for each batch.
+    """
+
+    def __init__(self, name: str, settings: SinkEntity, *, timeout: float = _TIMEOUT) -> None:
         self.name = name
+        self._timeout = timeout
         self._settings = settings
         self._client: Client | None = None
         self._sender: Any = None
@@ -37,7 +42,7 @@ class ServiceBusPublisher:
         settings = self._settings
         try:
             with translated(self._what, missing=_MISSING):
-                async with asyncio.timeout(_TIMEOUT):
+                async with asyncio.timeout(self._timeout):
                     self._client = Client(settings.connection)
                     self._sender = self._client.sender(queue=settings.queue, topic=settings.topic)
                     await self._sender._open_with_retry()  # else the first message finds out
@@ -70,7 +75,7 @@ class ServiceBusPublisher:
                             continue
                         taken.append(left.pop(0).id)
                     if taken:
-                        async with asyncio.timeout(_TIMEOUT):
+                        async with asyncio.timeout(self._timeout):
                             await self._sender.send_messages(batch)
                         published.update(taken)
         except NotConnectedError as error:
@@ -84,7 +89,12 @@ class ServiceBusPublisher:
             raise PublishError(text, published=frozenset(published))
 
     async def close(self) -> None:
-        client, self._client, self._sender = self._client, None, None
+        client, sender = self._client, self._sender
+        self._client = self._sender = None
+        if sender is not None:  # the client knows its senders by weak references: who lets go of one leaves it open
+            with suppress(Exception):
+                async with asyncio.timeout(_CLOSE_TIMEOUT):
+                    await sender.close()
         if client is not None:
             await client.close()
 

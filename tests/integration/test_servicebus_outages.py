@@ -1,6 +1,8 @@
 """Whatever Service Bus does, a source says so in our words, loses nothing, and works again with the next connection."""
 
+import asyncio
 import gc
+import os
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -13,6 +15,7 @@ from connectors.base import ACK, Message
 from connectors.errors import AuthenticationError, NotConnectedError, SourceError, TopologyError
 from sandbox.servicebus import QueueSettings, conditions
 from sandbox.servicebus.service_bus import wall_clock
+from tests.brokers.faulty_relay import Fault, FaultyRelay
 from tests.connectors.behaviour import bodies, bodies_of, take
 from tests.connectors.servicebus.harness import PATH, ServiceBusHarness, failure_of
 from tests.connectors.servicebus.harness import harness as new_harness
@@ -91,6 +94,36 @@ async def test_an_attempt_that_fails_leaves_nothing_to_the_garbage_collector_how
         assert tls_contexts() <= before
     finally:
         gc.enable()
+
+
+def sockets() -> int:
+    """How many this process has open."""
+    return sum(
+        os.readlink(file.path).startswith("socket:") for file in os.scandir("/proc/self/fd") if file.is_symlink()
+    )
+
+
+@pytest.mark.parametrize("piece", [1, 2, 4])
+async def test_a_broker_that_hangs_up_in_a_handshake_leaves_no_socket_open(
+    harness: ServiceBusHarness, piece: int
+) -> None:
+    async with FaultyRelay(harness.broker.port) as relay:
+        near, far = f":{harness.broker.port};", f":{relay.port};"
+        at = {"connection_string": harness.broker.connection_string.replace(near, far)}
+        source = harness.another(connection=at)
+        gc.collect()
+        gc.disable()
+        try:
+            before = sockets()
+            for _ in range(3):
+                relay.arm(Fault.CUT, at=piece)
+                with pytest.raises(NotConnectedError):
+                    await source.connect()
+            async with asyncio.timeout(30):
+                while sockets() > before:  # those of the relay take a moment
+                    await asyncio.sleep(0.02)
+        finally:
+            gc.enable()
 
 
 async def test_a_broker_that_comes_back_has_everything_that_was_not_settled(harness: ServiceBusHarness) -> None:

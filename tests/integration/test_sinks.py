@@ -176,6 +176,11 @@ async def test_service_bus_has_what_publish_returned_for_and_a_message_that_is_t
         with pytest.raises((NotConnectedError, PublishError)):
             await publisher.publish([small])
         await publisher.close()
+        await publisher.connect()
+        await publisher.close()
+        async with asyncio.timeout(PATIENCE):
+            while broker.connections:  # nothing of a publisher is left that was closed
+                await asyncio.sleep(0.02)
         got = await from_servicebus(broker, "q", 101)
         assert list(got)[:100] == [message.body for message in messages]
 

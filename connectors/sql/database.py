@@ -1,6 +1,8 @@
 """A connection to a database through SQLAlchemy's core: how it is opened, what its errors mean, which locks it knows."""
 
+import os
 import re
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -29,11 +31,17 @@ _EXTRAS = {
 """By the module that is missing, what installs it."""
 
 _SETTINGS: Mapping[str, Sequence[str]] = {
-    "postgresql": ("SET lock_timeout = {milliseconds}",),
-    "mysql": ("SET SESSION innodb_lock_wait_timeout = {seconds}, lock_wait_timeout = {seconds}",),
+    "postgresql": (
+        "SET lock_timeout = {milliseconds}",
+        "SET idle_in_transaction_session_timeout = {silence_milliseconds}",
+    ),
+    "mysql": (
+        "SET SESSION innodb_lock_wait_timeout = {seconds}, lock_wait_timeout = {seconds}, wait_timeout = {silence}",
+    ),
     "mssql": ("SET LOCK_TIMEOUT {milliseconds}",),
 }
-"""By dialect, what keeps a statement from waiting without end for a lock of another session."""
+"""By dialect, what keeps a statement from waiting without end for a lock of another session, and the locks of a session of
+ours whose connection is gone, which the database need not notice for hours, from keeping rows from the next one."""
 
 _READS_COMMITTED = frozenset({"postgresql", "mysql", "mssql"})
 """Where a transaction reads what was committed by then. MySQL would lock the gaps between rows too, and writers wait."""
@@ -76,6 +84,7 @@ class Database:
             missing = str(error.name)
             raise TopologyError(f"{name}: the driver {missing} is not installed; {_install(missing)}") from None
         self._connection: Connection | None = None
+        self._driver: Any = None
 
     def reopen(self) -> None:
         """A driver that could not read a value may have left the rest of the answer unread. Raises: as `open`."""
@@ -84,13 +93,27 @@ class Database:
 
     def open(self) -> None:
         """Raises: NotConnectedError, AuthenticationError, TopologyError."""
-        seconds = max(1, round(self._timing.lock))
+        seconds, silence = max(1, round(self._timing.lock)), max(1, round(self._timing.silence))
         with self.translating():
             self._connection = self._engine.connect()
+            self._driver = self._connection.connection.driver_connection
             for statement in _SETTINGS.get(self._dialect_name, ()):
-                text = statement.format(seconds=seconds, milliseconds=1000 * seconds)
+                text = statement.format(
+                    seconds=seconds,
+                    milliseconds=1000 * seconds,
+                    silence=silence,
+                    silence_milliseconds=1000 * silence,
+                )
                 self._connection.exec_driver_sql(text)
             self._connection.commit()
+
+    def abandon(self) -> None:
+        """Break a connection that does not answer, from any thread: what waits for its answer fails, and ends its thread.
+
+        A driver need not have a limit of time of its own, and a server behind a proxy may be gone without a sign.
+        """
+        with suppress(Exception), socket.socket(fileno=os.dup(self._driver.fileno())) as connection:
+            connection.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """End the transaction under way without effect, and disconnect; never raises."""

@@ -143,7 +143,10 @@ class SqlSource:
         self._counted_at = float("-inf")
         if worker is not None:
             if database is not None:
-                await asyncio.wait([worker.begin(database.close)], timeout=self._timing.close)
+                closing = worker.begin(database.close)
+                await asyncio.wait([closing], timeout=self._timing.close)
+                if not closing.done():
+                    database.abandon()
             worker.end()
 
     async def _wait_for_rows(self) -> None:

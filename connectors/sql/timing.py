@@ -19,3 +19,6 @@ class Timing:
     """For one statement to be answered. A connection that is silent for longer is given up."""
     close: float = 5.0
     """For the connection to end in good order."""
+    silence: float = 60.0
+    """After which the database takes a session of ours that says nothing for dead, and lets go of the rows it has claimed.
+    A session that lives counts what waits every few seconds."""

@@ -89,6 +89,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
             auto_offset_reset=self._settings.start,
             isolation_level=receive.isolation,
             session_timeout_ms=session,
+            max_poll_interval_ms=int(self._timing.max_poll * 1000),
             heartbeat_interval_ms=max(100, min(3000, session // 3)),
             rebalance_timeout_ms=int(self._rebalance_timeout * 1000),
             partition_assignment_strategy=[StickyPartitionAssignor],

@@ -21,3 +21,5 @@ class Timing:
     """For leaving the group in good order, and as long again for closing the connections."""
     join: float = 60.0
     """Beyond the time that the group allows for a rebalance, until one that does not end counts as a loss."""
+    max_poll: float = 300.0
+    """After which aiokafka takes leave of the group for a process that has asked for no record: a full source asks on."""

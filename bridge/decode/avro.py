@@ -31,6 +31,9 @@ _MAX_NESTED: Final = 250
 _MAX_DECIMAL: Final = 64
 """Bytes of a decimal: 154 digits."""
 
+_MAX_SCALE: Final = 308
+"""Digits of a decimal behind its point, as of a number of JSON."""
+
 _BODY: Final = "PushbridgeBody"
 """The record that is put around a schema: fastavro finds what a record refers to, and not what a union does."""
 
@@ -152,7 +155,10 @@ def _decimal(value: bytes, schema: Mapping[str, Any]) -> Decimal:
         raise ValueError("a decimal that is too long")
     unscaled = int.from_bytes(value, "big", signed=True)
     digits = tuple(int(digit) for digit in str(abs(unscaled)))
-    return Decimal((int(unscaled < 0), digits, -schema.get("scale", 0)))
+    scale = schema.get("scale", 0)
+    if scale > _MAX_SCALE:  # as plain digits it would be as long as the schema says, a gigabyte if it likes
+        raise ValueError("a decimal with too many digits behind its point")
+    return Decimal((int(unscaled < 0), digits, -scale))
 
 
 def _base64(value: bytes, schema: Mapping[str, Any]) -> str:

@@ -9,6 +9,10 @@ from bridge.errors import EventError, Reason
 _MAX_FIXED: Final = 10_000
 """Records, lists and values without a byte that a schema alone makes of one value."""
 
+_BRANCHES: Final = 20
+"""Branches of a union that cost as much as a record: fastavro goes through all of them for each value, and a union of
+thousands would hold the process for a minute over 200 kB."""
+
 _BYTES: Final[Mapping[str, int]] = {"null": 0, "float": 4, "double": 8}
 """The fewest bytes of a primitive type; all others have one."""
 
@@ -59,7 +63,7 @@ class Bounds:
                 return _Size(int(not fewest), fewest, 0)
             case list():
                 branches = [self._size(each) for each in schema]
-                containers = max((each.containers for each in branches), default=0)
+                containers = max((each.containers for each in branches), default=0) + len(schema) // _BRANCHES
                 fewest = min((each.bytes for each in branches), default=0)
                 return _Size(containers, 1 + fewest, max((each.depth for each in branches), default=0))
         match schema["type"]:
@@ -118,6 +122,7 @@ class _Survey:
             number = self._long()
             if not 0 <= number < len(schema):
                 raise _no_body(f"no branch {number} of a union")
+            self._count(len(schema) // _BRANCHES)
             self.skip(schema[number], depth)
             return
         if isinstance(schema, str):
@@ -175,8 +180,8 @@ class _Survey:
             raise EventError(Reason.DECODE, f"Avro nested deeper than {self._max_depth - 1} levels")
         self._count()
 
-    def _count(self) -> None:
-        self._left -= 1
+    def _count(self, containers: int = 1) -> None:
+        self._left -= containers
         if self._left < 0:
             raise EventError(Reason.TOO_LARGE, "Avro with too many records and lists")
 

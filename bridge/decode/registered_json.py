@@ -8,6 +8,9 @@ from bridge.decode.json import read_json
 from bridge.decode.schema import Schema
 from bridge.schemas.registry import RegisteredSchema
 
+_STEPS, _STEPS_OF_A_BYTE = 10_000, 5
+"""Keywords that are looked at in a body, and as many more for each byte: others than the operator write into a registry."""
+
 
 class RegisteredJson:
     """A schema of the registry, compiled. A `$ref` leads to a schema that the registry names as referred to."""
@@ -20,7 +23,7 @@ class RegisteredJson:
     def read(self, content: bytes) -> Any:
         """Raises: EventError: no JSON, or not of the schema."""
         data = read_json(content)
-        self._schema.check(data)
+        self._schema.check(data, steps=_STEPS + _STEPS_OF_A_BYTE * len(content))
         return data
 
 

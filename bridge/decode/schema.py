@@ -1,5 +1,7 @@
 """`decode.schema`: whether data has the shape that a JSON Schema says (drafts 3 to 2020-12)."""
 
+import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -17,6 +19,14 @@ Check = Callable[[Any], None]
 """Raises: EventError: data that is not of the schema."""
 
 
+_LEFT: Final = threading.local()
+"""`steps`: how many more keywords this thread may look at in the check under way."""
+
+
+class _TooManyStepsError(Exception):
+    """The check looks at more keywords than it may."""
+
+
 class Schema:
     """A schema, ready to check data.
 
@@ -32,12 +42,18 @@ class Schema:
         except ValueError as error:
             raise ValueError(f"{called}{error}") from None
 
-    def check(self, data: Any) -> None:
-        """Raises: EventError, which names the place and the keyword, and no value."""
+    def check(self, data: Any, *, steps: int = sys.maxsize) -> None:
+        """`steps` bounds the keywords that are looked at: a schema of a few lines can refer to itself a billion times over.
+
+        Raises: EventError, which names the place and the keyword, and no value.
+        """
+        _LEFT.steps = steps
         try:
             error = next(self._validator.iter_errors(data), None)
         except RecursionError:
             raise EventError(Reason.SCHEMA, "the data are nested too deep for the schema") from None
+        except _TooManyStepsError:
+            raise EventError(Reason.SCHEMA, f"the schema looks at the data more than {steps} times") from None
         if error is not None:
             raise EventError(Reason.SCHEMA, _said_of(error))
 
@@ -98,7 +114,20 @@ def _validator(document: Any, others: Mapping[str, Any]) -> Any:
             except Unresolvable:
                 raise ValueError(f": $ref {reference[:_LONGEST_PLACE]} leads nowhere") from None
     own = {"pattern": _pattern, "multipleOf": _multiple_of, "uniqueItems": _unique_items}
-    return library.extend(kind, own)(document, registry=registry)
+    counted = {name: _counted(keyword) for name, keyword in (kind.VALIDATORS | own).items()}
+    return library.extend(kind, counted)(document, registry=registry)
+
+
+def _counted(keyword: Callable[..., Any]) -> Callable[..., Any]:
+    """The keyword, a step each time."""
+
+    def look(*arguments: Any) -> Any:
+        _LEFT.steps -= 1
+        if _LEFT.steps < 0:
+            raise _TooManyStepsError
+        return keyword(*arguments)
+
+    return look
 
 
 def _resources(document: Any, others: Mapping[str, Any]) -> tuple[Any, Any]:

@@ -202,6 +202,19 @@ def test_a_large_body_of_small_records_is_refused_as_one_of_json_is() -> None:
     assert refused(schema, zigzag + b"\x00" * count + b"\x00").reason is Reason.TOO_LARGE
 
 
+@pytest.mark.parametrize("branches, is_read", [(19, True), (2000, False)])
+def test_a_union_of_thousands_is_not_gone_through_for_each_of_many_values(branches: int, is_read: bool) -> None:
+    kinds = [{"type": "enum", "name": f"E{number}", "symbols": ["a"]} for number in range(branches)]
+    schema = {"type": "array", "items": kinds}
+    count = 5000  # of two bytes each
+    body = b"\x90\x4e" + b"\x00\x00" * count + b"\x00"
+    if is_read:
+        assert compiled(schema).read(body) == ["a"] * count
+    else:
+        assert refused(schema, body).reason is Reason.TOO_LARGE
+    assert compiled(schema).read(b"\x04" + b"\x00\x00" * 2 + b"\x00") == ["a", "a"]
+
+
 @pytest.mark.parametrize(
     "schema, said",
     [
@@ -244,6 +257,13 @@ def test_a_body_that_is_not_of_its_schema_is_a_dead_letter_without_its_values(co
     error = refused(schema, content)
     assert error.reason is Reason.DECODE
     assert error.detail.startswith("not of its Avro schema")
+
+
+def test_a_schema_cannot_make_a_gigabyte_of_one_digit() -> None:
+    schema = {"type": "bytes", "logicalType": "decimal", "precision": 10**9, "scale": 10**9}
+    assert "not of its Avro schema" in refused(schema, b"\x02\x05").detail
+    near = {"type": "bytes", "logicalType": "decimal", "precision": 400, "scale": 308}
+    assert compiled(near).read(b"\x02\x05") == Decimal("5E-308")
 
 
 def test_a_decimal_has_as_many_digits_as_a_number_can_mean() -> None:
@@ -344,6 +364,19 @@ def test_what_is_no_json_schema_is_named(schema: Any) -> None:
     with pytest.raises(EventError, match=r"schema 7: it.*(JSON Schema|\$ref)") as caught:
         decoder_for(settings("json", registered(schema, kind="JSON")))(Message(source="s", body=framed(7, b"1")))
     assert caught.value.reason is Reason.SCHEMA
+
+
+def test_a_schema_that_refers_to_itself_a_billion_times_over_costs_no_time() -> None:
+    levels: dict[str, Any] = {"a0": {"type": "integer"}}
+    for number in range(1, 31):
+        below = {"$ref": f"#/$defs/a{number - 1}"}
+        levels[f"a{number}"] = {"allOf": [below, below]}
+    hostile = registered({"$defs": levels, "$ref": "#/$defs/a30"}, kind="JSON")
+    with pytest.raises(EventError, match="looks at the data more than") as caught:
+        decoder_for(settings("json", hostile))(Message(source="s", body=framed(7, b"1")))
+    assert caught.value.reason is Reason.SCHEMA
+    good = registered({"$defs": levels, "$ref": "#/$defs/a9"}, kind="JSON")
+    assert decoder_for(settings("json", good))(Message(source="s", body=framed(7, b"1"))).data == 1
 
 
 def test_a_change_event_of_debezium_may_be_avro() -> None:

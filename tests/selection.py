@@ -51,7 +51,9 @@ FAST = 1.0
 """Seconds of CPU that a fast test may take. A test that takes a third of a second on an idle machine is `slow`."""
 
 LONGEST = (
+    "tests/integration/test_source_faults.py",
     "tests/integration/test_kafka_source.py",
+    "tests/integration/test_publisher_faults.py",
     "tests/integration/test_kill.py",
     "tests/integration/test_servicebus_source.py",
     "tests/deploy/test_image.py",

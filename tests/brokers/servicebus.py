@@ -24,6 +24,10 @@ class ServiceBusQueue:
         self._sender = sender
 
     @property
+    def port(self) -> int:
+        return self._broker.port
+
+    @property
     def source(self) -> Mapping[str, Any]:
         """The configuration's `servicebus:` of a consumer."""
         address = f"http://127.0.0.1:{self._broker.port}"

@@ -22,6 +22,10 @@ class Hook(PlayedServer):
         self.status = 204
 
     @property
+    def port(self) -> int:
+        return self._server.port
+
+    @property
     def settings(self) -> dict[str, Any]:
         """`http` of a sink that posts to it."""
         url = f"https://127.0.0.1:{self.port}/in"

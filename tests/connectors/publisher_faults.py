@@ -1,0 +1,115 @@
+"""What every publisher does under the faults of a network, with the relay that the daemon publishes by.
+
+Subclass `PublisherFaults` and give it a fixture `harness`.
+"""
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from enum import StrEnum
+from typing import Protocol
+
+import pytest
+
+from bridge.relay import Relay
+from connectors.base import OutMessage, Publisher
+from tests.brokers.faulty_relay import Fault, FaultyRelay, Way
+from tests.connectors.behaviour import bodies
+
+PATIENCE = 90.0  # seconds; a publisher finds out by a limit of time, and tries again after pauses that grow
+
+
+class Phase(StrEnum):
+    """Where in the life of a connection a fault is."""
+
+    HANDSHAKE = "handshake"
+    PUBLISH = "publish"
+    CONFIRM = "confirm"
+
+
+CASES = [
+    (fault, phase)
+    for fault in (Fault.CUT, Fault.HALF_OPEN, Fault.GARBAGE)
+    for phase in Phase
+    if (fault, phase) != (Fault.GARBAGE, Phase.PUBLISH)  # a publisher says what it means
+]
+
+
+class PublisherHarness(Protocol):
+    """A server behind a relay, with a place to publish to that is a test's own."""
+
+    relay: FaultyRelay
+    destination: str
+
+    def publisher(self) -> Publisher:
+        """One that reaches the server by the relay, not yet connected; it finds out about silence in seconds."""
+
+    async def kept(self, count: int) -> Collection[bytes]:
+        """The bodies that the server has, `count` different ones at least; not by the relay."""
+
+
+class Rows:
+    """What waits, in memory."""
+
+    def __init__(self, destination: str) -> None:
+        self._destination = destination
+        self._waiting: dict[int, OutMessage] = {}
+        self._written = 0
+        self.troubles: list[str] = []
+
+    def write(self, wanted: Sequence[bytes]) -> None:
+        for body in wanted:
+            self._written += 1
+            self._waiting[self._written] = OutMessage(
+                id=f"m-{self._written}",
+                body=body,
+                destination=self._destination,
+                content_type="application/json",
+            )
+
+    async def waiting(self, limit: int) -> Mapping[int, OutMessage]:
+        return dict(list(self._waiting.items())[:limit])
+
+    async def published(self, rows: Sequence[int]) -> None:
+        for row in rows:
+            del self._waiting[row]
+
+    async def refused(self, rows: Sequence[int]) -> None:
+        pass
+
+    def observe(self, _: str, trouble: str) -> None:
+        self.troubles.append(trouble)
+
+    async def until_empty(self) -> None:
+        while self._waiting:
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+class PublisherFaults:
+    """Whatever the network does, and wherever: what counts as published the server has, and all is published in the end."""
+
+    @pytest.mark.parametrize(("fault", "phase"), CASES)
+    async def test_a_fault_costs_no_message(self, harness: PublisherHarness, fault: Fault, phase: Phase) -> None:
+        rows = Rows(harness.destination)
+        first, *others = bodies(6)
+        if phase is Phase.HANDSHAKE:
+            harness.relay.arm(fault)
+        relay = Relay("out", harness.publisher(), rows, observe=rows.observe)
+        running = asyncio.create_task(relay.run())
+        try:
+            async with asyncio.timeout(PATIENCE):
+                rows.write([first])
+                await rows.until_empty()
+                if phase is not Phase.HANDSHAKE:
+                    harness.relay.arm(fault, of=Way.CLIENT if phase is Phase.PUBLISH else Way.SERVER)
+                rows.write(others)
+                await rows.until_empty()
+                await harness.relay.until_met()
+                assert set(await harness.kept(6)) == set(bodies(6))
+        except TimeoutError:
+            raise AssertionError(f"not over within {PATIENCE:g} s: {rows.troubles}") from None
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+        assert not any("defect" in trouble for trouble in rows.troubles), rows.troubles

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 MAX_ANSWER: Final = 2 * 1024 * 1024
 """Bytes of an answer: a schema is a text in it."""
 
+_PHASES: Final = 3
+"""Connecting, TLS and the answer have `timeout` each, and so many together: httpx ends each in order, and leaves its
+socket open where it is cancelled in a handshake."""
+
 _MEDIA_TYPE: Final = "application/vnd.schemaregistry.v1+json"
 _NOT_FOUND: Final = (40401, 40402, 40403)
 """Error codes of what is not there: a subject, a version, a schema."""
@@ -142,9 +146,9 @@ class RegistryClient:
         import httpx
 
         try:
-            async with asyncio.timeout(self._settings.timeout):
+            async with asyncio.timeout(_PHASES * self._settings.timeout):
                 status, body = await _bounded(client, f"{url}{path}")
-        except TimeoutError:
+        except (TimeoutError, httpx.TimeoutException):
             raise RegistryAwayError(f"schema registry {url}: no answer within {self._settings.timeout:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             raise RegistryAwayError(f"schema registry {url}: {error or type(error).__name__}") from error

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 8
 """Requests under way at once."""
+_PHASES = 3
+"""Connecting, TLS and the answer have `timeout` each, and so many together: httpx ends each in order, and leaves its
+socket open where it is cancelled in a handshake."""
 _REFUSED_BY_ITSELF = frozenset([400, 409, 413, 415, 422])
 """Statuses that are about one message: the others may be taken all the same."""
 
@@ -103,11 +106,13 @@ class HttpPublisher:
         host = urlsplit(self._settings.url).hostname
         try:
             async with (
-                asyncio.timeout(self._settings.timeout),
+                asyncio.timeout(_PHASES * self._settings.timeout),
                 client.stream("POST", self._settings.url, content=message.body, headers=headers) as response,
             ):  # the body of an answer is not read: it may have no end
                 status = response.status_code
         except TimeoutError:
+            raise NotConnectedError(f"{host}: no answer within {_PHASES * self._settings.timeout:g} s") from None
+        except httpx.TimeoutException:
             raise NotConnectedError(f"{host}: no answer within {self._settings.timeout:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             raise NotConnectedError(f"{host}: {error or type(error).__name__}") from error

@@ -49,6 +49,8 @@ AIMS = {
     ("postgres", "new owner after, worst s"): 10.0,
     ("servicebus", "daemon / bare SDK"): 0.6,
     ("outage", "p99, outage / well"): 1.5,
+    **{("fairness", f"{way}, beside a flood, p99 / alone"): 2.0 for way in fairness.WAYS},
+    **{("fairness", f"{way}, beside a broadcast, p99 / alone"): 1.5 for way in fairness.WAYS},
     ("webpush", "encryptions/CPU-s"): 10_000.0,
     ("rules", "loading, CPU-s"): 4.0,
     ("rules", "loading, MB"): 60.0,

@@ -27,6 +27,7 @@ from hub.notification import Platform
 from hub.store.sqlite.store import SqliteStore
 
 _PATH = "/in/calls"
+WAYS = ("202", "push")
 _CALLER = 1_000_000_000
 """The first number of the phones that requests are for, beyond those that a broadcast reaches."""
 _LOG_FLUSH = 1.5
@@ -210,7 +211,7 @@ def _arrivals(log: Path) -> Mapping[int, float]:
 def _table(measured: Mapping[str, list[Requests]], arrived: Mapping[int, float]) -> figures.Figures:
     """Medians over the rounds, and how many times those alone."""
     table: dict[str, float] = {}
-    for way, reached in (("202", None), ("push", arrived)):
+    for way, reached in zip(WAYS, (None, arrived), strict=True):
         for load, rounds in measured.items():
             cuts = [
                 statistics.quantiles(each.latencies(each.answered if reached is None else reached), n=100)

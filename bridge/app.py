@@ -88,6 +88,7 @@ from hub.engine import Hub
 from hub.errors import StoreError
 from hub.facts import Crashed, HubFact, WorkLeftOver
 from hub.jobs.runner import JobRunner
+from hub.precedence import Precedence
 from hub.rate import RateLimiter
 from hub.store.health import HealthTiming
 from hub.work import Lane
@@ -137,6 +138,7 @@ class Daemon:
         self._timing = timing
         self._relay_troubles: dict[str, str] = {}
         self._batch_sizes = BatchSizes()
+        self._precedence = Precedence()
         self._sink_troubles: dict[str, str] = {}
         self._stop = asyncio.Event()
         self._failed = self.store_is_broken = False
@@ -154,7 +156,7 @@ class Daemon:
         self.mirrors.apply(settings.hubs, self.hub.store)
         self.phones = PhoneServices(self.hub, observer=self.telemetry)
         self._housekeeping = Housekeeping(self.hub, settings=lambda: self.settings, observer=self.telemetry)
-        self.pipeline = Pipeline({}, RuleSet(), self.hub, observer=self.telemetry)
+        self.pipeline = Pipeline({}, RuleSet(), self.hub, observer=self.telemetry, precedence=self._precedence)
         self._registries = SchemaRegistries(
             on_lookup=lambda source, result: self.telemetry.observe(SchemaLookedUp(source=source, result=result))
         )
@@ -224,6 +226,7 @@ class Daemon:
             max_pending=self.settings.bridge.store.max_pending,
             max_in_flight=self.settings.delivery.max_in_flight,
             health_timing=self._timing.store,
+            precedence=self._precedence,
         )
 
     def _build_listeners(self, *, has_api: bool) -> dict[str, Listener]:
@@ -505,6 +508,7 @@ class Daemon:
                 max_body=source_settings.decode.max_body,
                 offsets=AcceptedOffsets(self.hub.store),
                 admit=admit,
+                ahead=partial(self._precedence.ahead, name),
             ),
         )
         supervisor = Supervisor(
@@ -515,6 +519,7 @@ class Daemon:
             observer=self.telemetry,
             limiter=None if source_settings.connector.is_posted_to else limiter,
             sizes=self._batch_sizes,
+            precedence=self._precedence,
             watchdog_suspended=lambda: self.hub.store_trouble is not None,
             stall_after=settings.bridge.watchdog.stall_after,
         )

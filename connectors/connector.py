@@ -1,6 +1,7 @@
 """What the rest of the program knows of a connector: an entry, made in the connector's folder and listed in `table.py`."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -50,6 +51,7 @@ class Capacity:
 
     `admit` lets so many messages pass, all of them or none, and returns the seconds to wait where the source's rate allows
     none, else 0; it is for a source with waiting senders, and all others are received from at their rate. `admit(0)` asks.
+    What is done in a block of `ahead` goes before the work of sources that have more to do.
 
     A message of more than `max_body` bytes is refused as it is decoded. A source that reads a log begins where the store's
     `offsets` end.
@@ -60,6 +62,7 @@ class Capacity:
     max_body: int = MAX_BODY
     offsets: StoredOffsets | None = None
     admit: Callable[[int], float] = _passes
+    ahead: Callable[[], AbstractContextManager[None]] = nullcontext
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,6 +41,7 @@ from hub.notification import NativeContent, Notification, Platform
 from hub.observer import Observer
 from hub.outcome import NotificationDetails, State
 from hub.phone_report import PhoneReport, ReportPolicies, ReportPolicy, TakenReports
+from hub.precedence import Precedence
 from hub.push import PushPage, host_of
 from hub.reporting import Reporting
 from hub.store.contracts.listing import ListPage
@@ -96,7 +97,7 @@ class Hub:
     `full_for`. `hubs` are those kept here, `remotes` those that are remote; their names are in lower case wherever the hub
     is given one. Remote hubs that are in `at_once` get what an event causes by `hand_over`. `guards` and `reports`, how
     they take reports of phones, are those of all. `held` counts by hub the notifications of this process's queues that wait
-    for an approval.
+    for an approval. `precedence` is shared with those who hand over events.
     """
 
     def __init__(
@@ -116,6 +117,7 @@ class Hub:
         clock: Callable[[], float] | None = None,
         timing: Timing = Timing(),
         health_timing: HealthTiming = HealthTiming(),
+        precedence: Precedence | None = None,
     ) -> None:
         clock = clock or SteadyClock()
         self.health = StoreHealth(store, observer=observer, clock=clock, timing=health_timing)
@@ -167,6 +169,7 @@ class Hub:
             slots=2 * max_in_flight,
             clock=clock,
             timing=timing,
+            precedence=precedence,
         )
 
     async def open(self) -> int:

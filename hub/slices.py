@@ -4,8 +4,13 @@ import asyncio
 import time
 from collections.abc import Callable
 
+from hub.precedence import Precedence
+
 SLICE = 0.002
 """Seconds after which the others get their turn."""
+
+SHORT_SLICE = 0.0005
+"""The same while something of a light flow is under way."""
 
 _TURNS = 4
 """Turns of the loop that the others get between two slices. To answer a request takes ten of them, one after the other:
@@ -13,16 +18,35 @@ with one turn a slice it would wait for ten slices of each task that has long wo
 
 
 class TimeSlice:
-    """How long a task has had the event loop; call `yield_if_spent` between two steps of the work."""
+    """How long a task has had the event loop; call `yield_if_spent` between two steps of the work.
 
-    def __init__(self, seconds: float = SLICE, *, clock: Callable[[], float] = time.perf_counter) -> None:
+    The work is of a `flow` of `precedence`, if that is given, and stands back for what is ahead of it.
+    """
+
+    def __init__(
+        self,
+        seconds: float = SLICE,
+        *,
+        precedence: Precedence | None = None,
+        flow: str | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
         self._seconds = seconds
+        self._precedence = precedence
+        self._flow = flow
         self._clock = clock
-        self._ends_at = clock() + seconds
+        self._began_at = clock()
 
     async def yield_if_spent(self) -> None:
         """Let everything else run, if the time is over."""
-        if self._clock() > self._ends_at:
+        taken = self._clock() - self._began_at
+        if taken <= min(SHORT_SLICE, self._seconds):
+            return
+        if self._precedence is not None and self._precedence.is_asked(self._flow):
+            await self._precedence.give_way(self._flow)
+        elif taken > self._seconds:
             for _ in range(_TURNS):
                 await asyncio.sleep(0)
-            self._ends_at = self._clock() + self._seconds
+        else:
+            return
+        self._began_at = self._clock()

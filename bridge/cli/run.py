@@ -12,7 +12,7 @@ from bridge.cli.process import Config, print_problems, run_loop
 _COLLECT_EVERY = 20_000
 """Objects made and kept before garbage is looked for: a page of pushes is thousands, and none of them is a cycle."""
 
-_SWITCH_EVERY = 0.0005
+_SWITCH_EVERY = 0.0002
 """Seconds after which a thread that has work gets the interpreter. Python's own 5 ms is what the store's thread waits each
 time that it comes back from the database: a commit of 0.3 ms took 5.6 beside a busy loop (measured)."""
 

@@ -34,6 +34,7 @@ from hub.facts import Crashed
 from hub.identity import joined
 from hub.notification import Notification
 from hub.people import people_of
+from hub.precedence import Precedence
 from hub.slices import TimeSlice
 from hub.store.contracts.outbox import AcceptanceResult
 from hub.trace_context import TraceContext
@@ -140,12 +141,14 @@ class Pipeline:
         traces: Tracing | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         offload: Offload | None = None,
+        precedence: Precedence | None = None,
     ) -> None:
         self._hub = hub
         self._observer = observer
         self._clock = clock
         self.offload = offload or Offload()
         """Where large messages are read and matched."""
+        self._precedence = precedence or Precedence()
         self.exchange(routes, rules, configuration=configuration, journaling=journaling, traces=traces)
 
     def exchange(
@@ -179,7 +182,7 @@ class Pipeline:
         settled: list[tuple[Message, Disposition]] = []
         batch: list[RoutedMessage] = []
         size = 0
-        turn = TimeSlice()
+        turn = self._slice(messages[0].source)
         for message in messages:
             batch.append(await self.routed(message, turn=turn))
             if (size := size + len(batch[-1].events)) >= _MOST_TOGETHER:
@@ -188,7 +191,12 @@ class Pipeline:
             await turn.yield_if_spent()
         return settled + await self._store(batch)
 
+    def _slice(self, source: str | None) -> TimeSlice:
+        return TimeSlice(precedence=self._precedence, flow=source)
+
     async def _store(self, batch: Sequence[RoutedMessage]) -> list[tuple[Message, Disposition]]:
+        if batch:
+            await self._precedence.give_way(batch[0].message.source)
         traces = self._traces
         if traces is not None:
             traces.accepting([in_flight for routed in batch for in_flight in routed.events])
@@ -483,7 +491,7 @@ class Pipeline:
 
     async def _report(self, kind: type[EventsStored | MessagesGivenUp], events: Sequence[InFlightEvent]) -> None:
         """Report a batch in slices, as others wait for their turn; all of it, though the source is rebuilt by then."""
-        turn = TimeSlice()
+        turn = self._slice(events[0].message.source if events else None)
         while events:
             now, events = events[:_REPORTED_TOGETHER], events[_REPORTED_TOGETHER:]
             self._observer.observe(kind(events=now))

@@ -6,9 +6,9 @@ from collections.abc import Callable
 MAX_BATCH = 500
 """Messages taken to the store in one transaction at most."""
 
-SHARED_BATCH = 200
-"""The same beside another source, whose messages wait for a batch, in the loop and at the store. Smaller ones would cost
-more: with 100 a flood had 0.9 of the messages a CPU-second that it has with 500 (measured)."""
+SHARED_BATCH = 100
+"""The same beside another source, whose messages may have to wait for a batch at the store, and for what is made of it in
+one go. With 100 a flood has 0.9 of the messages a CPU-second that it has with 500 (measured)."""
 
 _BESIDE = 5.0
 """Seconds for which a source that took something counts: one that has a message now and then finds short batches."""

@@ -15,6 +15,7 @@ from connectors.base import NACK, Backlog, Disposition, Message, Source
 from connectors.errors import AuthenticationError, NotConnectedError, SourceClosedError, SourceError, TopologyError
 from hub.backoff import Backoff
 from hub.facts import Crashed
+from hub.precedence import Precedence
 from hub.rate import Rate, RateLimiter
 
 _CONNECT_TIMEOUT = 30.0
@@ -56,8 +57,8 @@ class Supervisor:
     """One source's life. `handle` takes a batch to the store; `capacity` says how many more messages may come in.
 
     A message that is not `readable` yet waits unsettled, and all behind it in the batch wait with it.
-    A message that `limiter` does not allow yet is not received: it waits where the broker keeps it. `sizes` are shared by
-    all sources.
+    A message that `limiter` does not allow yet is not received: it waits where the broker keeps it. `sizes` and
+    `precedence` are shared by all sources.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Supervisor:
         readable: Callable[[Sequence[Message]], Awaitable[Readable]] = _all_readable,
         limiter: RateLimiter | None = None,
         sizes: BatchSizes | None = None,
+        precedence: Precedence | None = None,
         watchdog_suspended: Callable[[], bool] = lambda: False,
         stall_after: float = 120.0,
         clock: Callable[[], float] = time.time,
@@ -81,6 +83,7 @@ class Supervisor:
         self._observer = observer
         self._limiter = RateLimiter() if limiter is None else limiter
         self._sizes = BatchSizes() if sizes is None else sizes
+        self._precedence = precedence or Precedence()
         self._watchdog_suspended = watchdog_suspended
         self._stall_after = stall_after
         self._clock = clock
@@ -174,6 +177,7 @@ class Supervisor:
                 continue
             limit = min(limit, allowed)
             messages: Sequence[Message] = ()
+            await self._precedence.give_way(self.status.name)
             async with self._until_stopped(None):
                 messages = await self._source.receive(limit)
             self._limiter.take(len(messages))
@@ -183,9 +187,11 @@ class Supervisor:
             if self._held_for >= _LIMITED_AFTER:
                 messages = [replace(message, held_back=self._held_for) for message in messages]
             self._sizes.took(self.status.name)
+            self._precedence.did(self.status.name, len(messages))
             self.status.unsettled_since = self._clock()
             try:
-                await self._handle_readable(messages)
+                with self._precedence.ahead(self.status.name):
+                    await self._handle_readable(messages)
             finally:
                 self.status.unsettled_since = 0.0
             self.status.last_message = self._clock()

@@ -21,6 +21,7 @@ def _source(name: str, settings: HttpSettings, capacity: Capacity) -> HttpSource
         store_fails=capacity.store_fails,
         has_room=capacity.has_room,
         admit=capacity.admit,
+        ahead=capacity.ahead,
         max_body=capacity.max_body,
     )
 

@@ -91,6 +91,7 @@ class HttpSource:
         store_fails: Callable[[], bool] = lambda: False,
         has_room: Callable[[], bool] = lambda: True,
         admit: Callable[[int], float] = lambda count: 0.0,
+        ahead: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext,
         max_body: int = MAX_BODY,
         idle_wait: float = 1.0,
     ) -> None:
@@ -101,6 +102,7 @@ class HttpSource:
         self._store_fails = store_fails
         self._has_room = has_room
         self._admit = admit
+        self._ahead = ahead
         self._max_body = max_body
         self._idle_wait = idle_wait
         self._senders = SenderCheck(settings.auth, realm=name, now=lambda: now().timestamp())
@@ -195,7 +197,8 @@ class HttpSource:
         self._requests += 1
         try:
             async with asyncio.timeout(settings.answer_timeout):
-                return await self._take(request, mode, signature)
+                with self._ahead():
+                    return await self._take(request, mode, signature)
         except TimeoutError:
             return _refusal(503, "not settled in time; send it again", _RETRY_AFTER)
         except _NotNowError as error:

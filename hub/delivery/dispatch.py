@@ -23,6 +23,7 @@ from hub.delivery.recording import Recorder
 from hub.delivery.renaming import ChannelRenaming
 from hub.delivery.retry import RetryPolicy
 from hub.delivery.store_retry import StoreRetry
+from hub.delivery.submitted import SubmittedWork
 from hub.errors import StoreError
 from hub.facts import AudienceFound, Crashed, NotificationHeld, PropertiesMissing, PushesDeferred, WorkTaken
 from hub.guards import Guards, needs_approval
@@ -30,6 +31,8 @@ from hub.loops import Pulse
 from hub.notification import Notification, Platform
 from hub.observer import Observer
 from hub.phone_report import ReportPolicies
+from hub.precedence import PAGES as PAGES_FLOW
+from hub.precedence import Precedence
 from hub.push import PushPage
 from hub.store.contracts.outbox import Audience, PageResult, Service, Work
 from hub.store.health import StoreHealth
@@ -88,6 +91,7 @@ class Dispatcher:
         slots: int = 4000,
         clock: Callable[[], float] | None = None,
         timing: Timing = Timing(),
+        precedence: Precedence | None = None,
     ) -> None:
         clock = clock or SteadyClock()
         self._store = store = health.store
@@ -95,12 +99,18 @@ class Dispatcher:
         self._without_credential = without_credential
         self._observer = observer
         self._timing = timing
+        self._precedence = precedence = precedence or Precedence()
         self._rendering = Rendering(store, on_missing=self._report_missing, policies=reports)
         self._remotes = {} if remotes is None else remotes  # an empty one is filled by a reload
         self._guards = {} if guards is None else guards
         self._retry = StoreRetry(health, backoff=timing.record_backoff)
         self._recorder = Recorder(
-            store, self._retry, observer=observer, on_recorded=self._drop, on_split=self._add_pending
+            store,
+            self._retry,
+            observer=observer,
+            on_recorded=self._drop,
+            on_split=self._add_pending,
+            precedence=precedence,
         )
         self._renaming = ChannelRenaming(store, observer=observer)
         self._pushing = PushDelivery(
@@ -115,6 +125,7 @@ class Dispatcher:
             serves_better=store.serves_better,
             done=self._answered,
             renamed=self._renaming.add,
+            precedence=precedence,
         )
         self._forwarding = RemoteDelivery(
             self._remotes,
@@ -126,7 +137,7 @@ class Dispatcher:
         )
         self._slots = slots
         self._wake = {lane: asyncio.Event() for lane in Lane}
-        self._submitted: list[Work] = []
+        self._submitted = SubmittedWork(precedence)
         self._in_hand: dict[int, Work] = {}
         self._unrecorded: set[int] = set()  # of what is in hand, what has all its answers
         self._turns = {lane: Pulse() for lane in Lane}
@@ -160,7 +171,7 @@ class Dispatcher:
         if work:
             self._take(work)
             self._observer.observe(WorkTaken(lane=Lane.SINGLE, count=len(work)))
-            self._submitted.extend(work)
+            self._submitted.add(work)
         self._wake[Lane.SINGLE].set()
 
     async def run(self) -> None:
@@ -259,8 +270,9 @@ class Dispatcher:
         Between two looks the store holds due work only if acceptance or a full batch left some behind.
         """
         if self._submitted:
-            batch, self._submitted = self._submitted[:_BATCH], self._submitted[_BATCH:]
-            self._start(batch)
+            if not self._submitted.has_light:
+                await self._precedence.give_way()
+            self._start(self._submitted.take(_BATCH))
             await asyncio.sleep(0)
             return True
         if self._draining or self._retry.is_behind or self._slots <= 0:
@@ -308,6 +320,7 @@ class Dispatcher:
 
     async def _start_pages(self, _: bool) -> bool:
         """Start as many broadcast pages as each bulkhead has room for; whether there was any."""
+        await self._precedence.give_way()
         held = Counter(piece.service for piece in self._in_hand.values() if piece.lane is Lane.BROADCAST)
         wanted: dict[Service | None, int] = {
             key: pages
@@ -426,7 +439,10 @@ class Dispatcher:
     async def _push(self, work: Sequence[Work]) -> None:
         taken = work
         try:
-            audiences = await self._retry.until_stored("read", lambda: self._audiences(taken))
+            flow = self._flow_of(taken)
+            with self._precedence.ahead(flow):
+                audiences = await self._retry.until_stored("read", lambda: self._audiences(taken))
+            await self._precedence.give_way(flow)
             if self._guards:
                 work, audiences = await self._without_held(work, audiences)
         finally:  # nothing is awaited between here and the reservation of places
@@ -448,6 +464,11 @@ class Dispatcher:
                 self._wake[Lane.SINGLE].set()  # what had no place may be taken again
             for send in plan.sends:
                 group.create_task(self._pushing.send(send))
+
+    def _flow_of(self, work: Sequence[Work]) -> str | None:
+        """A light flow, if all of the work is of such."""
+        flows = {PAGES_FLOW if piece.lane is Lane.BROADCAST else piece.notification.source for piece in work}
+        return flows.pop() if all(map(self._precedence.is_light, flows)) else None
 
     async def _without_held(
         self, work: Sequence[Work], audiences: Sequence[Audience]

@@ -29,6 +29,7 @@ from hub.facts import (
 from hub.notification import Platform
 from hub.observer import Observer
 from hub.outcome import OutcomeName, Reaction, Unreached
+from hub.precedence import PAGES, Precedence
 from hub.push import PageVerdict, PushPage, SendResult
 from hub.store.contracts.outbox import Audience, PageResult, RetryPage, Service, Work
 from hub.store.contracts.registry import RenamedChannel
@@ -121,6 +122,7 @@ class PushDelivery:
         serves_better: Callable[[tuple[str, Platform]], bool] = lambda service: False,
         done: Callable[[PageResult], None],
         renamed: Callable[[str, RenamedChannel], None] = lambda hub, channel: None,
+        precedence: Precedence | None = None,
     ) -> None:
         self._bulkheads = bulkheads
         self._without_credential = without_credential
@@ -133,6 +135,7 @@ class PushDelivery:
         self._serves_better = serves_better
         self._done = done
         self._renamed = renamed
+        self._precedence = precedence or Precedence()
         self._since = clock()
 
     @property
@@ -361,6 +364,8 @@ class PushDelivery:
             await self._send_now(send)
             return
         async with send.bulkhead.window.place():
+            self._precedence.did(PAGES, len(send.page))
+            await self._precedence.give_way()
             if send.bulkhead.is_paused:  # since the places were reserved
                 self._defer(send, send.piece)
             else:

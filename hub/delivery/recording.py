@@ -9,6 +9,7 @@ from hub.errors import StoreError
 from hub.facts import Crashed, DeadLettersStored, NotificationsEnded, NotificationUnreached, ResultsLate
 from hub.loops import Pulse
 from hub.observer import Observer
+from hub.precedence import Precedence
 from hub.store.contracts.outbox import PageResult, Recorded, Work
 
 
@@ -34,12 +35,14 @@ class Recorder:
         observer: Observer,
         on_recorded: Callable[[Iterable[Work]], None],
         on_split: Callable[[int], None],
+        precedence: Precedence,
     ) -> None:
         self._store = store
         self._retry = retry
         self._observer = observer
         self._on_recorded = on_recorded
         self._on_split = on_split
+        self._precedence = precedence
         self._results: list[PageResult] = []
         self._recordable = asyncio.Event()
         self._recording, self._summing = Pulse(), Pulse()
@@ -53,6 +56,7 @@ class Recorder:
         while True:
             self._recording.beat()
             await self._recordable.wait()
+            await self._precedence.give_way()
             self._recordable.clear()
             batch, self._results = self._results, []
             if batch:

@@ -12,6 +12,7 @@ from bridge.intake.supervisor import Supervisor
 from bridge.observe.facts import SourceState
 from connectors.base import ACK, Disposition, Message
 from connectors.errors import AuthenticationError, NotConnectedError, SourceClosedError, TopologyError
+from hub.precedence import Precedence
 from hub.rate import Rate, RateLimiter
 from tests.bridge.examples import FakeIntakeObserver
 from tests.fakes.sources import ScriptedSource, Step, silence
@@ -37,6 +38,7 @@ class Bench:
         stall_after: float = 120.0,
         rate: Rate | None = None,
         sizes: BatchSizes | None = None,
+        precedence: Precedence | None = None,
     ) -> None:
         self.source = source
         self.room = 1_000_000
@@ -50,6 +52,7 @@ class Bench:
             observer=self.told,
             limiter=self.limiter,
             sizes=sizes,
+            precedence=precedence,
             watchdog_suspended=lambda: self.watchdog_suspended,
             stall_after=stall_after,
             clock=asyncio.get_running_loop().time,
@@ -306,6 +309,29 @@ async def test_a_flood_takes_less_at_a_time_while_another_source_has_messages() 
     later = Bench(ScriptedSource("flood", receives=[BATCH, silence]), sizes=sizes)
     await later.run_for(1)
     assert set(later.source.limits) == {MAX_BATCH}
+
+
+@in_virtual_time
+async def test_a_flood_takes_nothing_while_a_light_source_has_a_message_under_way() -> None:
+    precedence = Precedence(patience=3600.0, clock=asyncio.get_running_loop().time)
+    precedence.did("flood", 1000)
+    asked: list[bool] = []
+
+    async def handled(messages: Sequence[Message]) -> Sequence[tuple[Message, Disposition]]:
+        asked.append(precedence.is_asked("flood"))
+        await asyncio.sleep(0.02)
+        assert not flood.source.limits
+        return await done(messages)
+
+    calls = Bench(ScriptedSource("calls", receives=[BATCH, silence]), handle=handled, precedence=precedence)
+    flood = Bench(ScriptedSource("flood", receives=[BATCH, silence]), precedence=precedence)
+    running = asyncio.create_task(calls.run_for(1))
+    while not asked:
+        await asyncio.sleep(0.001)
+    await flood.run_for(1)
+    await running
+    assert asked == [True]
+    assert flood.source.limits
 
 
 @in_virtual_time

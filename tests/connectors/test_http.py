@@ -6,8 +6,8 @@ import gzip
 import json
 import time
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -39,9 +39,14 @@ EVENT = {"specversion": "1.0", "id": "e1", "source": "/s", "type": "t"}
 
 @asynccontextmanager
 async def posted_to(
-    max_body: int = MAX_BODY, admit: Callable[[int], float] = lambda count: 0.0, **settings: Any
+    max_body: int = MAX_BODY,
+    admit: Callable[[int], float] = lambda count: 0.0,
+    ahead: Callable[[], AbstractContextManager[None]] = nullcontext,
+    **settings: Any,
 ) -> AsyncIterator[tuple[HttpSource, httpx.AsyncClient]]:
-    source = HttpSource("web", HttpSettings(path="/in", **settings), now=lambda: NOW, max_body=max_body, admit=admit)
+    source = HttpSource(
+        "web", HttpSettings(path="/in", **settings), now=lambda: NOW, max_body=max_body, admit=admit, ahead=ahead
+    )
     await source.connect()
     transport = httpx.ASGITransport(Starlette(routes=[source.route()]))
     async with httpx.AsyncClient(transport=transport, base_url="http://bridge") as client:
@@ -639,6 +644,25 @@ async def test_one_bad_event_of_a_batch_costs_only_itself(bad: bytes) -> None:
         response, messages = await exchange(source, request, ACK, DEAD_LETTERED, ACK)
     assert [message.body for message in messages] == [first, bad, last]
     assert response.status_code == 202
+
+
+async def test_a_request_is_ahead_of_others_until_it_is_settled() -> None:
+    under_way = 0
+
+    @contextmanager
+    def ahead() -> Iterator[None]:
+        nonlocal under_way
+        under_way += 1
+        yield
+        under_way -= 1
+
+    async with posted_to(ahead=ahead) as (source, client):
+        request = asyncio.ensure_future(client.post("/in", content=b"{}"))
+        (message,) = await source.receive(1)
+        assert under_way == 1
+        await source.settle([(message, ACK)])
+        assert (await request).status_code == 202
+        assert under_way == 0
 
 
 async def test_what_is_over_the_rate_is_told_when_to_come_again_and_nothing_of_it_is_taken() -> None:

@@ -2,7 +2,8 @@
 
 import asyncio
 
-from hub.slices import SLICE, TimeSlice
+from hub.precedence import Precedence
+from hub.slices import SHORT_SLICE, SLICE, TimeSlice
 
 _STEPS = 10
 """Turns of the loop that it takes to answer a request: each step wakes the next."""
@@ -44,3 +45,30 @@ async def test_work_that_is_within_its_slice_keeps_the_loop() -> None:
     await turn.yield_if_spent()
     assert not others.done()
     await others
+
+
+async def test_long_work_stands_back_for_a_light_flow_after_a_short_slice() -> None:
+    clock = _Clock()
+    precedence = Precedence(patience=3600.0, clock=clock)
+    precedence.did("flood", 1000)
+    turn = TimeSlice(precedence=precedence, flow="flood", clock=clock)
+    with precedence.ahead("calls"):
+        clock.now += SHORT_SLICE
+        await turn.yield_if_spent()  # the slice is not over
+        clock.now += SHORT_SLICE
+        work = asyncio.ensure_future(turn.yield_if_spent())
+        await asyncio.sleep(0)
+        assert not work.done()
+    await work
+
+
+async def test_work_of_a_light_flow_keeps_its_slice() -> None:
+    clock = _Clock()
+    precedence = Precedence(patience=3600.0, clock=clock)
+    precedence.did("flood", 1000)
+    turn = TimeSlice(precedence=precedence, flow="calls", clock=clock)
+    with precedence.ahead("calls"):
+        clock.now += SLICE
+        work = asyncio.ensure_future(turn.yield_if_spent())
+        await asyncio.sleep(0)
+        assert work.done()

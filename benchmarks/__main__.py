@@ -150,9 +150,9 @@ def _measures_served(arguments: argparse.Namespace, service: FastPushService, ur
             service,
             url,
             phones=200_000 // scale,
-            count=100_000 // scale,
+            count=150_000 // min(scale, 5),
             kills=5 if scale == 1 else 3,
-            turns=3 if scale == 1 else 1,
+            turns=5 if scale == 1 else 3,
         ),
         "latency": lambda own: figures.latency(own, service, url, phones=20_000, rate=500, seconds=30 // min(scale, 3)),
         "fairness": lambda own: fairness.measure(

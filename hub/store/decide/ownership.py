@@ -20,9 +20,9 @@ class OwnershipTiming:
 
     every: float = 1.0
     """Between two renewals."""
-    unrenewed: float = 6.0
+    unrenewed: float = 5.0
     """After the last confirmed renewal an owner starts no push."""
-    dead_after: float = 8.0
+    dead_after: float = 7.0
     """A beat that stood still for so long is that of a dead process. Longer than `unrenewed`: an owner that is only slow
     has stopped by then."""
     unbroken: float = 3.0

@@ -126,7 +126,7 @@ def listener_parts(listeners: Iterable[Listener], wrong_credentials: Mapping[str
             kind="listener",
             name=listener.name,
             ok=not (listener.admission.trouble or wrong_credentials.get(listener.name)),
-            state=listener.admission.trouble or "ok",
+            state=listener.admission.trouble or ("wrong credentials" if wrong_credentials.get(listener.name) else "ok"),
             detail=wrong_credentials.get(listener.name, ""),
         )
         for listener in listeners

@@ -18,6 +18,7 @@ from bridge.admin.api.routes import PATTERN, too_little
 from bridge.admin.callers import Callers
 from bridge.admin.health import Part, is_ready, lines, missing_at, parts_at
 from bridge.admin.roles import ANYBODY_HERE, CALLER, Caller, Role
+from bridge.admin.scrapes import SharedScrapes
 from bridge.config.models.admin_auth import AdminAuth
 from bridge.observe.metrics import Metrics
 
@@ -60,9 +61,14 @@ def health_routes(metrics: Metrics, *, health: Health, before_scrape: Callable[[
             return PlainTextResponse(f"{missing}\n", 404)
         return _parts_response([part.line for part in parts] or ["none"], ready=all(part.ok for part in parts))
 
-    async def scrape(request: Request) -> Response:
+    async def exposition() -> bytes:
         await before_scrape()
-        return Response(await metrics.exposition(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+        return await metrics.exposition()
+
+    scrapes = SharedScrapes(exposition)
+
+    async def scrape(request: Request) -> Response:
+        return Response(await scrapes.answer(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
     return [
         Route("/livez", livez),

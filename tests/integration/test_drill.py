@@ -102,7 +102,7 @@ async def firing(client: httpx.AsyncClient, url: str) -> dict[str, dict[str, str
 async def told(daemon: Daemon, command: str) -> str:
     """What a command of a runbook prints."""
     arguments = shlex.split(command.replace("/etc/pushbridge", str(daemon.config_file)))
-    if arguments[0] != "doctor":
+    if arguments[0] not in ("check", "doctor"):
         arguments += ["--url", daemon.url]
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bridge", *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT

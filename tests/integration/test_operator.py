@@ -158,3 +158,30 @@ async def test_the_files_of_the_store_are_for_their_owner_alone(services: PushSe
         assert started["store"].endswith("pushbridge.db")
         assert started["config"] == str(daemon.config_file)
         assert {"version", "config_hash", "admin", "hub_api", "sources"} <= started.keys()
+
+
+async def test_scrapers_that_hang_or_ask_a_hundred_times_a_second_cost_no_event(
+    services: PushServices, tmp_path: Path
+) -> None:
+    async with Daemon(tmp_path, configuration(services)) as daemon:
+        await daemon.start()
+        await register(daemon, services)
+        host, port = daemon.url.removeprefix("http://").split(":")
+        hanging = []
+        for _ in range(20):  # they ask, and read nothing of what comes
+            reader, writer = await asyncio.open_connection(host, int(port), limit=1)
+            reader._transport.pause_reading()  # type: ignore[attr-defined]  # no public way to read nothing
+            writer.write(b"GET /metrics HTTP/1.1\r\nhost: " + host.encode() + b"\r\n\r\n")
+            hanging.append(writer)
+        try:
+            async with httpx.AsyncClient(timeout=60) as client:
+                scraping = [asyncio.create_task(client.get(f"{daemon.url}/metrics")) for _ in range(100)]
+                answers = [await post(daemon, f"order-{number}") for number in range(10)]
+                scraped = await asyncio.gather(*scraping)
+            assert {answer.json()["outcome"] for answer in answers} == {"accepted"}
+            assert {answer.status_code for answer in scraped} == {200}
+            assert all("pushbridge_build_info" in answer.text for answer in scraped)
+            assert (await part(daemon, ""))[0] == 200
+        finally:
+            for writer in hanging:
+                writer.close()

@@ -1,0 +1,299 @@
+"""Each fault is made, the commands of its alert's runbook are run, and the cause is in what they print.
+
+What is looked for stands in no runbook: it is the word of the broker, the service or the file that is at fault. A scene is
+one daemon with several faults, as a bad night has them. The drill of `test_drill.py` has Prometheus fire an alert;
+`alerts_test.yaml` has all of them fire by their figures.
+"""
+
+import asyncio
+import re
+import resource
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from sandbox.services import PushServices
+from tests.bridge.test_alerts import RUNBOOKS, alerts, commands
+from tests.integration.daemon import HUB, Daemon
+from tests.integration.test_drill import told
+from tests.integration.test_operator import configuration, part, post, register
+from tests.ports import free_ports
+from tests.selection import ROOT
+
+pytestmark = pytest.mark.processes
+
+DEADLINE = 90.0
+"""Seconds until a fault is seen; it takes a few on an idle machine."""
+
+Scene = Callable[[PushServices, Path], Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """A scene, what to do in it, and what the runbook's commands then print, as a regular expression."""
+
+    scene: str
+    prints: str
+    make: Callable[["Night"], Awaitable[None]] | None = None
+
+
+class Night:
+    """A daemon in trouble."""
+
+    def __init__(self, daemon: Daemon, services: PushServices, directory: Path) -> None:
+        self.daemon, self.services, self.directory = daemon, services, directory
+
+    async def until_printed(self, alert: str, pattern: str) -> None:
+        """Run the commands of a runbook until they print the cause: a fault takes its time to show."""
+        printed = ""
+        try:
+            async with asyncio.timeout(DEADLINE):
+                while not re.search(pattern, printed):
+                    outputs = [await told(self.daemon, command) for command in runbook(alert)]
+                    printed = "\n".join(outputs)
+        except TimeoutError:
+            raise AssertionError(f"{alert}: {pattern!r} is not in what its runbook prints:\n{printed}") from None
+
+
+def runbook(alert: str) -> list[str]:
+    """The commands of an alert's section that need no name from another output."""
+    page = next(
+        ROOT / each["annotations"]["runbook_url"].partition("#")[0] for each in alerts() if each["alert"] == alert
+    )
+    assert page.parent == RUNBOOKS
+    found = commands(page.read_text(), alert)
+    assert found
+    return [command for command in found if not re.search(r"\b(TAG|ID|NAME)\b", command)]
+
+
+# Scenes
+
+
+@asynccontextmanager
+async def many_faults(services: PushServices, directory: Path) -> AsyncIterator[Night]:
+    """A broker, a sink and a remote hub that are not there, a batch that did not come, and a rule that asks too many."""
+    dead = [f"127.0.0.1:{port}" for port in free_ports(3)]
+    config = configuration(services)
+    config["sources"] |= {
+        "shop": {
+            "rabbitmq": {"url": f"amqp://guest:guest@{dead[0]}", "queue": {"name": "shop"}},
+            "map": {"id": "{{ data.id }}"},
+        },
+        "nightly": {"http": {"path": "/in/nightly"}, "map": {"id": "{{ data.id }}"}, "expect_every": "60s"},
+    }
+    config["hubs"][HUB]["limits"] = {"confirm_above": 1}
+    config["sinks"] = {"crm": {"http": {"url": f"http://{dead[1]}/hook", "secret": "of a test, and long enough"}}}
+    config["rules"][0]["report_to"] = "crm"
+    async with Daemon(directory, config) as daemon:
+        await daemon.launch()
+        await daemon.until_readiness(lambda status, _: status == httpx.codes.OK)
+        yield Night(daemon, services, directory)
+
+
+@asynccontextmanager
+async def full_disk(services: PushServices, directory: Path) -> AsyncIterator[Night]:
+    """No file may grow any more."""
+    async with Daemon(directory, configuration(services)) as daemon:
+        await daemon.start()
+        size = max(file.stat().st_size for file in directory.glob("pushbridge.db*"))
+        _, hard = resource.prlimit(daemon.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(daemon.pid, resource.RLIMIT_FSIZE, (size, hard))
+        try:
+            async with asyncio.timeout(DEADLINE):
+                number = 0
+                while (await part(daemon, "/store"))[0] == 200:  # what is left of the last file is used up first
+                    await post(daemon, f"more-{number}", text="x" * 50_000)
+                    number += 1
+            yield Night(daemon, services, directory)
+        finally:
+            resource.prlimit(daemon.pid, resource.RLIMIT_FSIZE, (hard, hard))
+
+
+@asynccontextmanager
+async def silence(services: PushServices, directory: Path) -> AsyncIterator[Night]:
+    """A push service that takes a push and answers nothing, before a daemon whose heart beats each second."""
+    config = configuration(services)
+    config["bridge"] = {"heartbeat": "1s"}
+    async with Daemon(directory, config) as daemon:
+        await daemon.start()
+        await register(daemon, services)
+        services.apns.faults.hold()
+        yield Night(daemon, services, directory)
+
+
+@asynccontextmanager
+async def gone(services: PushServices, directory: Path) -> AsyncIterator[Night]:
+    """A daemon that was killed, and whose configuration would not let it start."""
+    async with Daemon(directory, configuration(services)) as daemon:
+        await daemon.start()
+        await daemon.kill()
+        await misspelt(night := Night(daemon, services, directory))
+        yield night
+
+
+SCENES: Mapping[str, Scene] = {
+    "many faults": many_faults,
+    "full disk": full_disk,
+    "silence": silence,
+    "gone": gone,
+}
+
+
+# What is done in them
+
+
+async def misspelt(night: Night) -> None:
+    text = night.daemon.config_file.read_text()
+    night.daemon.config_file.write_text(text.replace('"rules"', '"rulez"'))
+
+
+async def unsafe_tag(night: Night) -> None:
+    await post(night.daemon, "bad", team="a || b")
+
+
+async def wrong_key(night: Night) -> None:
+    night.services.apns.faults.answer(403, "InvalidProviderToken")
+    await register(night.daemon, night.services)
+    await post(night.daemon, "refused")
+
+
+async def throttled(night: Night) -> None:
+    night.services.fcm.faults.answer(429, "QUOTA_EXCEEDED")
+    phone = night.services.add_phone("android", "fcmv1")
+    await night.daemon.register(
+        {
+            "installationId": "android",
+            "platform": "fcmv1",
+            "pushChannel": phone.handle,
+            "tags": ["team:green"],
+            "templates": {"text": {"body": '{"message": {"notification": {"title": "$(text)"}}}'}},
+        }
+    )
+    await post(night.daemon, "throttled", team="green")
+
+
+async def failing(night: Night) -> None:
+    night.services.wns.faults.answer(500, "Internal Server Error")
+    phone = night.services.add_phone("desk", "wns")
+    toast = "<toast><visual><binding template='ToastText01'><text id='1'>$(text)</text></binding></visual></toast>"
+    await night.daemon.register(
+        {
+            "installationId": "desk",
+            "platform": "wns",
+            "pushChannel": phone.handle,
+            "tags": ["team:desk"],
+            "templates": {"text": {"body": toast, "headers": {"X-WNS-Type": "wns/toast"}}},
+        }
+    )
+    await post(night.daemon, "failing", team="desk")
+
+
+async def to_many(night: Night) -> None:
+    for name in ("one", "two"):
+        phone = night.services.add_phone(name, "apns")
+        await night.daemon.register(
+            {
+                "installationId": name,
+                "platform": "apns",
+                "pushChannel": phone.handle,
+                "tags": ["team:large"],
+                "templates": {"text": {"body": '{"aps": {"alert": "$(text)"}}'}},
+            }
+        )
+    await post(night.daemon, "large", team="large")
+
+
+async def wrong_tokens(night: Night) -> None:
+    async with httpx.AsyncClient(timeout=60) as client:
+        for number in range(25):
+            headers = {"authorization": f"SharedAccessSignature sr=x&sig=wrong&se=9999999999&skn=guess-{number}"}
+            await client.get(f"{night.daemon.hub_url}/{HUB}/registrations?api-version=2015-01", headers=headers)
+
+
+async def no_one_there(night: Night) -> None:
+    await post(night.daemon, "reported", team="nobody")
+
+
+async def one_push(night: Night) -> None:
+    await post(night.daemon, "held up")
+
+
+FAULTS: Mapping[str, Fault] = {
+    "PushbridgeAbsent": Fault(scene="gone", prints=r"rulez"),
+    "PushbridgeSourceDown": Fault(scene="many faults", prints=r"shop .*cannot connect to 127\.0\.0\.1"),
+    "PushbridgeDeadLettersGrowing": Fault(scene="many faults", prints=r"tag_unsafe", make=unsafe_tag),
+    "PushbridgePnsCredentialRejected": Fault(scene="many faults", prints=r"InvalidProviderToken", make=wrong_key),
+    "PushbridgePnsCircuitOpen": Fault(scene="many faults", prints=r"apns +breaker open"),
+    "PushbridgePnsThrottled": Fault(scene="many faults", prints=r"QUOTA_EXCEEDED", make=throttled),
+    "PushbridgePnsFailureRatioHigh": Fault(scene="many faults", prints=r"wns .*(50\d|[Ss]erver)", make=failing),
+    "PushbridgeNotificationsHeld": Fault(scene="many faults", prints=r"Held", make=to_many),
+    "PushbridgeAuthFailures": Fault(
+        scene="many faults", prints=r"hub_api .*25 requests had wrong credentials", make=wrong_tokens
+    ),
+    "PushbridgeSinkWaits": Fault(scene="many faults", prints=r"crm +failing", make=no_one_there),
+    "PushbridgeConfigReloadFailed": Fault(scene="many faults", prints=r"rulez[\s\S]*refused", make=misspelt),
+    "PushbridgeSourceLate": Fault(
+        scene="many faults", prints=r"nightly +late"
+    ),  # a minute after the start, at the least
+    "PushbridgeStoreFails": Fault(scene="full disk", prints=r"store +failing"),
+    "PushbridgeIngestStalled": Fault(scene="full disk", prints=r"store +failing"),
+    "PushbridgeHeartbeatStale": Fault(scene="silence", prints=r"heartbeat +send +stalled", make=one_push),
+    "PushbridgeQueueHeadTooOld": Fault(scene="silence", prints=r"send +stalled"),
+}
+
+_FIGURES = "a figure over hours or at a scale that a test cannot have: its commands are those of alerts tested above"
+_FLEET = "takes several daemons over PostgreSQL"
+UNTESTED: Mapping[str, str] = {
+    "PushbridgeCrashLooping": "no part of this program ends the process again and again on request",
+    "PushbridgeCertificateExpires": "the runbook's second command is openssl; bridge/test_renewal.py tries the renewal",
+    "PushbridgeConfigurationsDiffer": _FLEET,
+    "PushbridgeSourceRebalances": "takes a restless group of Kafka: integration/test_kafka_source.py counts a rebalance",
+    "PushbridgeQueueRunningFull": _FIGURES,
+    "PushbridgeQueueTakeovers": f"{_FLEET}: integration/test_fleet.py kills one",
+    "PushbridgeDeliverySloFastBurn": _FIGURES,
+    "PushbridgeDeliverySloSlowBurn": _FIGURES,
+    "PushbridgeInvalidTokenSurge": _FIGURES,
+    "PushbridgeRemoteCircuitOpen": "integration/test_remote.py has remote hubs that are away, and asks readiness",
+    "PushbridgeMirrorDiffers": "integration/test_mirror.py has a remote hub that differs, and reads the log",
+    "PushbridgeMirrorBlind": "the same",
+    "PushbridgeMirrorNotWritten": "the same, and bridge/test_mirror_commands.py reads what the command prints",
+    "PushbridgeMirrorNotListed": "the same",
+    "PushbridgeMirrorMissing": "the same",
+    "PushbridgeBooksDiffer": "three looks take three minutes: hub/test_bookkeeping.py breaks a store by hand",
+    "PushbridgeStoreDiskFull": "no test may fill a disk: PushbridgeStoreFails has the same commands and cause",
+    "PushbridgeStoreDiskFills": _FIGURES,
+    "PushbridgeStoreSlow": "doctor measures the disk: integration/test_doctor.py",
+    "PushbridgeStoreLogGrows": _FIGURES,
+    "PushbridgeDeadLettersNearBound": _FIGURES,
+    "PushbridgeRenewalsFail": _FLEET,
+    "PushbridgeSourceLimited": "nothing is wrong: the rate does what it is to do",
+    "PushbridgeSchemaMissing": "integration/test_schema_registry_daemon.py has such registries, and asks readiness",
+    "PushbridgeSinkDrops": _FIGURES,
+    "PushbridgeFollowUpsLate": _FIGURES,
+    "PushbridgeReportsRefused": _FIGURES,
+}
+"""Alerts whose runbook no test tries by its fault, and why."""
+
+
+def test_each_alert_has_its_fault_or_the_reason_why_it_has_none() -> None:
+    assert FAULTS.keys() | UNTESTED.keys() == {alert["alert"] for alert in alerts()}
+    assert not FAULTS.keys() & UNTESTED.keys()
+    assert {fault.scene for fault in FAULTS.values()} == set(SCENES)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scene", SCENES)
+async def test_the_commands_of_a_runbook_find_the_cause_of_its_alert(
+    services: PushServices, tmp_path: Path, scene: str
+) -> None:
+    async with SCENES[scene](services, tmp_path) as night:
+        for alert, fault in FAULTS.items():
+            if fault.scene == scene:
+                if fault.make is not None:
+                    await fault.make(night)
+                await night.until_printed(alert, fault.prints)

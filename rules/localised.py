@@ -7,7 +7,7 @@ of a locale are read when a rule first names it.
 import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -95,7 +95,9 @@ def date_time(value: Any, format: Length = "medium", locale: str = "en", timezon
 
 def plural(value: Any, locale: str = "en", **texts: str) -> str:
     """The text for the number's plural category in the locale; `#` in it stands for the number as the locale writes it."""
-    category = _locale(locale).plural_form(_absolute(numbers.number_of(value)))
+    number = _absolute(numbers.number_of(value))
+    with localcontext(numbers.PRECISE):  # the rules of a locale take remainders, of a number with any digits
+        category = _locale(locale).plural_form(number)
     return texts.get(category, texts["other"]).replace("#", number_format(value, locale=locale))
 
 
@@ -180,7 +182,8 @@ def _number(number: int | Decimal, digits: int, pattern: "NumberPattern", locale
 
 
 def _absolute(number: int | Decimal) -> int | Decimal:
-    return -number if number < 0 else number
+    """Without its sign, exactly: a zero of a float or a text may have one too."""
+    return number.copy_abs() if isinstance(number, Decimal) else abs(number)
 
 
 def _affix(text: str, symbol: str, locale: "Locale", *, before: bool) -> str:

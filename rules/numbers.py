@@ -169,7 +169,7 @@ def rounded(number: int | Decimal, digits: int, method: str = "common") -> int |
     if isinstance(number, int) and digits >= 0:
         return number
     unit = Decimal((0, (1,), -digits))
-    result = Decimal(number).quantize(unit, _ROUNDINGS[method], _PRECISE)
+    result = Decimal(number).quantize(unit, _ROUNDINGS[method], PRECISE)
     return int(result) if isinstance(number, int) else result
 
 
@@ -194,7 +194,7 @@ _ROUNDINGS: Mapping[str, str] = {"common": ROUND_HALF_EVEN, "ceil": ROUND_CEILIN
 _DIGITS = 2 * (MAX_EXPONENT + MAX_DIGITS)  # of a product of any two numbers in range
 _ERRORS: list[Any] = [decimal.InvalidOperation, decimal.DivisionByZero, decimal.Overflow]
 _EXACT = Context(prec=_DIGITS, traps=[*_ERRORS, decimal.Inexact])
-_PRECISE = Context(prec=_DIGITS, traps=_ERRORS)
+PRECISE = Context(prec=_DIGITS, traps=_ERRORS)
 _ROUNDED = Context(prec=28, rounding=ROUND_HALF_EVEN, traps=_ERRORS)
 
 
@@ -224,7 +224,7 @@ def _whole_quotient(left: int, right: int) -> int | None:
 
 
 def _floored(left: int | Decimal, right: int | Decimal) -> tuple[Decimal, Decimal]:
-    quotient, rest = _PRECISE.divmod(Decimal(left), Decimal(right))  # towards zero
+    quotient, rest = PRECISE.divmod(Decimal(left), Decimal(right))  # towards zero
     if rest and rest.is_signed() != Decimal(right).is_signed():
         return _EXACT.subtract(quotient, 1), _EXACT.add(rest, right)
     return quotient, rest

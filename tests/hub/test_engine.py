@@ -116,7 +116,7 @@ async def test_a_send_is_told_of_though_its_caller_has_gone(running: Running) ->
     sending = asyncio.ensure_future(running.hub.send(send))
     await asyncio.sleep(0)
     sending.cancel()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await running.observer.until(lambda: running.observer.sends == [send])
 
 

@@ -133,5 +133,20 @@ def test_what_an_event_brings_that_cannot_be_written_fails_the_rule_alone(
         told(expression, **data)
 
 
+@pytest.mark.parametrize("number", ["1e30", 1e308, "9" * 60 + ".5", 10**60, "0." + "1" * 200], ids=str)
+@pytest.mark.parametrize("locale", ["ar", "cy", "en", "fr", "pl", "ru"])
+def test_a_number_of_many_digits_has_a_plural_like_any_other(locale: str, number: Any) -> None:
+    """The rules of a locale take remainders: of more digits than Python's context has, they once failed."""
+    assert told(f"data.n | plural('{locale}', other='#')", n=number) == told(
+        f"data.n | number_format(locale='{locale}')", n=number
+    )
+
+
+@pytest.mark.parametrize("zero", [0, -0.0, "-0.00", "-0"])
+def test_a_zero_has_no_sign(zero: Any) -> None:
+    assert told("data.n | money('CHF', 'de-CH')", n=zero) == f"CHF{NBSP}0.00"
+    assert told("data.n | number_format(2)", n=zero) == "0.00"
+
+
 def test_an_expression_is_spelled_as_it_was_written() -> None:
     assert str(compile_expression("data.n|money( data.c,'de')").tree) == "data.n | money(data.c, 'de')"

@@ -285,10 +285,9 @@ class Fleet:
         await asyncio.sleep(seconds)
         await asyncio.to_thread(self.postgres.start)
 
-    async def harm(self, rng: random.Random) -> None:
+    async def harm(self, what: str, rng: random.Random) -> None:
         """One thing that goes wrong, and is over."""
         daemon = rng.choice(self.daemons)
-        what = rng.choices(("kill", "stop", "database"), (6, 2, 2))[0]
         if what == "kill":
             await self.kill(daemon)
             await daemon.start()
@@ -325,13 +324,15 @@ async def chaos(events: int, kills: int, seed: int, directory: Path) -> str:
             Fleet.started(directory, postgres, rabbitmq, services) as fleet,
         ):
             began = time.monotonic()
-            each = events // (kills + 2)
+            harms = ["kill"] * kills + rng.choices(("stop", "database"), k=kills * 2 // 3)
+            rng.shuffle(harms)
+            each = events // (len(harms) + 2)
             await fleet.publish(each)
             await fleet.stop(rng.choice(fleet.daemons), LONG)
-            for _ in range(kills):
+            for what in harms:
                 await fleet.publish(each)
-                await fleet.harm(rng)
-            await fleet.publish(events - each * (kills + 1))
+                await fleet.harm(what, rng)
+            await fleet.publish(events - each * (len(harms) + 1))
             await fleet.until_pushed(events)
             await fleet.until_completed(events)
             await fleet.until_settled()

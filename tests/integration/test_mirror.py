@@ -63,6 +63,21 @@ class World:
         )
         return phone
 
+    async def single(self, channel: str, *, id: str = "") -> str:
+        """A single registration at the new hub, made or put again under its id there; that id."""
+        url = f"{self.moving.new.hub_url}/{HUB}/registrations{f'/{id}' if id else ''}"
+        body = (
+            '<entry xmlns="http://www.w3.org/2005/Atom"><content type="application/xml">'
+            "<AppleTemplateRegistrationDescription"
+            ' xmlns="http://schemas.microsoft.com/netservices/2010/10/servicebus/connect"><Tags>team:all</Tags>'
+            f"<DeviceToken>{channel}</DeviceToken><BodyTemplate><![CDATA[{TEMPLATES['apns']}]]></BodyTemplate>"
+            "</AppleTemplateRegistrationDescription></content></entry>"
+        )
+        headers = {"Authorization": authorization(url), "Content-Type": "application/atom+xml"}
+        answer = await self.moving.client.request("PUT" if id else "POST", url, content=body, headers=headers)
+        assert answer.status_code == httpx.codes.OK, answer.text
+        return answer.text.partition("<RegistrationId>")[2].partition("<")[0]
+
     async def send(self, title: str) -> None:
         event = {"id": uuid4().hex, "kind": "team", "to": "all", "title": title}
         answer = await self.moving.client.post(f"{self.moving.new.url}/in/orders", json=event)
@@ -338,6 +353,52 @@ async def test_phones_that_register_at_either_side_all_along_are_at_both_in_the_
     before, after = await world.registries()
     assert before == after
     assert before["apns", "native"] == len(names) - 1
+
+
+async def test_a_remote_that_was_lost_takes_no_phone_away_and_gets_all_of_them_again(world: World) -> None:
+    old = world.moving.old
+    phones = [await world.phone() for _ in range(11)]
+    single = await world.single("AA" * 32)
+    await world.written()
+    await world.listed()
+    before, after = await world.registries()
+    assert before == after
+
+    await old.kill()
+    for file in old.database_file.parent.glob("pushbridge.db*"):
+        file.unlink()
+    await old.start()
+    found = await world.listed()
+    assert found in ({"missing": 11}, {"missing": 12}), "the single one was written there less than half a minute ago"
+    assert any("pushbridge mirror rewrite" in reason for reason in (await world.status())["against"])
+    assert (await world.registries())[1] == after
+
+    assert (await world.api("POST", "/rewrite"))["devices"] == 12
+    await world.written()
+    assert (await world.listed()).get("missing", 0) == 0
+    there, here = await world.registries()
+    assert there == here == after
+    await world.send("again")
+    await shown(phones, "again")
+    assert await world.single("BB" * 32, id=single) == single, "a phone keeps its id here"
+
+
+async def test_an_id_that_died_at_the_remote_is_another_one_there_for_a_phone_that_comes_again(world: World) -> None:
+    phone = world.services.add_phone("single", "apns")
+    id = await world.single(phone.handle)
+    await world.written()
+    (first,) = await world.moving.listed(world.moving.old)
+    world.services.by_platform["apns"].unregister(phone.handle)
+    await world.send("to a dead handle")
+    async with asyncio.timeout(PATIENCE):
+        while await world.moving.listed(world.moving.old):
+            await asyncio.sleep(0.05)
+
+    await world.single("CC" * 32, id=id)
+    await world.written()
+    (second,) = await world.moving.listed(world.moving.old)
+    assert second.push_channel == "CC" * 32
+    assert second.registration_id != first.registration_id, "the remote answered 410 for the first"
 
 
 async def test_the_commands_of_the_page_list_and_judge_and_read_the_key_again(world: World, tmp_path: Path) -> None:

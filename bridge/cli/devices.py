@@ -107,9 +107,11 @@ def _instant(text: str) -> str:
 
     try:
         ago = timedelta(seconds=seconds_in(text))
+        return (datetime.now(UTC) - ago).isoformat()
+    except OverflowError as error:
+        raise fail(f"--since {text!r}: no date is so long ago", Exit.WRONG_ARGUMENTS) from error
     except ValueError:
         return text
-    return (datetime.now(UTC) - ago).isoformat()
 
 
 _BELOW = ("template_details", "registrations", "received")

@@ -11,6 +11,8 @@ from hub.api.request import hostname, url_of
 from hub.api.sas import SignedTokens
 from hub.api.wire.errors import ForbiddenError
 from hub.errors import NotFoundError
+from hub.notification import Platform
+from hub.platforms.table import traits_of
 from hub.transport.sas import token_for
 
 _LINK_LIFE = 3600
@@ -44,6 +46,14 @@ class Gate:
         Raises: UnauthorizedError, ForbiddenError, NotFoundError: a good token for a hub that does not exist.
         """
         return self._admit(request, right, request.headers.get("authorization"))
+
+    def admit_push_channel(self, request: Request, platform: Platform, push_channel: str) -> None:
+        """Whether who asks may register it: apps carry a key with Listen, and a broadcast reaches phones of all others.
+
+        Raises: as `admit`.
+        """
+        if traits_of(platform).is_broadcast(push_channel):
+            self.admit(request, Right.MANAGE)
 
     def admit_by_link(self, request: Request, right: Right) -> tuple[str, HubAccess]:
         """As `admit`, of a request that may have its token in its query, as `link` puts it there."""

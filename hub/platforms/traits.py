@@ -164,6 +164,10 @@ class Traits:
         """The channels of a credential by which one push reaches all who look on; None for a service without."""
         return None
 
+    def is_broadcast(self, push_channel: str) -> bool:
+        """Whether a push to it reaches all who look on: no phone may say that such a push channel is its own."""
+        return False
+
     def expires_at(self, settings: Any) -> datetime | None:
         """When a credential ends; None for one that does not, or does not say so."""
         return None

@@ -37,6 +37,8 @@ def asked_of(document: Mapping[str, Any], user: User, *, registration_id: str | 
     channel = document.get("pushChannel")
     if not isinstance(channel, str) or not channel:
         raise InvalidRequestError("pushChannel: a text is needed")
+    if traits_of(platform).is_broadcast(channel):  # its pushes would reach all who look on
+        raise InvalidRequestError("pushChannel: a broadcast channel is no phone's")
     replaces = document.get("replaces")
     return Asked(
         phone_id=_formed(_text(document, "phone"), _PHONE_ID, "phone: 16 to 100 letters, digits and . _ -").lower(),

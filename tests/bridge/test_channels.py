@@ -66,13 +66,19 @@ async def test_a_channel_is_made_sent_to_by_its_tag_compared_and_deleted(shell: 
     assert "1 of 10000 channels of the app are in use" in said.stdout
     assert "match-1 is deleted" in (await run.run("channels", "delete", "match-1", "--hub", "app")).stdout
     assert len((await run.json("channels", "list", "--hub", "app"))["items"]) == 1
+    page = await run.daemon.hub.store.audit(limit=10)
+    assert [(one.entry.action, one.entry.target, one.entry.detail) for one in page.items] == [
+        ("channels.delete", "app", "match-1"),
+        ("channels.create", "app", "match-1"),
+    ]
 
 
 @pytest.mark.slow
 async def test_what_cannot_be_made_says_why_and_leaves_nothing(shell: tuple[Shell, PushServices]) -> None:
     run, services = shell
     await run.run("channels", "create", "a", "--hub", "app")
-    assert "exists" in await run.error("channels", "create", "a", "--hub", "app", code=5)
+    assert "id: a device 'a' exists" in await run.error("channels", "create", "a", "--hub", "app", code=5)
+    assert "not allowed: 'a b'" in await run.error("channels", "create", "c", "--tag", "a b", "--hub", "app", code=5)
     assert (await run.json("channels", "list", "--hub", "app"))["used"] == 1
     services.apns.channels.most = 1
     assert "CannotCreateChannelConfig" in await run.error("channels", "create", "b", "--hub", "app", code=5)

@@ -229,6 +229,8 @@ async def test_removed_devices_are_brought_back(shell: Shell) -> None:
     assert "future" in await shell.error(
         "devices", "restore", "--since", "2999-01-01T00:00:00Z", "--hub", "app", code=5
     )
+    ages = ("devices", "restore", "--hub", "app", "--since", "99999999d")
+    assert "no date is so long ago" in await shell.error(*ages, code=2)
     assert (await shell.json("devices", "restore", "--since", "2h", "--hub", "spare"))["registrations"] == 0
     said = await shell.run("devices", "restore", "--since", "2h", "--hub", "app")
     assert "of the hub app live again" in said.stdout

@@ -1,16 +1,18 @@
 """Broadcast channels: made at a push service, and kept as devices whose tags rules send to."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from bridge.admin.api.operation import Call, Model, NoQuery, Operation, hub_named, known
-from hub.errors import InvalidRequestError, NotFoundError
-from hub.installation import Installation
+from hub.acceptance import AuditEntry
+from hub.errors import InvalidRequestError, NotFoundError, PreconditionError
 from hub.notification import Platform
 from hub.platforms.table import traits_of
 from hub.platforms.traits import BroadcastChannels, ChannelError
+from hub.registry.documents import installation_from_document
 from hub.store.contracts.registry import Device, DeviceSearch
 from hub.tags import Tag
 
@@ -105,21 +107,28 @@ async def _create(call: Call) -> ChannelModel:
     """The service has it first: an installation of no channel would be worse than a channel that nobody knows."""
     asked: NewChannel = call.body
     name, platform, service = _service(call)
+    sample = {"platform": platform.value, "pushChannel": traits_of(platform).sample_push_channel(asked.id)}
+    checked = installation_from_document(asked.id, {**sample, "tags": [TAG, *asked.tags]})
     try:
         push_channel = await service.create(stored=asked.stored)
     except ChannelError as error:
         raise InvalidRequestError(f"the push service: {error}") from error
-    installation = Installation(
-        id=asked.id, platform=platform, push_channel=push_channel, tags=(TAG, *asked.tags), templates={}
-    )
     try:
-        await call.management.hub.add_installation(name, installation)
+        await call.management.hub.add_installation(name, replace(checked, push_channel=push_channel))
+    except PreconditionError as error:
+        await _forget(service, push_channel)
+        raise InvalidRequestError(f"id: a device {asked.id!r} exists") from error
     except Exception:
         await _forget(service, push_channel)
         raise
+    await _note(call, "channels.create", name, asked.id)
     return ChannelModel(
         id=asked.id, platform=platform.value, push_channel=push_channel, tags=list(asked.tags), state="ok"
     )
+
+
+async def _note(call: Call, action: str, hub: str, id: str) -> None:
+    await call.management.hub.store.add_audit(AuditEntry(actor=call.actor, action=action, target=hub, detail=id))
 
 
 async def _forget(service: BroadcastChannels, push_channel: str) -> None:
@@ -140,6 +149,7 @@ async def _delete(call: Call) -> Deleted:
     except ChannelError as error:
         raise InvalidRequestError(f"the push service: {error}") from error
     await call.management.hub.delete_installation(name, device.installation.id)
+    await _note(call, "channels.delete", name, device.installation.id)
     return Deleted(id=device.installation.id)
 
 

@@ -37,7 +37,9 @@ class Installations:
         hub, access = self._gate.admit(request, Right.LISTEN)
         id = _id(request)
         document = json_object(await read_body(request))
-        await self._service.put_installation(hub, installation_from_document(id, document, max_tags=access.max_tags))
+        installation = installation_from_document(id, document, max_tags=access.max_tags)
+        self._gate.admit_push_channel(request, installation.platform, installation.push_channel)
+        await self._service.put_installation(hub, installation)
         # 200 even when it is new: two SDKs take 201 for a failure.
         return Response(headers={"Content-Location": url_of(request, "installations", id)}, media_type=XML)
 
@@ -54,6 +56,7 @@ class Installations:
         def change(installation: Installation) -> Installation:
             document = patched(document_of(installation, whole=True), operations)
             changed = installation_from_document(installation.id, document, max_tags=access.max_tags)
+            self._gate.admit_push_channel(request, changed.platform, changed.push_channel)
             return replace(changed, etag=installation.etag)
 
         await self._service.change_installation(hub, id, change)

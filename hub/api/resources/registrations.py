@@ -96,7 +96,9 @@ class Registrations:
     async def _given(self, request: Request, access: HubAccess, id: str) -> tuple[Registration, Kind]:
         described = read_entry(await read_body(request), request.headers.get("content-type", ""))
         expires_at = None if access.registration_ttl is None else self._clock() + access.registration_ttl
-        return registration_from(described, id, max_tags=access.max_tags, expires_at=expires_at)
+        given = registration_from(described, id, max_tags=access.max_tags, expires_at=expires_at)
+        self._gate.admit_push_channel(request, given[0].platform, given[0].push_channel)
+        return given
 
     def _entry(self, request: Request, registration: Registration, kind: Kind | None) -> Response:
         """200 for what is new as well: one SDK takes 201 for a failure. Raises: NotFoundError: it has no spelling."""

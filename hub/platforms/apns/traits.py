@@ -74,6 +74,10 @@ class ApnsTraits(Traits):
             raise InvalidRequestError("pushChannel: an APNs device token is an even number of hex digits")
         return text.upper()
 
+    def is_broadcast(self, push_channel: str) -> bool:
+        """See `Traits.is_broadcast`."""
+        return push_channel.startswith(PREFIX)
+
     def sample_push_channel(self, device: str) -> str:
         """See `Traits.sample_push_channel`."""
         return 2 * digest_of(device).hex().upper()  # 32 bytes, as most tokens

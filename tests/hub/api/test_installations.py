@@ -112,6 +112,29 @@ async def test_each_operation_needs_its_right(
         assert "No service is hosted at the specified address.TrackingId" in response.text
 
 
+@pytest.mark.parametrize("policy, status", [("listen", 403), ("full", 200)])
+async def test_a_key_that_apps_carry_registers_no_broadcast_channel(
+    client: httpx.AsyncClient, service: FakeHubService, policy: str, status: int
+) -> None:
+    """Its pushes reach the phones of all who look on, and its template would be the app's."""
+    signed = {"Authorization": token(policy)}
+    broadcast = {"platform": "apns", "pushChannel": "channel:JDfquBaMnD3b/eDuGUbWjg=="}
+    put = await client.put("/h1/installations/i1", json=broadcast, headers=signed)
+    assert put.status_code == status, put.text
+    await client.put("/h1/installations/i2", json={**broadcast, "pushChannel": "AABB"}, headers=signed)
+    change = [{"op": "replace", "path": "/pushChannel", "value": broadcast["pushChannel"]}]
+    patched = await client.patch("/h1/installations/i2", json=change, headers=signed)
+    assert patched.status_code == status, patched.text
+    entry = (
+        '<entry xmlns="http://www.w3.org/2005/Atom"><content type="application/xml"><AppleRegistrationDescription '
+        'xmlns="http://schemas.microsoft.com/netservices/2010/10/servicebus/connect"><DeviceToken>'
+        f"{broadcast['pushChannel']}</DeviceToken></AppleRegistrationDescription></content></entry>"
+    )
+    atom = {"Content-Type": "application/atom+xml;type=entry;charset=utf-8"}
+    created = await client.post("/h1/registrations", content=entry, headers=signed | atom)
+    assert created.status_code == status, created.text
+
+
 async def test_every_answer_has_the_headers_that_support_asks_for(client: httpx.AsyncClient) -> None:
     ok = await client.put("/h1/installations/i1", json=DOCUMENT, headers={"TrackingId": "my-own-id"})
     assert ok.headers["trackingid"] == "my-own-id"

@@ -65,6 +65,7 @@ async def test_a_phone_may_repeat_what_its_token_gives(calling: Calling) -> None
         {"platform": "fax"},
         {"platform": 7},
         {"pushChannel": ""},
+        {"platform": "apns", "pushChannel": "channel:JDfquBaMnD3b/eDuGUbWjg=="},
         {"pushChannel": {"endpoint": "x"}},
         {"locale": "de && vip"},
         {"timeZone": "x" * 65},

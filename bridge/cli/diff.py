@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from bridge.config.models.document import Settings
     from bridge.trial.draft import Change, Comparison, KeptValues
 
+_MAX_LINE = 1024 * 1024
+"""Bytes of an event's line; of an event with its values the journal keeps 32 KiB."""
+
 _WIDTH = 300
 """Characters of one side of a change that are shown."""
 
@@ -54,6 +57,8 @@ def diff(
             comparison = compared(old_settings, new_settings, _in_journal(client, since, limit))
             reached = {} if client.is_at_rest else _reached(client, comparison.changes)
     notes = list(_notes(old_settings, new_settings, reached))
+    if comparison.events == limit:
+        notes.append(f"{how_many(limit, 'event')} at most were taken: --limit takes more")
     lines = _markdown if markdown else _text
 
     def show(_: object) -> None:
@@ -79,18 +84,31 @@ def _in_file(file: Path, limit: int) -> Iterator["KeptValues"]:
     from bridge.trial.draft import event_of
     from hub.exact_json import loads
 
-    try:
-        text = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
-    except OSError as error:
-        raise fail(f"{file}: cannot be read: {error.strerror}", Exit.WRONG_ARGUMENTS) from error
-    for number, line in enumerate(text.splitlines()[:limit], start=1):
+    taken = 0
+    for number, line in enumerate(_lines_of(file), start=1):
+        if taken == limit:
+            return
         if not line.strip():
             continue
+        taken += 1
         try:
             yield event_of(loads(line))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             problem = f"has no {error}" if isinstance(error, KeyError) else "is no event that events export wrote"
             raise fail(f"{file}:{number}: {problem}", Exit.WRONG_ARGUMENTS) from error
+
+
+def _lines_of(file: Path) -> Iterator[bytes]:
+    """One at a time, as a file may be larger than the memory; a longer line comes in parts, none of which is an event.
+
+    Raises: typer.Exit.
+    """
+    try:
+        with sys.stdin.buffer if str(file) == "-" else file.open("rb") as stream:
+            while line := stream.readline(_MAX_LINE):
+                yield line
+    except OSError as error:
+        raise fail(f"{file}: cannot be read: {error.strerror}", Exit.WRONG_ARGUMENTS) from error
 
 
 def _in_journal(client: Client, since: str, limit: int) -> Iterator["KeptValues"]:

@@ -125,6 +125,24 @@ def test_a_line_that_is_no_event_is_named(tmp_path: Path, line: str, problem: st
     assert (result.exit_code, f"events.jsonl:3: {problem}" in result.stderr) == (2, True), result.output
 
 
+def test_the_limit_counts_events_and_is_told_when_it_is_reached(compare: Any, tmp_path: Path) -> None:
+    events = [event(f"p-{number}") for number in range(5)]
+    found = json.loads(compare(DEBIT, CREDIT, *events, options=("--limit", "3", "--json")).stdout)
+    assert (found["events"], found["notes"]) == (3, ["3 events at most were taken: --limit takes more"])
+    assert json.loads(compare(DEBIT, CREDIT, *events, options=("--json",)).stdout)["notes"] == []
+    (tmp_path / "events.jsonl").write_text("\n\n" + "".join(f"{json.dumps(each)}\n" for each in events))
+    names = [str(tmp_path / name) for name in ("new.yaml", "old.yaml", "events.jsonl")]
+    asked = ["diff", names[0], "--against", names[1], "--events", names[2], "--limit", "2", "--json"]
+    assert json.loads(CliRunner().invoke(app, asked).stdout)["events"] == 2, "empty lines are no events"
+
+
+def test_a_line_without_an_end_is_no_event_and_takes_no_memory(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(OLD.format(rules=DEBIT))
+    name = str(tmp_path / "c.yaml")
+    found = CliRunner().invoke(app, ["diff", name, "--against", name, "--events", "/dev/zero"])
+    assert (found.exit_code, "/dev/zero:1: is no event" in found.stderr) == (2, True), found.output
+
+
 @pytest.mark.slow
 async def test_the_journal_of_a_daemon_is_exported_without_secrets_and_compared_with_its_registry(
     tmp_path: Path,

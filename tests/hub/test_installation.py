@@ -237,7 +237,7 @@ def test_a_document_that_is_hard_to_read_takes_no_time_and_few_words(members: di
         installation(**members)
     except InvalidRequestError as error:
         complaint = str(error)
-    assert time.process_time() - started < 0.5
+    assert time.process_time() - started < 5
     assert len(complaint) < 1000
 
 

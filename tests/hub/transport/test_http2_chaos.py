@@ -93,7 +93,7 @@ async def test_each_batch_ends_with_one_answer_a_position_whatever_peers_do(tmp_
                 transport.renew(since=transport.generation)
             await asyncio.sleep(0)
         ended = await asyncio.gather(*posts)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while transport.open_origins:
                 await asyncio.sleep(0.01)
         await transport.close()

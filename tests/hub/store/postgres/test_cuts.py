@@ -102,7 +102,7 @@ async def through_a_cut(call: Callable[[], Awaitable[T]], relay: PostgresRelay, 
         with pytest.raises(StoreError, match=r"the connection to the database was lost"):
             await call()
     answer = await call()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await relay.until_cut()
     return answer
 

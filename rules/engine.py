@@ -145,12 +145,13 @@ class RuleSet:
         matched: list[str] = []
         errors: list[str] = []
         last = -1
-        for position, rest, constants, _ in self._index.candidates(event):
+        for entry in self._index.candidates(event):
+            position, rest = entry[0], entry[1]  # by number: `whole` is not met, it would be one more miss of the cache
             if position == last:
                 continue
             last, rule = position, self.rules[position]
             try:
-                if not ((rest is None or rest(constants, event)) and rule.fits(event)):
+                if not ((rest is None or rest(entry[2], event)) and rule.fits(event)):
                     continue
             except (TypeClashError, RenderError):
                 errors.append(rule.name)

@@ -8,7 +8,7 @@ import java.util.List;
 import java.util.Map;
 import software.amazon.event.ruler.Machine;
 
-/** Matches parsed events against rules: `EventRuler RULES EVENTS` prints hits and events per CPU-second of its thread. */
+/** Matches parsed events against rules: `EventRuler RULES EVENTS` prints what fires and events per CPU-second of its thread. */
 public class EventRuler {
     private static final int WARM_UP = 20;
     private static final int ROUNDS = 5;
@@ -23,9 +23,12 @@ public class EventRuler {
         }
         List<JsonNode> events = new ArrayList<>();
         json.readTree(new File(files[1])).forEach(events::add);
-        long hits = 0;
+        List<List<String>> fired = new ArrayList<>();
+        for (JsonNode event : events) {
+            fired.add(machine.rulesForJSONEvent(event));
+        }
         for (int round = 0; round < WARM_UP; round++) {
-            hits = match(machine, events);
+            match(machine, events);
         }
         long best = Long.MAX_VALUE;
         for (int round = 0; round < ROUNDS; round++) {
@@ -33,7 +36,8 @@ public class EventRuler {
             match(machine, events);
             best = Math.min(best, ManagementFactory.getThreadMXBean().getCurrentThreadCpuTime() - start);
         }
-        System.out.println("{\"hits\": " + hits + ", \"events/CPU-s\": " + events.size() * 1e9 / best + "}");
+        System.out.println("{\"fired\": " + json.writeValueAsString(fired)
+                + ", \"events/CPU-s\": " + events.size() * 1e9 / best + "}");
     }
 
     private static long match(Machine machine, List<JsonNode> events) {

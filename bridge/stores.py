@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from bridge.config.models.document import Settings
-from bridge.config.unstored import may_be_lost
+from bridge.config.unstored import has_an_outbox, may_be_lost
 from hub.store.contracts.store import Store
 from hub.store.outbox.remembering import SeenWindow
 from hub.store.sqlite.store import SqliteStore
@@ -40,7 +40,8 @@ def store_of(
         window=window,
         observe=observe,
         on_broken=on_broken,
-        allow_memory=may_be_lost(settings),
+        allow_ephemeral=may_be_lost(settings),
+        must_last=has_an_outbox(settings.hubs),
     )
 
 

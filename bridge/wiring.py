@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from bridge.config.models.document import Settings
 from bridge.config.models.hubs import HubSettings
 from bridge.config.models.sources import SourceSettings
+from bridge.config.unstored import needs_no_disk
 from bridge.decode import Decoded, decoder_for
 from bridge.decode.mapping import DecodedMessage
 from bridge.decode.registered import in_clear, schema_ids
@@ -95,6 +96,7 @@ def route_of(
         on_no_match=Settlement.REJECT if source.on_no_match == "dead_letter" else Settlement.ACK,
         keep_undecodable=source.decode.on_error == "dead_letter",
         native=target is not None and target.native,
+        native_in_part=target is not None and target.native and needs_no_disk(settings.hubs),
         relay=name if target is not None and target.place is not None else None,
         sender_waits=source.connector.is_posted_to,
         owner=source.owner,

@@ -168,7 +168,7 @@ async def _probe(name: str, source: "SourceSettings") -> "Finding":
 def _examined(settings: "Settings | None") -> "tuple[str, Sequence[Finding]]":
     """What the store is called, and what was found; without settings it is the default one in this directory."""
     from bridge.config.models.store import StoreSettings
-    from bridge.config.unstored import may_be_lost
+    from bridge.config.unstored import has_an_outbox, may_be_lost
 
     if settings is not None and settings.bridge.store.is_postgres:
         from bridge.stores import address_of
@@ -179,7 +179,11 @@ def _examined(settings: "Settings | None") -> "tuple[str, Sequence[Finding]]":
 
     store = StoreSettings() if settings is None else settings.bridge.store
     path = store.path(Path() if settings is None else settings.directory)
-    return str(path), sqlite.examine(path, allow_memory=settings is not None and may_be_lost(settings))
+    if settings is None:
+        return str(path), sqlite.examine(path, allow_ephemeral=False)
+    return str(path), sqlite.examine(
+        path, allow_ephemeral=may_be_lost(settings), must_last=has_an_outbox(settings.hubs)
+    )
 
 
 def _plain(found: "Sequence[Finding]") -> list[dict[str, Any]]:

@@ -186,7 +186,7 @@ async def _registrations(
     if not devices:
         return None
     directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="pushbridge-explain-"))
-    given = SqliteStore(Path(directory) / "devices.db", allow_memory=True)
+    given = SqliteStore(Path(directory) / "devices.db", allow_ephemeral=True)
     await given.open()
     stack.push_async_callback(given.close)
     for number, file in enumerate(devices, start=1):

@@ -27,7 +27,7 @@ from bridge.config.produced import produced_by
 from bridge.config.section import fields_of
 from bridge.config.spellings import OLD_SECTIONS, in_present_spelling
 from bridge.config.unopened import check_follow_ups
-from bridge.config.unstored import check_dead_letters, check_rules, handed_over_at_once, needs_no_disk
+from bridge.config.unstored import check_dead_letters, check_rules, handed_over_at_once, needs_no_disk, warn_of_volume
 from connectors.connector import Connector
 from connectors.duration import seconds_in
 from connectors.table import CONNECTORS, LATER
@@ -155,6 +155,8 @@ def _read(
     if checked is None:
         return None
     warn_of_unproxied(checked, root, problems)
+    if not no_secrets:  # which is for another machine than the one that it will run on
+        warn_of_volume(checked.bridge.store, directory, checked.hubs, root, problems)
     return Settings(**dict(with_egress(checked)), rules=rule_set, directory=directory)
 
 

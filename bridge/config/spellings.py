@@ -38,6 +38,7 @@ def _of_connectors() -> Iterator[Renamed]:
 RENAMED: Sequence[Renamed] = (
     _renamed("bridge.http", "listeners.admin"),
     _renamed("hub_api", "listeners.hub_api"),
+    _renamed("bridge.store.allow_memory", "bridge.store.allow_ephemeral"),
     _renamed("listeners.*.listen", "listeners.*.address"),
     _renamed("listeners.*.tls.ca", "listeners.*.tls.ca_file"),
     _renamed("listeners.admin.admin_token", "listeners.admin.auth.bearer"),

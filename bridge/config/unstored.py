@@ -1,11 +1,15 @@
 """What a configuration asks of the store of a process that is meant to lose it: all its hubs have `durability: remote`."""
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from bridge.config.models.document import Settings
 from bridge.config.models.hubs import HubSettings
+from bridge.config.models.store import StoreSettings
 from connectors.connector import Connector
+from hub.store.sqlite.volume import refusal, volume_of
 from rules.engine import RuleSet
 from rules.node import Node
 from rules.problems import Problems
@@ -25,9 +29,28 @@ def needs_no_disk(hubs: Mapping[str, HubSettings]) -> bool:
     return bool(hubs) and len(handed_over_at_once(hubs)) == len(hubs)
 
 
+def has_an_outbox(hubs: Mapping[str, HubSettings]) -> bool:
+    """Whether notifications of settled events wait in the store for a remote hub: nobody else has them any more."""
+    at_once = handed_over_at_once(hubs)
+    return any(hub.is_remote and name not in at_once for name, hub in hubs.items())
+
+
 def may_be_lost(settings: Settings) -> bool:
     """Whether the store may be on a file system that forgets."""
-    return settings.bridge.store.allow_memory or needs_no_disk(settings.hubs)
+    return settings.bridge.store.allow_ephemeral or needs_no_disk(settings.hubs)
+
+
+def warn_of_volume(
+    store: StoreSettings, directory: Path, hubs: Mapping[str, HubSettings], root: Node, problems: Problems
+) -> None:
+    """Say that a daemon would not start here: the outbox of a hub is where it is lost."""
+    if store.is_postgres or not has_an_outbox(hubs):
+        return
+    with suppress(OSError):
+        volume = volume_of(store.path(directory))
+        if refused := refusal(volume, allow_ephemeral=store.allow_ephemeral, must_last=True):
+            what, _, cure = refused.partition(": ")
+            problems.warn(root.find(("bridge", "store", "url")), f"a daemon does not start here: {what}", cure)
 
 
 def check_rules(rules: RuleSet, at_once: Collection[str], problems: Problems) -> None:

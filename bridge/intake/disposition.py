@@ -14,12 +14,26 @@ def disposition_for(in_flight: InFlightEvent, *, sender_waits: bool) -> Disposit
     if sender_waits:
         return _answer_to(in_flight)
     if in_flight.outcome not in (EventOutcome.DEAD_LETTER, EventOutcome.REJECTED):
-        return ACK
+        return _of_parts([in_flight])
     assert in_flight.reason is not None
     # What is not kept is not for the broker to keep either.
     is_native = in_flight.native and in_flight.outcome is EventOutcome.DEAD_LETTER
     settlement = Settlement.REJECT if is_native else Settlement.ACK
     return Disposition(settlement=settlement, reason=in_flight.reason.value, detail=in_flight.detail)
+
+
+def _of_parts(events: Sequence[InFlightEvent]) -> Disposition:
+    """A message of which something was accepted: done, as the store has the dead letters of the rest.
+
+    Where the store is lost with the process the broker keeps the whole message. Who sends it again from there repeats what
+    was accepted under the same ids.
+    """
+    for each in events:
+        if each.native_in_part and each.dead_letters and each.outcome is not EventOutcome.DUPLICATE:
+            letter = each.dead_letters[0]
+            detail = f"rule {letter.rule}: {letter.detail}" if letter.rule else letter.detail
+            return Disposition(settlement=Settlement.REJECT, reason=letter.reason, detail=detail)
+    return ACK
 
 
 _FAILURES_SHOWN = 20
@@ -29,7 +43,7 @@ _FAILURES_SHOWN = 20
 def disposition_of_records(id: str | None, records: Sequence[InFlightEvent], *, sender_waits: bool) -> Disposition:
     """A message whose records are in the store is done, whatever became of each: one that is bad is a dead letter."""
     if not sender_waits:
-        return ACK
+        return _of_parts(records)
     records = [record for record in records if record.event is not None or record.reason is not None]
     answer: dict[str, Any] = {} if id is None else {"id": id}
     answer |= {

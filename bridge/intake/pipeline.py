@@ -62,11 +62,11 @@ class Route:
     """How the messages of one source are read.
 
     `on_no_match` says what an event is that no rule matches: done, or a dead letter. What cannot be decoded is a dead
-    letter, or only counted when not `keep_undecodable`. `native` dead-letters with the
-    broker's own means besides keeping the row; `relay` names the publisher that sends dead letters on. A sender that
-    `sender_waits` for its answer (HTTP) has the message still: what cannot be read is refused and not kept. `owner` is
-    who answers for the source. With `split` a message is taken apart into records, each of them an event. `schemas` are
-    those that its bodies name, and that are looked up before they are decoded.
+    letter, or only counted when not `keep_undecodable`. `native` dead-letters with the broker's own means besides keeping
+    the row, with `native_in_part` also a message of which one rule or record fails; `relay` names the publisher that sends
+    dead letters on. A sender that `sender_waits` for its answer (HTTP) has the message still: what cannot be read is
+    refused and not kept. `owner` is who answers for the source. With `split` a message is taken apart into records, each
+    of them an event. `schemas` are those that its bodies name, and that are looked up before they are decoded.
     """
 
     decode: Decoder
@@ -75,6 +75,7 @@ class Route:
     on_no_match: Settlement = Settlement.ACK
     keep_undecodable: bool = True
     native: bool = False
+    native_in_part: bool = False
     relay: str | None = None
     sender_waits: bool = False
     owner: str = ""
@@ -271,7 +272,9 @@ class Pipeline:
     def _route(self, message: Message) -> InFlightEvent:
         """Decode, map and route one message; a message that fails stops no other."""
         route = self._routes[message.source]
-        in_flight = InFlightEvent(message, native=route.native, configuration=self._configuration)
+        in_flight = InFlightEvent(
+            message, native=route.native, native_in_part=route.native_in_part, configuration=self._configuration
+        )
         traces = self._traces
         if traces is not None:
             in_flight.span = traces.received(message.headers)

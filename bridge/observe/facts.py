@@ -110,6 +110,8 @@ class InFlightEvent:
     detail: str = ""
     dead_letters: Sequence[DeadLetter] = ()
     native: bool = False
+    native_in_part: bool = False
+    """Whether its broker keeps the message too where only a part of it is a dead letter."""
     crash: Exception | None = None
     configuration: ConfigurationVersion = NO_CONFIGURATION
     draft: JournalDraft | None = None

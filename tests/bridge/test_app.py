@@ -353,7 +353,7 @@ async def test_a_broken_store_lets_the_end_wait_for_no_push(services: PushServic
 async def test_what_a_dead_process_left_under_way_is_taken_up(services: PushServices, tmp_path: Path) -> None:
     phone = services.add_phone("phone", "fcmv1")
     settings = read(tmp_path, *configuration(services))
-    dead = SqliteStore(settings.store_path, allow_memory=True)
+    dead = SqliteStore(settings.store_path, allow_ephemeral=True)
     await dead.open()
     installation = Installation(
         id="phone",

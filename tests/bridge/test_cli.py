@@ -262,7 +262,7 @@ def test_doctor_says_how_the_store_fares_and_ends_with_4_when_something_fails(tm
 def doctored(directory: Path) -> Path:
     """A configuration whose store may lie in memory, wherever the tests run."""
     path = directory / "bridge.yaml"
-    path.write_text("version: 1\nbridge:\n  store: { allow_memory: true }\n")
+    path.write_text("version: 1\nbridge:\n  store: { allow_ephemeral: true }\n")
     return path
 
 

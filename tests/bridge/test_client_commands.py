@@ -378,7 +378,7 @@ def test_a_token_is_made_from_the_configuration_alone_and_the_hub_api_takes_it(t
 @pytest.mark.slow
 async def test_a_store_is_copied_while_the_daemon_runs_and_brought_back_after_it_ended(tmp_path: Path) -> None:
     config = tmp_path / "bridge.yaml"
-    config.write_text("version: 1\nbridge: { store: { url: 'sqlite:///back.db', allow_memory: true } }\n")
+    config.write_text("version: 1\nbridge: { store: { url: 'sqlite:///back.db', allow_ephemeral: true } }\n")
     copied = tmp_path / "copy.db"
     async with running(tmp_path) as shell:
         await shell.daemon.hub.store.accept([Ingest(source="hr", event_id="1", dead_letters=[letter(1)])], start=0)
@@ -391,7 +391,7 @@ async def test_a_store_is_copied_while_the_daemon_runs_and_brought_back_after_it
         result = await shell.run("restore", str(copied), str(config))
         assert f"back.db: restored from {copied}" in result.stdout
         assert "a repeated event is known for 86400 s" in result.stdout
-    store = SqliteStore(tmp_path / "back.db", allow_memory=True)
+    store = SqliteStore(tmp_path / "back.db", allow_ephemeral=True)
     await store.open()
     assert len((await store.letters(limit=10)).items) == 1
     await store.close()
@@ -400,7 +400,7 @@ async def test_a_store_is_copied_while_the_daemon_runs_and_brought_back_after_it
 def restored_to(directory: Path, store: Path) -> Path:
     """A configuration whose store is another daemon's."""
     config = directory / "taken.yaml"
-    config.write_text(f"version: 1\nbridge: {{ store: {{ url: 'sqlite:///{store}', allow_memory: true }} }}\n")
+    config.write_text(f"version: 1\nbridge: {{ store: {{ url: 'sqlite:///{store}', allow_ephemeral: true }} }}\n")
     return config
 
 
@@ -477,8 +477,8 @@ async def test_a_person_is_exported_and_erased_after_consent(shell: Shell) -> No
 
 async def test_a_copy_from_before_an_erasure_comes_back_without_the_person(tmp_path: Path) -> None:
     configuration = tmp_path / "c.yaml"
-    configuration.write_text("version: 1\nbridge: { store: { url: 'sqlite:///back.db', allow_memory: true } }\n")
-    store = SqliteStore(tmp_path / "back.db", allow_memory=True)
+    configuration.write_text("version: 1\nbridge: { store: { url: 'sqlite:///back.db', allow_ephemeral: true } }\n")
+    store = SqliteStore(tmp_path / "back.db", allow_ephemeral=True)
     await store.open()
     await store.erase_person("eve", actor="x")  # who comes back before the copy is made
     phones = [replace(installation(f"phone of {name}"), user_id=name) for name in ("ann", "bob", "eve")]
@@ -495,7 +495,7 @@ async def test_a_copy_from_before_an_erasure_comes_back_without_the_person(tmp_p
     result = await asyncio.to_thread(CliRunner().invoke, app, arguments)
     assert result.exit_code == 0, result.output
     assert "erased again: 4 rows of persons who were erased after the copy was made\n" in result.stdout
-    store = SqliteStore(tmp_path / "back.db", allow_memory=True)
+    store = SqliteStore(tmp_path / "back.db", allow_ephemeral=True)
     await store.open()
     counts = {name: sum((await store.count_person(name)).values()) for name in ("ann", "bob", "eve")}
     assert counts == {"ann": 0, "bob": 3, "eve": 2}

@@ -166,7 +166,7 @@ def test_headers_and_properties_of_a_message_are_given_beside_its_body(files: Pa
 
 
 async def test_a_store_gives_the_audience_while_a_daemon_has_it(files: Path) -> None:
-    store = SqliteStore(files / "bridge.db", allow_memory=True)
+    store = SqliteStore(files / "bridge.db", allow_ephemeral=True)
     await store.open()
     try:
         device = installation("d1", "customer:c9", platform=Platform.APNS, push_channel="AB")

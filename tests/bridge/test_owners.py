@@ -13,7 +13,7 @@ from bridge.cli.main import app
 from tests.bridge.examples import complaints, read
 
 CONFIGURATION = """
-bridge: { store: { allow_memory: true } }
+bridge: { store: { allow_ephemeral: true } }
 listeners: { admin: { address: "127.0.0.1:0" }, hub_api: { address: "127.0.0.1:0" } }
 sources:
   hr:

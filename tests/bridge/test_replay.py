@@ -23,7 +23,7 @@ from tests.bridge.examples import read
 from tests.hub.examples import notification
 
 BASE = """
-bridge: { http: { listen: "127.0.0.1:0" }, store: { allow_memory: true } }
+bridge: { http: { listen: "127.0.0.1:0" }, store: { allow_ephemeral: true } }
 hub_api: { listen: "127.0.0.1:0" }
 sources: { shop: { http: { path: /in }, on_no_match: dead_letter, map: { id: "{{ data.id }}" } } }
 hubs: { app: {} }

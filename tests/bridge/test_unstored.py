@@ -2,7 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+
+from bridge.config import unstored
 from bridge.config.load import check
+from bridge.config.unstored import has_an_outbox
+from hub.store.sqlite.volume import Volume, VolumeKind
 
 REMOTE = (
     'remote: { connection_string: "Endpoint=sb://x/;SharedAccessKeyName=n;SharedAccessKey=${env:KEY:-k}",'
@@ -10,7 +15,15 @@ REMOTE = (
 )
 
 
-def said(directory: Path, rules: str = "", sources: str = "", more: str = "", remote: str = REMOTE) -> list[str]:
+def said(
+    directory: Path,
+    rules: str = "",
+    sources: str = "",
+    more: str = "",
+    remote: str = REMOTE,
+    *,
+    no_secrets: bool = False,
+) -> list[str]:
     file = directory / "a.yaml"
     file.write_text(
         "sources:\n"
@@ -18,7 +31,7 @@ def said(directory: Path, rules: str = "", sources: str = "", more: str = "", re
         f"hubs: {{ app: {{ {remote} }} }}\n{more}\n"
         f"rules:\n  - {{ name: r, push: {{ to: everyone, with: {{ a: b }} }}{rules} }}\n"
     )
-    _, problems = check(file, environ={})
+    _, problems = check(file, environ={}, no_secrets=no_secrets)
     return [str(problem).partition("a.yaml:")[2] for problem in problems if "map.id" not in str(problem)]
 
 
@@ -58,3 +71,30 @@ def test_a_mirrored_hub_has_to_keep_what_it_compares(tmp_path: Path) -> None:
     assert any("remote.durability: remote keeps nothing here that mirror could compare" in line for line in found), (
         found
     )
+
+
+@pytest.mark.parametrize("durability", ["remote", "local"])
+@pytest.mark.parametrize("no_secrets", [False, True])
+def test_an_outbox_that_would_be_lost_is_said_where_the_daemon_is_to_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, durability: str, no_secrets: bool
+) -> None:
+    layer = Volume(mount="/", file_system="overlay", kind=VolumeKind.LAYER)
+    monkeypatch.setattr(unstored, "volume_of", lambda path: layer)
+    remote = REMOTE.replace("durability: remote", f"durability: {durability}")
+    found = said(tmp_path, remote=remote, no_secrets=no_secrets)
+    expected = durability == "local" and not no_secrets
+    assert (
+        any("a daemon does not start here: / is an overlay, which is lost with the container" in x for x in found)
+        == expected
+    )
+    allowed = "bridge: { store: { allow_ephemeral: true } }"
+    assert said(tmp_path, remote=remote, more=allowed, no_secrets=no_secrets) == []
+
+
+def test_a_relay_is_where_a_hub_is_remote_and_its_events_are_settled_before(tmp_path: Path) -> None:
+    text = "hubs: { here: { default: true }, there: { %s } }"
+    for durability, expected in (("remote", False), ("local", True)):
+        (tmp_path / "c.yaml").write_text(text % REMOTE.replace("durability: remote", f"durability: {durability}"))
+        settings, problems = check(tmp_path / "c.yaml", environ={})
+        assert settings is not None, problems
+        assert has_an_outbox(settings.hubs) is expected

@@ -17,7 +17,7 @@ class FlakyStore(SqliteStore):
     """The embedded store, but the next `failures[operation]` calls of an operation fail and change nothing."""
 
     def __init__(self, path: Path, *, clock: Callable[[], float], **options: Any) -> None:
-        super().__init__(path, wall=clock, monotonic=clock, allow_memory=True, **options)
+        super().__init__(path, wall=clock, monotonic=clock, allow_ephemeral=True, **options)
         self.failures, self.calls = Counter[str](), Counter[str]()
         self._news = asyncio.Event()
         for operation in OPERATIONS:

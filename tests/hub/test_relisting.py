@@ -30,7 +30,7 @@ def clock() -> HostClock:
 @pytest.fixture
 async def store(tmp_path: Path, clock: HostClock) -> AsyncIterator[SqlStore]:
     store = SqlStore(
-        SqliteDatabase(tmp_path / "x.db", allow_memory=True),
+        SqliteDatabase(tmp_path / "x.db", allow_ephemeral=True),
         clock=StoreClock(wall=clock, monotonic=clock.monotonic),
         monotonic=clock.monotonic,
     )

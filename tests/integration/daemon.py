@@ -53,7 +53,8 @@ class Daemon:
         bridge["http"] = {"listen": f"127.0.0.1:{admin}", **bridge.get("http", {})}
         token = bridge["http"].get("admin_token")
         self._admin_headers = {"Authorization": f"Bearer {token}"} if token else {}
-        bridge["store"] = {"allow_memory": True, **bridge.get("store", {})}  # where tests run may be a machine's memory
+        # Where tests run may be a machine's memory; in the spelling that older versions know too.
+        bridge["store"] = {"allow_memory": True, **bridge.get("store", {})}
         api = {"listen": f"127.0.0.1:{hub_api}", **config.get("hub_api", {})}
         whole = {**config, "hub_api": api, "bridge": bridge}
         self.config_file.write_text(json.dumps(whole, indent=2))  # JSON is YAML

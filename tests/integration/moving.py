@@ -231,7 +231,7 @@ def counted(registrations: Sequence[Registration]) -> Counter[tuple[object, ...]
 
 async def fill(file: Path, documents: Sequence[Mapping[str, Any]], singles: Sequence[Registration]) -> None:
     """Write a store that no daemon has open."""
-    store = SqlStore(SqliteDatabase(file, allow_memory=True))
+    store = SqlStore(SqliteDatabase(file, allow_ephemeral=True))
     await store.open()
     installations: list[Installation] = [
         installation_from_document(document["installationId"], document) for document in documents

@@ -43,7 +43,7 @@ from tests.ports import free_ports
 async def doctor(directory: Path, sources: Mapping[str, Any]) -> tuple[int, dict[str, dict[str, Any]]]:
     """The exit code, and what was found of each source."""
     path = directory / "bridge.yaml"
-    store = {"allow_memory": True}
+    store = {"allow_ephemeral": True}
     path.write_text(json.dumps({"version": 1, "bridge": {"store": store}, "hubs": {HUB: {}}, "sources": sources}))
     command = [sys.executable, "-m", "bridge", "doctor", "--json", str(path)]
     done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True)
@@ -149,7 +149,7 @@ async def test_each_remote_hub_is_asked_and_what_its_key_may_not_do_is_named_wit
 
     hubs = {f"h{number}": hub(**said, manages=manages) for number, (said, manages, *_) in enumerate(REMOTES.values())}
     path = tmp_path / "bridge.yaml"
-    path.write_text(json.dumps({"version": 1, "bridge": {"store": {"allow_memory": True}}, "hubs": hubs}))
+    path.write_text(json.dumps({"version": 1, "bridge": {"store": {"allow_ephemeral": True}}, "hubs": hubs}))
     command = [sys.executable, "-m", "bridge", "doctor", "--json", str(path)]
     (tmp_path / "central").mkdir()
     there = {name: {"access_policies": policies} for name in (HUB, "other")}
@@ -189,7 +189,7 @@ async def test_each_push_service_is_asked_and_a_token_that_one_names_is_tried(tm
         hubs = yaml.safe_load(hub_block(services, key_file))["hubs"]
         hubs["sandbox"]["platforms"]["adm"]["client_secret"] = "wrong"
         del hubs["sandbox"]["auth"]
-        path.write_text(json.dumps({"version": 1, "bridge": {"store": {"allow_memory": True}}, "hubs": hubs}))
+        path.write_text(json.dumps({"version": 1, "bridge": {"store": {"allow_ephemeral": True}}, "hubs": hubs}))
         command = [sys.executable, "-m", "bridge", "doctor", "--json", "--token", token, str(path)]
         done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True)
     assert done.returncode == 4, done.stderr

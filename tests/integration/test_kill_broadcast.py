@@ -60,7 +60,7 @@ async def test_a_kill_in_a_broadcast_repeats_few_pushes_and_shows_none_twice(
 
 async def _register(database: Path, phones: Sequence[VirtualPhone]) -> None:
     """Straight into the store, before the daemon has it."""
-    store = SqliteStore(database, allow_memory=True)
+    store = SqliteStore(database, allow_ephemeral=True)
     await store.open()
     await store.import_installations(
         HUB,

@@ -91,7 +91,14 @@ def configuration(url: str, queue: str, central: Central) -> dict[str, Any]:
             "posted": {"http": {"path": "/in/orders", "answer_timeout": "2s"}, "map": number},
         },
         "dead_letters": {"sources": {"shop": {"native": True}}},
-        "rules": [{"name": "order", "push": {"to": "team:all", "with": {"text": "order {{ data.number }}"}}}],
+        "rules": [
+            {"name": "order", "push": {"to": "team:all", "with": {"text": "order {{ data.number }}"}}},
+            {
+                "name": "note",
+                "match": {"data": {"note": {"exists": True}}},
+                "push": {"to": "team:all", "with": {"text": "{{ data.note }}"}},
+            },
+        ],
         "hubs": {"mobile": {"remote": central.remote(durability="remote")}},
         "delivery": {"retry": {"backoff": {"base": "1s", "cap": "1s"}}},
     }
@@ -149,3 +156,22 @@ async def test_while_the_hub_is_away_messages_stay_with_the_broker(rabbitmq: Rab
     assert await asyncio.to_thread(queues.count, rabbitmq.url, queue, expected=WAITING) == WAITING
     await asyncio.gather(pair.central.start(), pair.sidecar.start())
     await pair.until_pushed(WAITING)
+
+
+async def test_where_one_rule_is_refused_the_broker_keeps_the_message_and_the_others_are_pushed_once(
+    rabbitmq: RabbitMq, queue: str, pair: Pair
+) -> None:
+    """The dead letter in the store goes with the disk; the message is sent again from the broker."""
+    body = orjson.dumps({"number": 1, "id": "order-1", "note": "x" * 70_000})  # a hub takes 64 KiB
+    await asyncio.to_thread(queues.publish, rabbitmq.url, queue, [body], message_id="m-1")
+    await pair.until_pushed(1)
+    dead = f"{queue}.dead-letter"
+    assert await asyncio.to_thread(queues.count, rabbitmq.url, dead, expected=1) == 1
+    await pair.sidecar.kill()
+    pair.lose_the_disk()
+    kept = await asyncio.to_thread(queues.drain, rabbitmq.url, dead)
+    assert [found for found, _ in kept] == [body]
+    await asyncio.to_thread(queues.publish, rabbitmq.url, queue, [body], message_id="m-1")
+    await pair.sidecar.start()
+    assert await asyncio.to_thread(queues.count, rabbitmq.url, dead, expected=1) == 1
+    assert {text: len(ids) for text, ids in pair.pushed().items()} == {"order 1": 1}

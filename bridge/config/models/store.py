@@ -58,8 +58,9 @@ class StoreSettings(Section):
     """Notifications waiting to be sent, over all daemons that share the database; over it no source is read any further."""
     seen_window: Annotated[Duration, Field(gt=0)] = 86_400.0
     """How long a repeated event is known as such."""
-    allow_memory: bool = False
-    """Whether the database may lie in memory (tmpfs), where it is lost with the machine: for tests and demonstrations."""
+    allow_ephemeral: bool = False
+    """Whether the database may lie where it is lost: in memory (tmpfs), and the outbox of a hub with durability: local on a
+    container's own layer or an emptyDir; for tests and demonstrations."""
 
     @model_validator(mode="after")
     def _check_keys(self) -> Self:

@@ -65,7 +65,7 @@ class SuiteStores:
         path.parent.mkdir(mode=0o700)
         shutil.copy(self._empty, path)  # with its mode
         store = SqliteStore(
-            path, allow_memory=True, tuning=_TUNING, wall=clock.seconds, monotonic=clock.passed, window=window
+            path, allow_ephemeral=True, tuning=_TUNING, wall=clock.seconds, monotonic=clock.passed, window=window
         )
         await store.open()
         try:
@@ -76,7 +76,7 @@ class SuiteStores:
 
     async def _made_empty(self) -> Path:
         path = Path(self._directory.name) / "empty.db"
-        store = SqliteStore(path, allow_memory=True, tuning=_TUNING)
+        store = SqliteStore(path, allow_ephemeral=True, tuning=_TUNING)
         await store.open()
         await store.close()
         return path

@@ -24,7 +24,7 @@ from hub.store.sqlite.lock import FileLock
 from hub.store.sqlite.looking import damage_in, look_at
 from hub.store.sqlite.migrate import migrate, shipped_versions, version_of
 from hub.store.sqlite.overwriting import Overwriting
-from hub.store.sqlite.volume import VOLUME_WARNINGS, VolumeKind, volume_of
+from hub.store.sqlite.volume import LOST_WITH, VOLUME_WARNINGS, refusal, volume_of
 from hub.store.sqlite.writer import GroupWriter
 from hub.store.versions import SchemaVersion
 
@@ -72,7 +72,8 @@ class SqliteDatabase:
 
     `observe` is called with (operation, seconds) as `GroupWriter` says, `on_broken` once, with the reason, when only a new
     process can go on: the disk lost what it was given, or the file was deleted or replaced. Nothing is acknowledged after
-    that. Both are called from the database's threads. `allow_memory` accepts a file system that forgets.
+    that. Both are called from the database's threads. `allow_ephemeral` and
+    `must_last` say on which file systems it may lie (`refusal`).
     """
 
     def __init__(
@@ -82,12 +83,14 @@ class SqliteDatabase:
         versions: Sequence[SchemaVersion] | None = None,
         observe: Callable[[str, float], None] = lambda operation, seconds: None,
         on_broken: Callable[[str], None] = lambda reason: None,
-        allow_memory: bool = False,
+        allow_ephemeral: bool = False,
+        must_last: bool = False,
         tuning: SqliteTuning = SqliteTuning(),
     ) -> None:
         self._path = path.resolve()  # SQLite keeps its log beside the file, not beside a symbolic link
         self._versions = versions
-        self._allow_memory = allow_memory
+        self._allow_ephemeral = allow_ephemeral
+        self._must_last = must_last
         self._tuning = tuning
         self._closing = threading.Event()
         self._abandoning = threading.Event()
@@ -195,12 +198,9 @@ class SqliteDatabase:
 
     def _look_at_volume(self) -> None:
         volume = volume_of(self._path)
-        if volume.kind is VolumeKind.MEMORY and not self._allow_memory:
-            raise StoreError(
-                f"{volume.mount} is a {volume.file_system}, which is lost with the machine: name a file on a disk, or set"
-                " bridge.store.allow_memory"
-            )
-        may_be_lost = self._allow_memory and volume.kind in (VolumeKind.MEMORY, VolumeKind.LAYER)
+        if refused := refusal(volume, allow_ephemeral=self._allow_ephemeral, must_last=self._must_last):
+            raise StoreError(refused)
+        may_be_lost = self._allow_ephemeral and volume.kind in LOST_WITH
         if not may_be_lost and (warning := VOLUME_WARNINGS.get(volume.kind)) is not None:
             _log.warning("%s is on %s (%s): %s", self._path, volume.mount, volume.file_system, warning)
 

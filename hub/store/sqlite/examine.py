@@ -18,7 +18,7 @@ from hub.store.sqlite.errors import store_error
 from hub.store.sqlite.lock import is_locked
 from hub.store.sqlite.looking import damage_in, look_at
 from hub.store.sqlite.migrate import look_for_parts, shipped_versions, version_of
-from hub.store.sqlite.volume import VOLUME_WARNINGS, Volume, VolumeKind, volume_of
+from hub.store.sqlite.volume import LOST_WITH, VOLUME_WARNINGS, Volume, VolumeKind, refusal, volume_of
 
 _MIB = 1024 * 1024
 _LITTLE_SPACE, _NO_SPACE = 1024 * _MIB, 64 * _MIB
@@ -30,12 +30,12 @@ _READING = 5.0
 _PAGE = 4096
 
 
-def examine(path: Path, *, allow_memory: bool) -> list[Finding]:
+def examine(path: Path, *, allow_ephemeral: bool, must_last: bool = False) -> list[Finding]:
     """All findings, in the order in which they matter; what cannot be looked at is a finding that failed."""
     path = path.resolve()
     looks: Sequence[tuple[str, Callable[[], Finding]]] = (
         ("sqlite", _version),
-        ("file system", lambda: _file_system(volume_of(path), allow_memory=allow_memory)),
+        ("file system", lambda: _file_system(volume_of(path), allow_ephemeral=allow_ephemeral, must_last=must_last)),
         ("free space", lambda: _free_space(path)),
         ("fsync", lambda: _fsync(path)),
         ("file modes", lambda: _modes(path)),
@@ -80,12 +80,13 @@ def _version() -> Finding:
     return _ok("sqlite", text)
 
 
-def _file_system(volume: Volume, *, allow_memory: bool) -> Finding:
+def _file_system(volume: Volume, *, allow_ephemeral: bool, must_last: bool) -> Finding:
     text = f"{volume.file_system or 'unknown'} at {volume.mount or 'an unknown mount'}"
+    if refused := refusal(volume, allow_ephemeral=allow_ephemeral, must_last=must_last):
+        _, _, cure = refused.partition(": ")
+        return _failed("file system", f"{text}, lost with {LOST_WITH[volume.kind]}", cure)
     if volume.kind is VolumeKind.MEMORY:
-        if allow_memory:
-            return _warning("file system", f"{text}, lost with the machine", "unset bridge.store.allow_memory")
-        return _failed("file system", f"{text}, lost with the machine", "name a file on a disk in bridge.store.url")
+        return _warning("file system", f"{text}, lost with the machine", "unset bridge.store.allow_ephemeral")
     if (warning := VOLUME_WARNINGS.get(volume.kind)) is not None:
         what, _, cure = warning.rpartition(": ")
         return _warning("file system", f"{text}: {what}", cure)

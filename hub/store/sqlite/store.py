@@ -23,12 +23,18 @@ class SqliteStore(SqlStore):
         monotonic: Callable[[], float] = time.monotonic,
         observe: Callable[[str, float], None] = lambda operation, seconds: None,
         on_broken: Callable[[str], None] = lambda reason: None,
-        allow_memory: bool = False,
+        allow_ephemeral: bool = False,
+        must_last: bool = False,
         tuning: SqliteTuning = SqliteTuning(),
     ) -> None:
         self._path = path
         self._sqlite = SqliteDatabase(
-            path, observe=observe, on_broken=on_broken, allow_memory=allow_memory, tuning=tuning
+            path,
+            observe=observe,
+            on_broken=on_broken,
+            allow_ephemeral=allow_ephemeral,
+            must_last=must_last,
+            tuning=tuning,
         )
         super().__init__(
             self._sqlite,

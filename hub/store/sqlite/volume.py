@@ -5,6 +5,7 @@ import shutil
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import NamedTuple
 
 _MOUNTS = Path("/proc/self/mountinfo")
 
@@ -39,12 +40,25 @@ class VolumeKind(Enum):
     """Gone when the machine or the container stops."""
     LAYER = "layer"
     """A container's own: gone when the container is removed."""
+    POD = "pod"
+    """An emptyDir of Kubernetes: gone when its pod moves, or is replaced."""
     NETWORK = "network"
     """Locks and syncs are another machine's, and many do not keep what SQLite asks of them."""
     UNKNOWN = "unknown"
 
 
+_POD_VOLUME = "/volumes/kubernetes.io~empty-dir/"
+"""In the directory of its file system that a mount shows: where kubelet keeps an emptyDir of a pod."""
+
+LOST_WITH = {
+    VolumeKind.MEMORY: "the machine",
+    VolumeKind.LAYER: "the container",
+    VolumeKind.POD: "the pod",
+}
+"""File systems that are ephemeral, by what takes their files along."""
+
 VOLUME_WARNINGS = {
+    VolumeKind.POD: "an emptyDir, which is lost with its pod: mount a volume",
     VolumeKind.LAYER: "a container's own layer, which is lost with the container: mount a volume",
     VolumeKind.NETWORK: "a network file system, which may lose commits or locks: use a disk of this machine",
 }
@@ -95,29 +109,56 @@ def volume_of(path: Path, *, mounts: Path = _MOUNTS) -> Volume:
         lines = mounts.read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:  # no Linux
         return Volume(mount="", file_system="", kind=VolumeKind.UNKNOWN)
-    found = [mount for mount in map(_mount_of, lines) if there.is_relative_to(mount[1])]
+    found = [mount for mount in map(_mount_of, lines) if there.is_relative_to(mount.point)]
     # The last of the deepest is what hides the others. A device that fits is better than none: it may have none of its own.
     number = f"{os.major(device)}:{os.minor(device)}"
-    _, mount, file_system = max(
-        reversed(found), key=lambda mount: (mount[0] == number, len(mount[1])), default=("", "", "")
+    mount = max(
+        reversed(found), key=lambda mount: (mount.device == number, len(mount.point)), default=_Mount("", "", "", "")
     )
-    return Volume(mount=mount, file_system=file_system, kind=_kind_of(file_system))
+    return Volume(mount=mount.point, file_system=mount.file_system, kind=_kind_of(mount))
 
 
-def _mount_of(line: str) -> tuple[str, str, str]:
-    """(device, mount point, file system) of a line of mountinfo (proc(5))."""
+class _Mount(NamedTuple):
+    """A line of mountinfo (proc(5)); `root` is the directory of the file system that is mounted at `point`."""
+
+    device: str
+    root: str
+    point: str
+    file_system: str
+
+
+def _mount_of(line: str) -> _Mount:
     before, _, after = line.partition(" - ")
-    _, _, device, _, mount, *_ = before.split(" ")
+    _, _, device, root, point, *_ = before.split(" ")
     for code, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
-        mount = mount.replace(code, character)
-    return device, mount, after.split(" ", 1)[0]
+        root, point = root.replace(code, character), point.replace(code, character)
+    return _Mount(device, root, point, after.split(" ", 1)[0])
 
 
-def _kind_of(file_system: str) -> VolumeKind:
+def refusal(volume: Volume, *, allow_ephemeral: bool, must_last: bool) -> str:
+    """Why a store is not opened there, and the cure; empty where it is.
+
+    With `must_last` the store has what nobody else has any more: the outbox of a hub with `durability: local`.
+    """
+    refused = LOST_WITH if must_last else {VolumeKind.MEMORY: LOST_WITH[VolumeKind.MEMORY]}
+    if allow_ephemeral or volume.kind not in refused:
+        return ""
+    article = "an" if volume.file_system[:1] in "aeiou" else "a"
+    file_system = "an emptyDir" if volume.kind is VolumeKind.POD else f"{article} {volume.file_system}"
+    said = f"{volume.mount} is {file_system}, which is lost with {refused[volume.kind]}: name a file on a disk, "
+    if must_last:
+        said += "set hubs.NAME.remote.durability: remote, which needs none, "
+    return f"{said}or set bridge.store.allow_ephemeral"
+
+
+def _kind_of(mount: _Mount) -> VolumeKind:
+    file_system = mount.file_system
     if file_system in _MEMORY:
         return VolumeKind.MEMORY
     if file_system in _LAYER:
         return VolumeKind.LAYER
+    if _POD_VOLUME in f"{mount.root}/":
+        return VolumeKind.POD
     if file_system in _NETWORK or file_system in _NETWORK_FUSE:
         return VolumeKind.NETWORK
     return VolumeKind.DISK if file_system else VolumeKind.UNKNOWN

@@ -29,7 +29,7 @@ class Deliveries:
 
     async def open(self, path: Path, *, vfs: str = "", synchronous: str = "FULL") -> None:
         tuning = SqliteTuning(vfs=vfs, synchronous=synchronous, checkpoint=self._rng.choice([10, 50, 1000]), grace=1.0)
-        self._store = SqliteStore(path, allow_memory=True, tuning=tuning)
+        self._store = SqliteStore(path, allow_ephemeral=True, tuning=tuning)
         await self._store.open()
 
     async def work(self) -> None:

@@ -94,7 +94,7 @@ class RegistryStore(SqlRegistry):
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[RegistryStore]:
-    database = CountingDatabase(tmp_path / "hub.db", allow_memory=True)
+    database = CountingDatabase(tmp_path / "hub.db", allow_ephemeral=True)
     await database.open()
     yield RegistryStore(database, FakeClock())
     await database.close()

@@ -71,7 +71,7 @@ class SqliteStores(DatabaseStores):
     """Stores on one file."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(lambda: SqliteDatabase(path, allow_memory=True))
+        super().__init__(lambda: SqliteDatabase(path, allow_ephemeral=True))
 
 
 class CountingDatabase:

@@ -15,6 +15,6 @@ async def test_ten_thousand_expressions_reach_whom_brute_force_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await reaches_whom_brute_force_says(
-        lambda: SqliteDatabase(tmp_path / "hub.db", allow_memory=True),
+        lambda: SqliteDatabase(tmp_path / "hub.db", allow_ephemeral=True),
         lambda limits: monkeypatch.setattr(audience.audiences, "__kwdefaults__", limits),
     )

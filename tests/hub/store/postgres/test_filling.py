@@ -46,7 +46,7 @@ class PostgresAddressParts:
 
 async def test_all_of_a_sqlite_store_is_there_and_goes_on(postgres: Postgres, tmp_path: Path) -> None:
     path, database = tmp_path / "hub.db", postgres.create()
-    old = SqliteStore(path, allow_memory=True)
+    old = SqliteStore(path, allow_ephemeral=True)
     await old.open()
     await old.put_installations(HUB, [installation(f"phone {number}", "a") for number in range(50)])
     waiting, broadcast, scheduled = (

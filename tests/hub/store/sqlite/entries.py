@@ -64,7 +64,7 @@ class Entries:
             vfs=vfs, synchronous=synchronous, checkpoint=self._rng.choice([3, 10, 30, 1000]), grace=1.0
         )
         self._database = SqliteDatabase(
-            path, versions=_SCHEMA, tuning=tuning, allow_memory=True, on_broken=self.broken.append
+            path, versions=_SCHEMA, tuning=tuning, allow_ephemeral=True, on_broken=self.broken.append
         )
         await self._database.open()
 

@@ -18,7 +18,7 @@ ROWS = 25
 
 async def main(database: Path) -> None:
     erasing.SLICE = 4  # an erasure takes many transactions
-    store = SqliteStore(database, allow_memory=True)
+    store = SqliteStore(database, allow_ephemeral=True)
     await store.open()
     for number in range(PEOPLE):
         person = f"p{number}"

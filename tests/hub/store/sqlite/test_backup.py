@@ -20,7 +20,7 @@ PAIR = Statement("test.pair", "INSERT INTO number (value, name, content) VALUES 
 
 
 async def opened(path: Path, tuning: SqliteTuning = SqliteTuning()) -> SqliteDatabase:
-    database = SqliteDatabase(path, versions=NUMBERS, tuning=tuning, allow_memory=True)
+    database = SqliteDatabase(path, versions=NUMBERS, tuning=tuning, allow_ephemeral=True)
     await database.open()
     return database
 

@@ -24,7 +24,7 @@ IMPATIENT = SqliteTuning(busy=0.02)
 def database(
     path: Path, *, versions: list[SchemaVersion] = NUMBERS, tuning: SqliteTuning = IMPATIENT
 ) -> SqliteDatabase:
-    return SqliteDatabase(path, versions=versions, tuning=tuning, allow_memory=True)
+    return SqliteDatabase(path, versions=versions, tuning=tuning, allow_ephemeral=True)
 
 
 async def filled(path: Path, *, versions: list[SchemaVersion] = NUMBERS, count: int = 3) -> None:

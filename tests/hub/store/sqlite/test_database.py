@@ -29,7 +29,7 @@ async def database(tmp_path: Path, transactions: list[float]) -> AsyncIterator[S
         tmp_path / "numbers.db",
         versions=NUMBERS,
         tuning=QUICK,
-        allow_memory=True,
+        allow_ephemeral=True,
         observe=lambda operation, seconds: transactions.append(seconds) if operation == "write" else None,
     )
     await database.open()
@@ -125,7 +125,7 @@ async def test_a_read_sees_one_state_and_cannot_write(database: SqliteDatabase) 
 
 
 async def test_closing_interrupts_what_reads_and_what_writes_for_too_long(tmp_path: Path) -> None:
-    database = SqliteDatabase(tmp_path / "numbers.db", versions=NUMBERS, tuning=QUICK, allow_memory=True)
+    database = SqliteDatabase(tmp_path / "numbers.db", versions=NUMBERS, tuning=QUICK, allow_ephemeral=True)
     await database.open()
     waiting = [
         asyncio.ensure_future(each)
@@ -139,7 +139,7 @@ async def test_closing_interrupts_what_reads_and_what_writes_for_too_long(tmp_pa
 
 
 async def test_closing_finishes_what_waits_and_refuses_what_comes_after(tmp_path: Path) -> None:
-    database = SqliteDatabase(tmp_path / "numbers.db", versions=NUMBERS, allow_memory=True)
+    database = SqliteDatabase(tmp_path / "numbers.db", versions=NUMBERS, allow_ephemeral=True)
     await database.open()
     waiting = [asyncio.ensure_future(database.write(insert(value))) for value in range(5)]
     await asyncio.sleep(0)
@@ -150,7 +150,7 @@ async def test_closing_finishes_what_waits_and_refuses_what_comes_after(tmp_path
     for call in (database.write(insert(99)), database.read(endless)):
         with pytest.raises(StoreError, match="the store is closed"):
             await call
-    again = SqliteDatabase(tmp_path / "numbers.db", versions=NUMBERS, allow_memory=True)
+    again = SqliteDatabase(tmp_path / "numbers.db", versions=NUMBERS, allow_ephemeral=True)
     await again.open()
     assert await numbers(again) == list(range(5))
     await again.close()
@@ -176,7 +176,7 @@ async def test_what_survives_a_power_cut_is_configured(database: SqliteDatabase)
 async def test_too_old_an_sqlite_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apsw, "sqlite_lib_version", lambda: "3.51.2")
     with pytest.raises(StoreError, match=r"SQLite 3\.51\.2 is too old: 3\.51\.3 or newer is needed"):
-        await SqliteDatabase(tmp_path / "numbers.db", versions=NUMBERS, allow_memory=True).open()
+        await SqliteDatabase(tmp_path / "numbers.db", versions=NUMBERS, allow_ephemeral=True).open()
     assert not list(tmp_path.iterdir())
 
 
@@ -246,7 +246,7 @@ async def test_the_bulk_forms_bind_rows_by_the_order_of_their_columns(database: 
 
 async def test_keys_of_text_may_hold_a_nul_character(tmp_path: Path) -> None:
     """Ids of installations are any text; an array of texts for SQLite ends at a NUL."""
-    database = SqliteDatabase(tmp_path / "hub.db", allow_memory=True)
+    database = SqliteDatabase(tmp_path / "hub.db", allow_ephemeral=True)
     await database.open()
     statement = Statement(
         "test.configurations", "SELECT revision FROM configuration WHERE revision IN (:keys)", (("revision", "text"),)
@@ -269,7 +269,7 @@ async def test_transactions_commits_and_moves_of_the_log_are_timed(tmp_path: Pat
         tmp_path / "numbers.db",
         versions=NUMBERS,
         tuning=replace(QUICK, checkpoint=1),
-        allow_memory=True,
+        allow_ephemeral=True,
         observe=lambda operation, seconds: timed.append(operation),
     )
     await database.open()

@@ -25,7 +25,7 @@ WORDS = ("of-ann", "OF-ANN", "secret text", "secret body", b"\xca\xfe\xba\xbe\x0
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
-    store = SqliteStore(tmp_path / "hub.db", allow_memory=True)
+    store = SqliteStore(tmp_path / "hub.db", allow_ephemeral=True)
     await store.open()
     yield store
     await store.close()
@@ -154,7 +154,7 @@ async def test_overwriting_goes_on_in_the_next_process(store: SqliteStore, tmp_p
         (copies / file.name).chmod(0o600)
     reader.close()
     assert found_in(copies)
-    second = SqliteStore(copies / "hub.db", allow_memory=True)
+    second = SqliteStore(copies / "hub.db", allow_ephemeral=True)
     await second.open()
     await second.tick()
     assert found_in(copies) == {}

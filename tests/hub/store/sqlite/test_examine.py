@@ -26,19 +26,20 @@ def on(kind: VolumeKind, file_system: str, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(examine_module, "volume_of", lambda path: found)
 
 
-def found(path: Path, name: str, *, allow_memory: bool = False) -> Finding:
-    (finding,) = [each for each in examine(path, allow_memory=allow_memory) if each.name == name]
+def found(path: Path, name: str, *, allow_ephemeral: bool = False, must_last: bool = False) -> Finding:
+    findings = examine(path, allow_ephemeral=allow_ephemeral, must_last=must_last)
+    (finding,) = [each for each in findings if each.name == name]
     return finding
 
 
 def test_a_store_that_is_not_there_yet_is_looked_at_and_not_made(tmp_path: Path) -> None:
-    findings = examine(tmp_path / "deep" / "hub.db", allow_memory=False)
+    findings = examine(tmp_path / "deep" / "hub.db", allow_ephemeral=False)
     assert [finding.name for finding in findings if finding.health is not Health.OK] in ([], ["free space"], ["fsync"])
     assert not list(tmp_path.iterdir())
 
 
 async def test_a_store_is_looked_at_while_a_daemon_has_it_and_afterwards(tmp_path: Path) -> None:
-    database = SqliteDatabase(tmp_path / "hub.db", versions=NUMBERS, allow_memory=True)
+    database = SqliteDatabase(tmp_path / "hub.db", versions=NUMBERS, allow_ephemeral=True)
     await database.open()
     assert found(tmp_path / "hub.db", "lock").text == "a daemon has the database open"
     assert found(tmp_path / "hub.db", "schema").text == "version 1"
@@ -49,13 +50,20 @@ async def test_a_store_is_looked_at_while_a_daemon_has_it_and_afterwards(tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("kind", "file_system", "allow_memory", "health"),
+    ("kind", "file_system", "allow_ephemeral", "must_last", "health"),
     [
-        (VolumeKind.DISK, "ext4", False, Health.OK),
-        (VolumeKind.MEMORY, "tmpfs", False, Health.FAILED),
-        (VolumeKind.MEMORY, "tmpfs", True, Health.WARNING),
-        (VolumeKind.LAYER, "overlay", False, Health.WARNING),
-        (VolumeKind.NETWORK, "nfs4", False, Health.WARNING),
+        (VolumeKind.DISK, "ext4", False, False, Health.OK),
+        (VolumeKind.MEMORY, "tmpfs", False, False, Health.FAILED),
+        (VolumeKind.MEMORY, "tmpfs", True, False, Health.WARNING),
+        (VolumeKind.LAYER, "overlay", False, False, Health.WARNING),
+        (VolumeKind.NETWORK, "nfs4", False, False, Health.WARNING),
+        (VolumeKind.POD, "ext4", False, False, Health.WARNING),
+        (VolumeKind.DISK, "ext4", False, True, Health.OK),
+        (VolumeKind.MEMORY, "tmpfs", False, True, Health.FAILED),
+        (VolumeKind.LAYER, "overlay", False, True, Health.FAILED),
+        (VolumeKind.POD, "ext4", False, True, Health.FAILED),
+        (VolumeKind.POD, "ext4", True, True, Health.WARNING),
+        (VolumeKind.NETWORK, "nfs4", False, True, Health.WARNING),
     ],
 )
 def test_the_file_system_is_named(
@@ -63,11 +71,12 @@ def test_the_file_system_is_named(
     monkeypatch: pytest.MonkeyPatch,
     kind: VolumeKind,
     file_system: str,
-    allow_memory: bool,
+    allow_ephemeral: bool,
+    must_last: bool,
     health: Health,
 ) -> None:
     on(kind, file_system, monkeypatch)
-    finding = found(tmp_path / "hub.db", "file system", allow_memory=allow_memory)
+    finding = found(tmp_path / "hub.db", "file system", allow_ephemeral=allow_ephemeral, must_last=must_last)
     assert finding.health is health
     assert finding.text.startswith(f"{file_system} at /data")
     assert bool(finding.cure) == (health is not Health.OK)
@@ -108,7 +117,7 @@ def test_a_file_that_is_not_ours_is_named(tmp_path: Path) -> None:
 
 async def test_a_part_that_is_missing_and_a_damaged_page_are_found(tmp_path: Path) -> None:
     path = tmp_path / "hub.db"
-    database = SqliteDatabase(path, versions=NUMBERS, allow_memory=True)
+    database = SqliteDatabase(path, versions=NUMBERS, allow_ephemeral=True)
     await database.open()
     await database.close()
     assert found(path, "pages").text == "no damage found"

@@ -44,7 +44,7 @@ async def broken() -> Broken:
 @pytest.fixture
 async def database(tmp_path: Path, broken: Broken) -> AsyncIterator[SqliteDatabase]:
     database = SqliteDatabase(
-        tmp_path / "hub.db", versions=NUMBERS, on_broken=broken, allow_memory=True, tuning=ATTENTIVE
+        tmp_path / "hub.db", versions=NUMBERS, on_broken=broken, allow_ephemeral=True, tuning=ATTENTIVE
     )
     await database.open()
     yield database
@@ -93,7 +93,7 @@ async def test_no_write_is_acknowledged_that_went_into_a_file_without_a_name(
 
 async def test_the_file_that_took_the_place_of_ours_is_left_alone(tmp_path: Path, broken: Broken) -> None:
     ours, theirs = tmp_path / "hub.db", tmp_path / "their.db"
-    database = SqliteDatabase(ours, versions=NUMBERS, on_broken=broken, allow_memory=True, tuning=ATTENTIVE)
+    database = SqliteDatabase(ours, versions=NUMBERS, on_broken=broken, allow_ephemeral=True, tuning=ATTENTIVE)
     await database.open()
     other = apsw.Connection(str(theirs))
     other.pragma("journal_mode", "WAL")

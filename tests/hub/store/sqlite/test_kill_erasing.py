@@ -34,7 +34,7 @@ async def test_who_was_acknowledged_is_gone_and_a_half_erasure_is_finished(tmp_p
     process.kill()
     acknowledged += len((await process.stdout.read()).splitlines())
     await process.wait()
-    store = SqliteStore(tmp_path / "hub.db", allow_memory=True)
+    store = SqliteStore(tmp_path / "hub.db", allow_ephemeral=True)
     await store.open()
     counts = [dict(await store.count_person(f"p{number}")) for number in range(PEOPLE)]
     assert not any(any(each.values()) for each in counts[:acknowledged])

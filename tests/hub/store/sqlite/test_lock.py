@@ -39,7 +39,7 @@ def other_process(path: Path) -> list[str]:
 
 @pytest.fixture
 async def database(tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
-    database = SqliteDatabase(tmp_path / "hub.db", versions=NUMBERS, allow_memory=True)
+    database = SqliteDatabase(tmp_path / "hub.db", versions=NUMBERS, allow_ephemeral=True)
     await database.open()
     yield database
     await database.close()
@@ -70,7 +70,7 @@ async def test_a_second_process_is_refused(
     path = way(tmp_path / "hub.db")
     assert other_process(path) == ["True", f"another process uses {path}: a SQLite store belongs to one process"]
     with pytest.raises(StoreLockedError, match="another process uses"):
-        await SqliteDatabase(path, versions=NUMBERS, allow_memory=True).open()
+        await SqliteDatabase(path, versions=NUMBERS, allow_ephemeral=True).open()
 
 
 async def test_a_refused_store_of_the_same_process_leaves_the_locks_of_sqlite(
@@ -80,7 +80,7 @@ async def test_a_refused_store_of_the_same_process_leaves_the_locks_of_sqlite(
     before = posix_locks(tmp_path / "hub.db")
     assert before
     with pytest.raises(StoreLockedError):
-        await SqliteDatabase(tmp_path / "hub.db", versions=NUMBERS, allow_memory=True).open()
+        await SqliteDatabase(tmp_path / "hub.db", versions=NUMBERS, allow_ephemeral=True).open()
     assert is_locked(tmp_path / "hub.db")
     assert posix_locks(tmp_path / "hub.db") == before
 
@@ -100,7 +100,7 @@ async def test_other_programs_may_read_and_write_beside_the_lock(database: Sqlit
 
 async def test_a_closed_database_is_free(tmp_path: Path) -> None:
     path = tmp_path / "hub.db"
-    database = SqliteDatabase(path, versions=NUMBERS, allow_memory=True)
+    database = SqliteDatabase(path, versions=NUMBERS, allow_ephemeral=True)
     await database.open()
     await database.close()
     assert other_process(path) == ["False", "locked"]
@@ -111,8 +111,8 @@ async def test_a_file_of_two_names_is_refused_for_its_log_is_beside_one_of_them(
     (tmp_path / "hub.db").touch()
     path = by_hard_link(tmp_path / "hub.db")
     with pytest.raises(StoreError, match=r"the file has 2 names.*remove the other hard links"):
-        await SqliteDatabase(path, versions=NUMBERS, allow_memory=True).open()
+        await SqliteDatabase(path, versions=NUMBERS, allow_ephemeral=True).open()
     (tmp_path / "hub.db").unlink()
-    database = SqliteDatabase(path, versions=NUMBERS, allow_memory=True)
+    database = SqliteDatabase(path, versions=NUMBERS, allow_ephemeral=True)
     await database.open()
     await database.close()

@@ -75,15 +75,44 @@ def on(kind: VolumeKind, file_system: str, monkeypatch: pytest.MonkeyPatch) -> N
 
 async def test_memory_is_refused_unless_it_is_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     on(VolumeKind.MEMORY, "tmpfs", monkeypatch)
-    with pytest.raises(StoreError, match=r"/data is a tmpfs, which is lost with the machine.*store\.allow_memory"):
+    with pytest.raises(StoreError, match=r"/data is a tmpfs, which is lost with the machine.*store\.allow_ephemeral"):
         await SqliteDatabase(tmp_path / "hub.db", versions=NUMBERS).open()
     assert not list(tmp_path.iterdir())
-    database = SqliteDatabase(tmp_path / "hub.db", versions=NUMBERS, allow_memory=True)
+    database = SqliteDatabase(tmp_path / "hub.db", versions=NUMBERS, allow_ephemeral=True)
     await database.open()
     await database.close()
 
 
-@pytest.mark.parametrize("kind", [VolumeKind.LAYER, VolumeKind.NETWORK])
+def test_an_emptydir_is_known_by_where_kubelet_keeps_it(tmp_path: Path) -> None:
+    pod = "/var/lib/kubelet/pods/7f1c/volumes"
+    for root, kind in (
+        (f"{pod}/kubernetes.io~empty-dir/data", VolumeKind.POD),
+        (f"{pod}/kubernetes.io~local-volume/data", VolumeKind.DISK),
+        ("/data/empty-dir", VolumeKind.DISK),
+    ):
+        listed = mounts(
+            tmp_path, "20 1 0:998 / / rw - overlay o rw", f"21 20 DEVICE {root} {tmp_path} rw - ext4 /dev/a rw"
+        )
+        assert volume_of(tmp_path / "hub.db", mounts=listed).kind is kind
+
+
+@pytest.mark.parametrize(
+    ("kind", "lost_with"),
+    [(VolumeKind.MEMORY, "machine"), (VolumeKind.LAYER, "container"), (VolumeKind.POD, "pod")],
+)
+async def test_what_has_to_last_is_not_kept_where_it_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: VolumeKind, lost_with: str
+) -> None:
+    on(kind, "anyfs", monkeypatch)
+    with pytest.raises(StoreError, match=f"lost with the {lost_with}.*durability: remote.*store.allow_ephemeral"):
+        await SqliteDatabase(tmp_path / "hub.db", versions=NUMBERS, must_last=True).open()
+    assert not list(tmp_path.iterdir())
+    database = SqliteDatabase(tmp_path / "hub.db", versions=NUMBERS, must_last=True, allow_ephemeral=True)
+    await database.open()
+    await database.close()
+
+
+@pytest.mark.parametrize("kind", [VolumeKind.LAYER, VolumeKind.POD, VolumeKind.NETWORK])
 async def test_what_may_lose_data_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, kind: VolumeKind
 ) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from hub.store.sqlite.volume import Volume, VolumeKind
+from hub.store.sqlite.volume import Volume, VolumeKind, volume_of
 from tests import selection, temporary
 from tests.brokers import kafka as kafkas
 from tests.brokers import mariadb as mariadbs
@@ -148,12 +148,21 @@ def connections_to_closed_servers_end() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def stores_of_fast_tests_may_lie_in_memory(request: pytest.FixtureRequest) -> Iterator[None]:
-    """A store refuses a file in memory; the files of a fast run are there because no test of it is about disks."""
+def stores_of_tests_may_lie_where_tests_run(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A store refuses a file in memory; the files of a fast run are there because no test of it is about disks.
+
+    Where all tests run on a container's own layer, that layer is a disk to them.
+    """
+
+    def as_of_tests(path: Path) -> Volume:
+        found = volume_of(path)
+        if request.config.option.fast or found.kind is VolumeKind.LAYER:
+            return Volume(mount="", file_system="", kind=VolumeKind.UNKNOWN)
+        return found
+
     with pytest.MonkeyPatch.context() as patch:
-        if request.config.option.fast:
-            nowhere = Volume(mount="", file_system="", kind=VolumeKind.UNKNOWN)
-            patch.setattr("hub.store.sqlite.database.volume_of", lambda _: nowhere)
+        for module in ("hub.store.sqlite.database", "bridge.config.unstored"):
+            patch.setattr(f"{module}.volume_of", as_of_tests)
         yield
 
 

@@ -113,7 +113,7 @@ sbom: $(VENV)/.installed-dev ## pushbridge.cdx.json: what an install from the wh
 	@rm -rf $(RELEASE) && $(BIN)/python -m venv --without-pip $(RELEASE)
 	@$(BIN)/python -m pip --python $(RELEASE)/bin/python install --quiet --disable-pip-version-check \
 		--no-index --find-links $(WHEELHOUSE) "pushbridge[all]"
-	@$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --mc-type application --output-reproducible \
+	@$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --mc-type application --output-reproducible --gather-license-texts \
 		--output-file $(SBOM) $(RELEASE)
 
 check: lint types contracts test ## everything CI asks

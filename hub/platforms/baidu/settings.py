@@ -13,7 +13,7 @@ class BaiduSettings(PlatformSettings):
     """Baidu Cloud Push, which Azure deprecated: whether Baidu still takes pushes is unconfirmed."""
 
     api_key: Annotated[str, Field(min_length=1)]
-    """The API key of the app."""
+    """The API key that the console shows for the app; each request names it."""
     secret_key: Secret
     """The secret key of the app, which signs each request."""
     endpoint: Url = ENDPOINT

@@ -26,7 +26,7 @@ class HuaweiSettings(PlatformSettings):
     app_id: Annotated[str, AfterValidator(_app_id)]
     """The App ID, which is the client id too."""
     client_secret: Secret
-    """The client secret of the app."""
+    """The client secret that AppGallery Connect shows; access tokens are asked for with it."""
     endpoint: Url = ENDPOINT
     """An address in place of Huawei's, such as a stand-in."""
     token_url: Url = TOKEN_URL

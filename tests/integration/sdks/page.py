@@ -26,7 +26,7 @@ def write(name: str, version: str, called: Sequence[Called]) -> bool:
         else f"| `{each.method}` | {each.obstacle or 'works'} |"
         for each in called
     ]
-    counts = [each for each in called if is_replayed or " " not in each.method]  # the others are ways to call methods
+    counts = [each for each in called if is_replayed or ": " not in each.method]  # the others are ways to call methods
     working = sum(not each.obstacle for each in counts)
     counted = "requests" if is_replayed else "methods of its client"
     head = (

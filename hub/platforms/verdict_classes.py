@@ -1,5 +1,6 @@
 """What answers mean: the words that the tables of all services have in common."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from hub.outcome import OutcomeName, Reaction
@@ -23,6 +24,21 @@ SERVER_ERROR: Final = (Reaction.RETRY, OutcomeName.PNS_SERVER_ERROR)
 UNAVAILABLE: Final = (Reaction.RETRY, OutcomeName.PNS_UNAVAILABLE)
 UNREACHABLE: Final = (Reaction.RETRY, OutcomeName.PNS_UNREACHABLE)
 UNKNOWN: Final = (Reaction.RETRY, OutcomeName.UNKNOWN_ERROR)
+
+BY_STATUS: Final[Mapping[int, Meaning]] = {
+    400: FORMAT,
+    401: CREDENTIALS,
+    403: CREDENTIALS,
+    404: OUR_BUG,
+    405: OUR_BUG,
+    413: SIZE,
+    429: THROTTLED,
+    500: SERVER_ERROR,
+    502: SERVER_ERROR,
+    503: UNAVAILABLE,
+    504: SERVER_ERROR,
+}
+"""What a status means (RFC 9110) where a service gives no reason of its own, and its documents say nothing else."""
 
 INTERFACE: Final = SendResult(
     reaction=Reaction.RETRY, outcome=OutcomeName.PNS_INTERFACE_ERROR, reason="not an answer of this push service"

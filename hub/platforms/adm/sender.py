@@ -22,15 +22,13 @@ from hub.platforms.http_sender import HttpSender
 from hub.platforms.results import malformed, refused
 from hub.platforms.verdict_classes import (
     BAD_CHANNEL,
+    BY_STATUS,
     EXPIRED_CHANNEL,
     FORMAT,
     INTERFACE,
-    OUR_BUG,
-    SERVER_ERROR,
     SIZE,
     STALE_TOKEN,
     THROTTLED,
-    UNAVAILABLE,
     UNKNOWN,
     Meaning,
 )
@@ -57,18 +55,7 @@ REASONS: Final[Mapping[str, Meaning]] = {
 }
 """By `reason`; the status decides only where there is none."""
 
-_WITHOUT_REASON: Final[Mapping[int, Meaning]] = {
-    400: FORMAT,
-    401: STALE_TOKEN,
-    404: OUR_BUG,
-    405: OUR_BUG,
-    413: SIZE,
-    429: THROTTLED,
-    500: SERVER_ERROR,
-    502: SERVER_ERROR,
-    503: UNAVAILABLE,
-    504: SERVER_ERROR,
-}
+_WITHOUT_REASON: Final[Mapping[int, Meaning]] = {**BY_STATUS, 401: STALE_TOKEN}
 _LINES: Final = (
     b"content-type: application/json",
     b"accept: application/json",

@@ -19,14 +19,13 @@ from hub.platforms.http_sender import HttpSender
 from hub.platforms.results import malformed, refused
 from hub.platforms.verdict_classes import (
     BAD_CHANNEL,
+    BY_STATUS,
     CREDENTIALS,
     FORMAT,
     INTERFACE,
     OUR_BUG,
     SERVER_ERROR,
-    SIZE,
     THROTTLED,
-    UNAVAILABLE,
     UNKNOWN,
     Meaning,
 )
@@ -57,18 +56,6 @@ CODES: Final[Mapping[int, Meaning]] = {
     30607: CREDENTIALS,  # our clock
     30608: BAD_CHANNEL,
 }
-_STATUSES: Final[Mapping[int, Meaning]] = {
-    400: FORMAT,
-    401: CREDENTIALS,
-    403: CREDENTIALS,
-    404: OUR_BUG,
-    413: SIZE,
-    429: THROTTLED,
-    500: SERVER_ERROR,
-    502: SERVER_ERROR,
-    503: UNAVAILABLE,
-    504: SERVER_ERROR,
-}
 
 
 def verdict(status: int, headers: Mapping[str, str], body: bytes) -> SendResult:
@@ -83,7 +70,7 @@ def verdict(status: int, headers: Mapping[str, str], body: bytes) -> SendResult:
     elif status == 200:
         return INTERFACE
     else:
-        reaction, outcome = _STATUSES.get(status, UNKNOWN)
+        reaction, outcome = BY_STATUS.get(status, UNKNOWN)
         reason = f"HTTP {status}"
     return SendResult(
         reaction=reaction,

@@ -20,10 +20,10 @@ from hub.platforms.huawei.settings import HuaweiSettings
 from hub.platforms.results import malformed, refused
 from hub.platforms.verdict_classes import (
     BAD_CHANNEL,
+    BY_STATUS,
     CREDENTIALS,
     FORMAT,
     INTERFACE,
-    OUR_BUG,
     SERVER_ERROR,
     SIZE,
     STALE_TOKEN,
@@ -51,16 +51,10 @@ CODES: Final[Mapping[str, Meaning]] = {
 """By `code`. 80100000 says that some tokens are invalid and 80300007 that all are: a request of ours has one."""
 
 _STATUSES: Final[Mapping[int, Meaning]] = {
-    400: FORMAT,
+    **BY_STATUS,
     401: STALE_TOKEN,
     404: CREDENTIALS,  # a wrong app id: no word about the phone
-    405: OUR_BUG,
-    413: SIZE,
-    429: THROTTLED,
-    500: SERVER_ERROR,
-    502: SERVER_ERROR,
     503: THROTTLED,
-    504: SERVER_ERROR,
 }
 
 

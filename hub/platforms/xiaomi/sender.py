@@ -16,14 +16,13 @@ from hub.platforms.http_sender import HttpSender
 from hub.platforms.results import malformed, refused
 from hub.platforms.verdict_classes import (
     BAD_CHANNEL,
+    BY_STATUS,
     CREDENTIALS,
     FORMAT,
     INTERFACE,
-    OUR_BUG,
     SERVER_ERROR,
     SIZE,
     THROTTLED,
-    UNAVAILABLE,
     UNKNOWN,
     Meaning,
 )
@@ -47,20 +46,6 @@ CODES: Final[Mapping[int, Meaning]] = {
 }
 """By `code`; 20301 (no valid target) and 21301 (authorization) are unconfirmed."""
 
-_STATUSES: Final[Mapping[int, Meaning]] = {
-    400: FORMAT,
-    401: CREDENTIALS,
-    403: CREDENTIALS,
-    404: OUR_BUG,
-    405: OUR_BUG,
-    413: SIZE,
-    429: THROTTLED,
-    500: SERVER_ERROR,
-    502: SERVER_ERROR,
-    503: UNAVAILABLE,
-    504: SERVER_ERROR,
-}
-
 
 def verdict(status: int, headers: Mapping[str, str], body: bytes) -> SendResult:
     """What an answer means for its push; one of 200 without a code is not from Xiaomi."""
@@ -77,7 +62,7 @@ def verdict(status: int, headers: Mapping[str, str], body: bytes) -> SendResult:
     elif status == 200:
         return INTERFACE
     else:
-        reaction, outcome = _STATUSES.get(status, UNKNOWN)
+        reaction, outcome = BY_STATUS.get(status, UNKNOWN)
         reason = f"HTTP {status}"
     return SendResult(
         reaction=reaction,

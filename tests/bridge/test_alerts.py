@@ -109,6 +109,7 @@ def test_each_runbook_is_of_an_alert() -> None:
     assert headings == {alert["alert"] for alert in alerts()}
 
 
+@pytest.mark.slow
 def test_the_commands_of_the_runbooks_are_ones_that_there_are() -> None:
     """With `--help` a command is parsed, its options too, and not run."""
     for alert in alerts():

@@ -221,6 +221,7 @@ async def test_a_stage_that_stands_still_is_named_within_two_minutes_and_no_othe
         assert is_ready(parts), "a restart by the orchestrator would take up the same work"
 
 
+@pytest.mark.slow
 async def test_a_hub_at_work_passes_every_beat(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     async with bench.at_work():

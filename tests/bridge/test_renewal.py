@@ -103,6 +103,7 @@ def value(daemon: Daemon, name: str, **labels: str) -> float | None:
     return daemon.metrics.registry.get_sample_value(name, labels)
 
 
+@pytest.mark.slow
 async def test_a_renewed_certificate_and_a_new_token_are_taken_up_and_no_request_fails(
     mounted: Mounted, tmp_path: Path
 ) -> None:

@@ -4,7 +4,7 @@
 
 The senders of the other services that speak HTTP/2 make their own requests of their own payload, with an access token
 that they need not ask for. All take turns in one process on one core, against nginx on another, so that they meet the
-same weather; the best round is what the code costs, the median what it cost on this machine meanwhile.
+same minutes. The best round shows what the code costs, the median what it cost beside other work.
 """
 
 import argparse

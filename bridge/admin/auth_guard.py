@@ -26,7 +26,7 @@ BURST, SECONDS = 20, 3.0
 """Wrong secrets that a client may show at once, and the seconds until it may show one more."""
 
 _MOST_GOOD = 1024
-"""Secrets that were good, the last ones, which are heard whatever else comes from their address."""
+"""How many of the latest good secrets are remembered: a request with one of them is never held back."""
 
 _WINDOW = 600.0
 _MANY = 20

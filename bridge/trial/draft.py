@@ -30,6 +30,7 @@ class Kind(StrEnum):
     CONTENT = "content changed"
     DELIVERY = "delivery changed"
     FAILS = "fails now"
+    FAILS_OTHERWISE = "fails for another reason"
     MENDED = "fails no more"
 
 
@@ -170,7 +171,7 @@ def _kinds(was: _Said | None, would: _Said | None) -> Sequence[Kind]:
         case _Said(failure=failure), None:
             return [Kind.MENDED if failure else Kind.LOST]
         case _Said(), _Said() if was.failure != would.failure:
-            return [Kind.FAILS]
+            return [Kind.FAILS_OTHERWISE]
         case _Said(), _Said():
             return [kind for kind in (Kind.AUDIENCE, Kind.CONTENT, Kind.DELIVERY) if was.of(kind) != would.of(kind)]
     return []

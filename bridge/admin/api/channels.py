@@ -104,7 +104,7 @@ def _model(device: Device, state: str) -> ChannelModel:
 
 
 async def _create(call: Call) -> ChannelModel:
-    """The service has it first: an installation of no channel would be worse than a channel that nobody knows."""
+    """Apple makes the channel before the store keeps it: a device whose channel is missing would be worse."""
     asked: NewChannel = call.body
     name, platform, service = _service(call)
     sample = {"platform": platform.value, "pushChannel": traits_of(platform).sample_push_channel(asked.id)}

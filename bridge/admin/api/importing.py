@@ -43,7 +43,7 @@ class Part(Enum):
 
 
 class Things(Model):
-    """What to take, and what the import knows of the devices that it offers to nobody."""
+    """What to take, and how many devices the import found and cannot bring, by reason."""
 
     items: Annotated[list[Thing], Field(max_length=MOST)]
     part: Part = Part.WHOLE

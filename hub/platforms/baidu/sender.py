@@ -16,7 +16,7 @@ from hub.platforms.baidu.settings import BaiduSettings
 from hub.platforms.base import PUSH_ID_HEADER
 from hub.platforms.headers import HeaderError, given_fields
 from hub.platforms.http_sender import HttpSender
-from hub.platforms.results import malformed, refused
+from hub.platforms.results import malformed, refused, said_no
 from hub.platforms.verdict_classes import (
     BAD_CHANNEL,
     BY_STATUS,
@@ -31,7 +31,7 @@ from hub.platforms.verdict_classes import (
 )
 from hub.push import PushGroup, PushPage, SendResult
 from hub.requests import Refused, RequestGroup
-from hub.transport.answers import json_object, retry_after
+from hub.transport.answers import json_object
 from hub.transport.client import Transport
 
 MAX_PAYLOAD: Final = 4096
@@ -65,20 +65,14 @@ def verdict(status: int, headers: Mapping[str, str], body: bytes) -> SendResult:
     if status == 200 and code is None and "request_id" in said:
         return SendResult(reaction=Reaction.DELIVERED, outcome=OutcomeName.SUCCESS, pns_id=str(said["request_id"]))
     if isinstance(code, int):
-        reaction, outcome = CODES.get(code, UNKNOWN)
+        meaning = CODES.get(code, UNKNOWN)
         reason = f"{code}: {said['error_msg']}" if isinstance(said.get("error_msg"), str) else str(code)
     elif status == 200:
         return INTERFACE
     else:
-        reaction, outcome = BY_STATUS.get(status, UNKNOWN)
+        meaning = BY_STATUS.get(status, UNKNOWN)
         reason = f"HTTP {status}"
-    return SendResult(
-        reaction=reaction,
-        outcome=outcome,
-        reason=reason,
-        retry_after=retry_after(headers),
-        lane_wide=reaction in (Reaction.CONFIG, Reaction.THROTTLED),
-    )
+    return said_no(meaning, reason, headers)
 
 
 def signature(url: str, fields: Mapping[str, str], secret: str) -> str:

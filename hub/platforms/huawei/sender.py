@@ -17,7 +17,7 @@ from hub.platforms.hints import collapse_id
 from hub.platforms.http_sender import HttpSender
 from hub.platforms.huawei.body import MAX_MESSAGE, MAX_TTL, START_APP, TARGETS
 from hub.platforms.huawei.settings import HuaweiSettings
-from hub.platforms.results import malformed, refused
+from hub.platforms.results import malformed, refused, said_no
 from hub.platforms.verdict_classes import (
     BAD_CHANNEL,
     BY_STATUS,
@@ -33,7 +33,7 @@ from hub.platforms.verdict_classes import (
 )
 from hub.push import PushGroup, PushPage, SendResult
 from hub.requests import Refused, RequestGroup
-from hub.transport.answers import json_object, retry_after
+from hub.transport.answers import json_object
 from hub.transport.client import Transport
 from hub.transport.oauth import AccessTokens
 
@@ -66,21 +66,15 @@ def verdict(status: int, headers: Mapping[str, str], body: bytes) -> SendResult:
         pns_id = str(said.get("requestId") or "")
         return SendResult(reaction=Reaction.DELIVERED, outcome=OutcomeName.SUCCESS, pns_id=pns_id)
     if code in CODES:
-        reaction, outcome = CODES[code]
+        meaning = CODES[code]
     elif status == 200 and not code:
         return INTERFACE
     else:
-        reaction, outcome = _STATUSES.get(status, UNKNOWN)
+        meaning = _STATUSES.get(status, UNKNOWN)
     words = said.get("msg")
     reason = f"{code}: {words}" if code and isinstance(words, str) and words else code
-    return SendResult(
-        reaction=reaction,
-        outcome=outcome,
-        reason=reason or f"HTTP {status}",
-        retry_after=retry_after(headers),
-        lane_wide=reaction in (Reaction.CONFIG, Reaction.THROTTLED),
-        suspect=reaction is Reaction.GONE,  # another app's tokens are invalid too
-    )
+    # To another app each of our tokens is invalid.
+    return said_no(meaning, reason or f"HTTP {status}", headers, suspects=True)
 
 
 def body_parts(group: PushGroup, *, now: datetime) -> tuple[bytes, bytes] | SendResult:

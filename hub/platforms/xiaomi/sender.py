@@ -13,7 +13,7 @@ from hub.notification import Platform
 from hub.outcome import OutcomeName, Reaction
 from hub.platforms.base import PUSH_ID_HEADER
 from hub.platforms.http_sender import HttpSender
-from hub.platforms.results import malformed, refused
+from hub.platforms.results import malformed, refused, said_no
 from hub.platforms.verdict_classes import (
     BAD_CHANNEL,
     BY_STATUS,
@@ -30,7 +30,7 @@ from hub.platforms.xiaomi.body import MAX_CONTENT, MAX_TTL, SHOWN, TARGETS, fiel
 from hub.platforms.xiaomi.settings import XiaomiSettings
 from hub.push import PushGroup, PushPage, SendResult
 from hub.requests import Refused, RequestGroup
-from hub.transport.answers import json_object, retry_after
+from hub.transport.answers import json_object
 from hub.transport.client import Transport
 
 CONNECTIONS: Final = 10
@@ -56,23 +56,16 @@ def verdict(status: int, headers: Mapping[str, str], body: bytes) -> SendResult:
         pns_id = str(data.get("id", "")) if isinstance(data, dict) else ""
         return SendResult(reaction=Reaction.DELIVERED, outcome=OutcomeName.SUCCESS, pns_id=pns_id)
     if isinstance(code, int):
-        reaction, outcome = CODES.get(code, UNKNOWN)
+        meaning = CODES.get(code, UNKNOWN)
         words = said.get("reason") or said.get("description")
         reason = f"{code}: {words}" if isinstance(words, str) and words else str(code)
     elif status == 200:
         return INTERFACE
     else:
-        reaction, outcome = BY_STATUS.get(status, UNKNOWN)
+        meaning = BY_STATUS.get(status, UNKNOWN)
         reason = f"HTTP {status}"
-    return SendResult(
-        reaction=reaction,
-        outcome=outcome,
-        reason=reason,
-        retry_after=retry_after(headers),
-        lane_wide=reaction in (Reaction.CONFIG, Reaction.THROTTLED),
-        # To another app's secret each of our registration ids is unknown.
-        suspect=reaction is Reaction.GONE,
-    )
+    # To another app's secret each of our registration ids is unknown.
+    return said_no(meaning, reason, headers, suspects=True)
 
 
 def form_for(group: PushGroup, *, package_name: str, now: datetime) -> bytes | SendResult:

@@ -15,12 +15,11 @@ from hub.moving.asking import Asking
 from hub.moving.relisting import Relisting
 from hub.moving.writing_through import WritingThrough
 from hub.notification import Platform
-from hub.store.clock import StoreClock
 from hub.store.contracts.mirrors import MirrorBacklog, MirroredDevice
-from hub.store.sqlite.database import SqliteDatabase
 from hub.store.store import SqlStore
 from tests.fakes.host_clock import HostClock
 from tests.hub.examples import HUB
+from tests.hub.mirrored_store import mirrored_store
 from tests.hub.other_hub import ListedHub
 from tests.hub.test_moving import SETTINGS, Remote, described, feed
 
@@ -37,15 +36,8 @@ def clock() -> HostClock:
 
 @pytest.fixture
 async def store(tmp_path: Path, clock: HostClock) -> AsyncIterator[SqlStore]:
-    store = SqlStore(
-        SqliteDatabase(tmp_path / "x.db", allow_ephemeral=True),
-        clock=StoreClock(wall=clock, monotonic=clock.monotonic),
-        monotonic=clock.monotonic,
-    )
-    await store.open()
-    store.write_through([HUB])
-    yield store
-    await store.close()
+    async with mirrored_store(tmp_path, clock) as store:
+        yield store
 
 
 def page(*descriptions: str, token: str = "") -> httpx.Response:

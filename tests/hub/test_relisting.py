@@ -11,12 +11,11 @@ from hub.errors import NotFoundError, RemoteError, StoreError
 from hub.installation import Installation
 from hub.moving.relisting import SETTLES
 from hub.notification import Platform
-from hub.store.clock import StoreClock
 from hub.store.contracts.mirrors import Found
-from hub.store.sqlite.database import SqliteDatabase
 from hub.store.store import SqlStore
 from tests.fakes.host_clock import HostClock
 from tests.hub.examples import HUB
+from tests.hub.mirrored_store import mirrored_store
 from tests.hub.other_hub import ListedHub
 
 PHONE = Installation(id="phone", platform=Platform.APNS, push_channel="AA", tags=("a",))
@@ -29,15 +28,8 @@ def clock() -> HostClock:
 
 @pytest.fixture
 async def store(tmp_path: Path, clock: HostClock) -> AsyncIterator[SqlStore]:
-    store = SqlStore(
-        SqliteDatabase(tmp_path / "x.db", allow_ephemeral=True),
-        clock=StoreClock(wall=clock, monotonic=clock.monotonic),
-        monotonic=clock.monotonic,
-    )
-    await store.open()
-    store.write_through([HUB])
-    yield store
-    await store.close()
+    async with mirrored_store(tmp_path, clock) as store:
+        yield store
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from bridge.admin.connections import client_of
 from bridge.config.models.admin_auth import PROXY_SECRET
 from bridge.observe.facts import AuthFailed, AuthReason, AuthScheme, ProcessObserver, WrongCredentialsHeldBack
+from connectors.http.auth import KNOWN
 from hub.api.wire.errors import REFUSALS
 from hub.limiting import CallerLimit
 
@@ -100,13 +101,16 @@ class AuthGuard:
             await self._refuse(client, wait)(scope, receive, send)
             return
         refusals: list[str] = []
+        known: list[str] = []
 
         async def noting(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self._answered(message, client, scheme, digest, refusals)
+                self._answered(message, client, scheme, refusals)
             await send(message)
 
-        await self._app({**scope, REFUSALS: refusals}, receive, noting)
+        await self._app({**scope, REFUSALS: refusals, KNOWN: known}, receive, noting)
+        if known and digest:
+            self._remember(digest)
 
     @property
     def trouble(self) -> str:
@@ -131,18 +135,19 @@ class AuthGuard:
         headers = {"retry-after": str(max(1, round(wait)))}
         return PlainTextResponse("too many requests with wrong credentials: come again later\n", 429, headers)
 
-    def _answered(self, message: Message, client: str, scheme: AuthScheme, digest: bytes, refusals: list[str]) -> None:
+    def _answered(self, message: Message, client: str, scheme: AuthScheme, refusals: list[str]) -> None:
         status = message["status"]
         if status == 401 or (status == 403 and (refusals or scheme in _GUESSABLE)):
             challenge = Headers(raw=message.get("headers", [])).get("www-authenticate", "")
             if challenge.startswith("Signature"):
                 scheme = AuthScheme.SIGNATURE
             self._failed(client, scheme, _reason(status, scheme, refusals))
-        elif digest and status < 400:
-            self._good[digest] = None
-            self._good.move_to_end(digest)
-            if len(self._good) > _MOST_GOOD:
-                self._good.popitem(last=False)
+
+    def _remember(self, digest: bytes) -> None:
+        self._good[digest] = None
+        self._good.move_to_end(digest)
+        if len(self._good) > _MOST_GOOD:
+            self._good.popitem(last=False)
 
     def _failed(self, client: str, scheme: AuthScheme, reason: AuthReason) -> None:
         self._observer.observe(AuthFailed(listener=self._listener, scheme=scheme, reason=reason))

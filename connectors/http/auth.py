@@ -70,6 +70,11 @@ class UndecidedError(Exception):
     """Whether a sender's token is good cannot be known at the moment."""
 
 
+KNOWN = "pushbridge.known"
+"""In a request's scope: a list that gets an entry once its secret was compared and found good, where the listener wants to
+know. An answer without an error does not say so: what needs no secret is answered whatever is shown."""
+
+
 class SenderCheck:
     """Looks at the requests to one source, called `realm`. `now` is in seconds since 1970."""
 
@@ -105,6 +110,7 @@ class SenderCheck:
             is_shown = auth.is_shown(authorization.encode("latin-1"))
         if not is_shown:
             raise self.refusal("wrong or missing credentials")
+        request.scope.get(KNOWN, []).append(self._realm)
         return None
 
     def refusal(self, message: str) -> RefusedError:

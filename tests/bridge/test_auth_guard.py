@@ -14,6 +14,7 @@ from bridge.admin.health import listener_parts
 from bridge.observe.facts import AuthFailed, AuthReason, AuthScheme, WrongCredentialsHeldBack
 from bridge.observe.metrics import Metrics
 from bridge.observe.process_metrics import AUTH_FAILURES
+from connectors.http.auth import KNOWN
 from hub.api.wire.errors import REFUSALS
 from tests.fakes.clock import FakeClock
 
@@ -37,18 +38,24 @@ class Bench:
     async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
         shown = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")
         self.seen.append(shown)
+        if scope["path"] == "/livez":
+            await PlainTextResponse("ok")(scope, receive, send)
+            return
         if shown == GOOD or b"access_token=good" in scope["query_string"]:
+            scope[KNOWN].append("ann")
             await PlainTextResponse("ok")(scope, receive, send)
             return
         if self.refusal:
             scope[REFUSALS].append(self.refusal)
         await PlainTextResponse("no", self.status, self.headers)(scope, receive, send)
 
-    async def ask(self, authorization: str | None = None, *, client: str = STRANGER, query: str = "") -> httpx.Response:
+    async def ask(
+        self, authorization: str | None = None, *, client: str = STRANGER, query: str = "", path: str = ""
+    ) -> httpx.Response:
         transport = httpx.ASGITransport(self.guard, client=(client, 1))
         headers = {} if authorization is None else {"authorization": authorization}
         async with httpx.AsyncClient(transport=transport, base_url="http://bridge") as asking:
-            return await asking.get(f"/{query}", headers=headers)
+            return await asking.get(f"/{path}{query}", headers=headers)
 
     async def guess(self, times: int, *, client: str = STRANGER, scheme: str = "Bearer") -> list[int]:
         return [(await self.ask(f"{scheme} guess-{number}", client=client)).status_code for number in range(times)]
@@ -84,6 +91,14 @@ async def test_what_was_good_before_is_heard_from_the_same_address() -> None:
     assert (await bench.ask(query="?access_token=good")).status_code == 200
     assert (await bench.ask(query="?access_token=other")).status_code == 429
     assert (await bench.ask("Basic good")).status_code == 429
+
+
+async def test_a_secret_is_not_good_because_a_page_for_all_was_answered() -> None:
+    """Else who guesses would show each guess there before."""
+    bench = Bench()
+    for number in range(BURST + 2):
+        assert (await bench.ask(f"Bearer guess-{number}", path="livez")).status_code == 200
+    assert await bench.guess(BURST + 2) == [401] * BURST + [429] * 2
 
 
 async def test_this_machine_is_never_held_back() -> None:

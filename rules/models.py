@@ -154,7 +154,7 @@ class NativePayload(Keys):
     payload: Mapping[str, Any] | str
     """What the push service gets, as an object, or as one text of JSON or XML; values fill its placeholders."""
     headers: Mapping[str, Template] | None = None
-    """Headers of the request, such as apns-push-type; FCM has none."""
+    """Headers of the request that the push service knows, such as apns-push-type of APNs; FCM has none."""
 
 
 if TYPE_CHECKING:

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from bridge.admin.api.channels import TAG
 from bridge.app import Daemon
+from hub.installation import Installation
 from hub.notification import NativeContent, Notification, Platform
 from hub.tags import parse
 from sandbox.services import PushServices
@@ -84,3 +86,14 @@ async def test_what_cannot_be_made_says_why_and_leaves_nothing(shell: tuple[Shel
     assert "CannotCreateChannelConfig" in await run.error("channels", "create", "b", "--hub", "app", code=5)
     assert "no credential" in await run.error("channels", "list", "--hub", "spare", code=5)
     assert "'b' not found" in await run.error("channels", "delete", "b", "--hub", "app", code=5)
+
+
+@pytest.mark.slow
+async def test_a_phone_that_took_the_tag_of_channels_is_none(shell: tuple[Shell, PushServices]) -> None:
+    run, services = shell
+    taken = Installation(id="phone", platform=Platform.APNS, push_channel=services.make_handle("apns", 1), tags=(TAG,))
+    await run.daemon.hub.store.put_installations("app", [taken])
+    assert (await run.json("channels", "list", "--hub", "app"))["items"] == []
+    said = await run.error("channels", "delete", "phone", "--hub", "app", code=5)
+    assert "'phone' is no broadcast channel" in said
+    assert await run.daemon.hub.store.get_installation("app", "phone") == taken

@@ -92,9 +92,15 @@ async def _devices(call: Call, hub: str) -> Mapping[str, Device]:
     after = ""
     while True:
         page = await call.management.hub.store.devices(hub, DeviceSearch(audience=Tag(TAG)), after=after, limit=_PART)
-        found |= {device.installation.push_channel: device for device in page.items}
+        found |= {device.installation.push_channel: device for device in page.items if _is_channel(device)}
         if not (after := page.next):
             return found
+
+
+def _is_channel(device: Device) -> bool:
+    """Any phone may take the tag; what tells a channel is its push channel, which needs the right Manage."""
+    own = device.installation
+    return traits_of(own.platform).is_broadcast(own.push_channel)
 
 
 def _model(device: Device, state: str) -> ChannelModel:
@@ -142,7 +148,7 @@ async def _forget(service: BroadcastChannels, push_channel: str) -> None:
 async def _delete(call: Call) -> Deleted:
     name, _, service = _service(call)
     device = await call.management.hub.store.device(name, call.path["id"])
-    if TAG not in device.installation.tags:
+    if not _is_channel(device):
         raise NotFoundError(f"{call.path['id'][:100]!r} is no broadcast channel")
     try:
         await service.delete(device.installation.push_channel)

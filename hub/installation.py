@@ -2,10 +2,11 @@
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from hub.notification import Platform
+from hub.self_description import with_said
 
 MAX_ID_LENGTH = 256
 """Characters of an installation's id; SDKs use GUIDs."""
@@ -46,7 +47,8 @@ class Installation:
     """A phone's document (Notification Hubs REST API, "Installation"); its registrations are derived from it.
 
     `push_channel` is the canonical handle: APNs tokens are upper-case hex. `expires_at` None means never.
-    `secondary_tiles` are by their ids.
+    `secondary_tiles` are by their ids. `locale` and `time_zone` are empty where the phone does not say them so
+    (`hub/self_description.py`).
     """
 
     id: str
@@ -57,6 +59,8 @@ class Installation:
     templates: Mapping[str, Template] = field(default_factory=dict)
     push_variables: Mapping[str, str] = field(default_factory=dict)
     secondary_tiles: Mapping[str, SecondaryTile] = field(default_factory=dict)
+    locale: str = ""
+    time_zone: str = ""
     expires_at: datetime | None = None
     push_channel_expired: bool = False
     etag: int = field(default=0, compare=False)
@@ -69,6 +73,12 @@ class Installation:
             *self.templates.values(),
             *(t for tile in self.secondary_tiles.values() for t in tile.templates.values()),
         ]
+
+    @property
+    def spoken_in_variables(self) -> "Installation":
+        """As a hub of the wire contract alone keeps it: language and time zone are push variables."""
+        said = with_said(self.push_variables, self.locale, self.time_zone)
+        return replace(self, push_variables=said, locale="", time_zone="")
 
     @property
     def registration_count(self) -> int:

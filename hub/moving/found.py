@@ -81,7 +81,7 @@ def installation_key(id: str) -> str:
 
 def said_of(installation: Installation) -> str:
     """The document as text; two that say the same are the same text."""
-    document = document_of(installation, whole=True)
+    document = document_of(installation.spoken_in_variables, whole=True)
     for name in ("pushChannelExpired",):
         document.pop(name, None)
         for tile in document.get("secondaryTiles", {}).values():

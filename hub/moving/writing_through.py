@@ -130,7 +130,7 @@ class WritingThrough:
         if installation is None or installation.push_channel_expired:
             await self._delete(path)
             return ""
-        document = document_of(installation)
+        document = document_of(installation.spoken_in_variables)
         del document["pushChannelExpired"]
         try:
             await self._ask("PUT", path, orjson.dumps(document), _JSON)

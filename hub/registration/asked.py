@@ -9,8 +9,9 @@ from hub.people import person_key
 from hub.phone import PhoneOutcome, Topics
 from hub.platforms.table import platforms, traits_of
 from hub.registration.errors import RefusedError
-from hub.registration.offer import LOCALE, TIME_ZONE, User
+from hub.registration.offer import User
 from hub.registration.service import Asked
+from hub.self_description import LOCALE, TIME_ZONE
 from hub.tags import tag_key
 from hub.topics import TOPIC_NAME, level_of, level_text
 

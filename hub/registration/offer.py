@@ -9,15 +9,13 @@ from hub.installation import Installation, Template
 from hub.notification import Platform
 from hub.phone import SignIn, Topics
 from hub.registry.documents import installation_from_document
+from hub.self_description import LOCALE
 from hub.topics import Levels, level_in_force, topic_tag
 
 Claims = Mapping[str, Any]
 
 TEMPLATE = "push"
 """What the one template of a phone is called."""
-
-LOCALE, TIME_ZONE = "locale", "timeZone"
-"""The push variables in which a phone's language and time zone are kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,7 +25,7 @@ class RemoteEngine:
         self._api = RemoteApi(settings, clock=clock)
 
     async def put(self, installation: Installation) -> None:
-        document = document_of(installation)
+        document = document_of(installation.spoken_in_variables)
         del document["pushChannelExpired"]
         response = await self._request("PUT", installation.id, orjson.dumps(document))
         if response.status_code == 410:

@@ -16,6 +16,7 @@ from hub.errors import InvalidRequestError, TagError, TemplateError
 from hub.installation import MAX_ID_LENGTH, Installation, SecondaryTile, Template
 from hub.notification import Platform
 from hub.platforms.table import platforms, traits_of
+from hub.self_description import LOCALE, TIME_ZONE, checked_locale, checked_time_zone
 from hub.tags import MAX_TAG_LENGTH, is_service_tag_value, tag_key, user_tag, valid_tag
 
 MAX_TAGS = 60
@@ -65,6 +66,8 @@ def installation_from_document(id: str, document: Mapping[str, Any], *, max_tags
         templates=_templates(_object(given, "templates"), platform, own, max_tags),
         push_variables=_texts(_object(given, "pushVariables"), "pushVariables"),
         secondary_tiles=_tiles(_object(given, "secondaryTiles"), platform, own, max_tags),
+        locale=checked_locale(locale) if (locale := _optional_text(given, LOCALE)) else "",
+        time_zone=checked_time_zone(zone) if (zone := _optional_text(given, TIME_ZONE)) else "",
         expires_at=None if expires_at is None or expires_at.year == _LAST_YEAR else expires_at,
     )
 
@@ -106,6 +109,8 @@ def document_of(installation: Installation, *, whole: bool = False) -> dict[str,
         "userId": installation.user_id,
         "tags": [tag for tag in installation.tags if whole or not tag.startswith("$")],
         "pushVariables": dict(installation.push_variables),
+        LOCALE: installation.locale,
+        TIME_ZONE: installation.time_zone,
         "templates": _template_documents(installation.templates),
         "secondaryTiles": {id: _tile_document(tile, whole) for id, tile in installation.secondary_tiles.items()},
     }

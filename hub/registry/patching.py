@@ -11,6 +11,7 @@ from urllib.parse import unquote
 import orjson
 
 from hub.errors import InvalidRequestError
+from hub.self_description import LOCALE, TIME_ZONE
 from hub.tags import tag_key
 
 MAX_OPERATIONS = 1000
@@ -21,6 +22,8 @@ _SCALARS = {
     "userid": "userId",
     "user": "userId",
     "expirationtime": "expirationTime",
+    LOCALE.lower(): LOCALE,
+    TIME_ZONE.lower(): TIME_ZONE,
 }
 _OF_A_TEMPLATE = {"body": "body", "expiry": "expiry"}
 

@@ -32,6 +32,8 @@ def test_a_whole_document_comes_back_in_the_service_s_order() -> None:
         "userId": "ann@x.org",
         "tags": ["News", "lang_en"],
         "pushVariables": {"name": "Ann"},
+        "locale": "de-CH",
+        "timeZone": "Europe/Zurich",
         "templates": {
             "greet": {
                 "body": GREET["body"],
@@ -149,6 +151,10 @@ def test_tags_are_trimmed_and_repetitions_collapse_without_case() -> None:
         ({"secondaryTiles": {"t": {"pushChannel": "AABB"}}}, "apns has none, they are for wns"),
         ({"pushVariables": {"v": 1}}, "pushVariables.v: expected a text"),
         ({"pushVariables": []}, "pushVariables: expected an object"),
+        ({"locale": "german!"}, "locale: 'german!' is no language tag, such as de or de-CH"),
+        ({"locale": 7}, "locale: expected a text, found 7"),
+        ({"timeZone": "Mars/Base"}, "timeZone: 'Mars/Base' is no time zone of IANA, such as Europe/Zurich"),
+        ({"timeZone": "../../etc/passwd"}, "timeZone: '../../etc/passwd' is no time zone of IANA"),
         ({"templates": []}, "templates: expected an object"),
     ],
 )

@@ -67,6 +67,8 @@ class StoredDevice:
     sibling: bool = False
     dead_at: float | None = None
     dead_reason: str | None = None
+    locale: str = ""
+    time_zone: str = ""
 
     def lives_at(self, now: float) -> bool:
         """Whether its push channel is alive and its time has not passed."""
@@ -456,6 +458,8 @@ class Registering:
             templates=self._derive_templates(installation.templates, old),
             tiles=tuple(installation.secondary_tiles),
             push_variables=installation.push_variables,
+            locale=installation.locale,
+            time_zone=installation.time_zone,
             etag=1 if old is None else old.etag + 1,
             registered_at=self._now,
             expires_at=None if installation.expires_at is None else installation.expires_at.timestamp(),
@@ -491,6 +495,8 @@ class Registering:
             templates=self._derive_templates(tile.templates, old),
             tiles=(id,),
             push_variables=installation.push_variables,
+            locale=installation.locale,
+            time_zone=installation.time_zone,
             etag=1 if old is None else old.etag + 1,
             registered_at=self._now,
             expires_at=None if installation.expires_at is None else installation.expires_at.timestamp(),

@@ -106,6 +106,8 @@ def _targets(rows: Iterable[Row]) -> list[Target]:
             row[3],
             orjson.loads(row[4]) if row[4] else None,
             row[5],
+            row[11],
+            row[12],
             partial(_tags_of, row),
         )
         for row in rows

@@ -16,6 +16,7 @@ import orjson
 
 from hub.installation import Installation, Registration, SecondaryTile, Template
 from hub.notification import PLATFORM_NAMED, Platform
+from hub.self_description import with_said
 from hub.store.connection import Row
 from hub.store.decide.registering import DeviceTemplate, StoredDevice, derived_id, id_key
 from hub.tags import tag_key
@@ -85,13 +86,15 @@ def device_row(hub: int, shard: int, device: StoredDevice) -> Row:
         int(device.sibling),
         device.dead_at,
         device.dead_reason,
+        device.locale or None,
+        device.time_zone or None,
     )
 
 
 def device_of(row: Sequence[Any]) -> StoredDevice:
     """Of `statements.DEVICE`, without hub and shard."""
     (ordinal, key, given, registration_id, platform, channel, user_id, tags, templates, variables) = row[:10]
-    etag, registered_at, expires_at, sibling, dead_at, dead_reason = row[10:16]
+    etag, registered_at, expires_at, sibling, dead_at, dead_reason, locale, time_zone = row[10:18]
     return StoredDevice(
         ordinal=ordinal,
         platform=PLATFORM_NAMED[platform],
@@ -109,6 +112,8 @@ def device_of(row: Sequence[Any]) -> StoredDevice:
         sibling=bool(sibling),
         dead_at=dead_at,
         dead_reason=dead_reason,
+        locale=locale or "",
+        time_zone=time_zone or "",
     )
 
 
@@ -181,6 +186,8 @@ def installation_of(
             )
             for each in sorted(tiles, key=lambda tile: device.tiles.index(tile.tiles[0]))
         },
+        locale=device.locale,
+        time_zone=device.time_zone,
         expires_at=_moment(device.expires_at),
         push_channel_expired=device.dead_at is not None,
         etag=device.etag,
@@ -204,7 +211,7 @@ def registration_of(device: StoredDevice, ordinal: int, templates: Mapping[int, 
         else device.tags,
         template_name=None if template is None else template.name,
         template=None if template is None else _template(templates[template.template], ()),
-        push_variables=device.push_variables,
+        push_variables=with_said(device.push_variables, device.locale, device.time_zone),
         installation_id=device.installation_id,
         secondary_tile=device.tiles[0] if device.tiles and device.registration_id is not None else None,
         etag=device.etag,

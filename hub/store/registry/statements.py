@@ -25,6 +25,8 @@ DEVICE_COLUMNS = (
     ("sibling", _BIGINT),
     ("dead_at", _DOUBLE),
     ("dead_reason", _TEXT),
+    ("locale", _TEXT),
+    ("time_zone", _TEXT),
 )
 _NAMES = [name for name, _ in DEVICE_COLUMNS]
 _INSERT_DEVICE = (
@@ -195,7 +197,7 @@ DROP_EARLIER = Statement(
 
 _TARGET = (
     "SELECT r.ordinal, d.platform, d.push_channel, r.template, d.push_variables, d.registered_at, d.installation_key,"
-    " d.installation_id, d.user_id, d.tags, d.templates"
+    " d.installation_id, d.user_id, d.tags, d.templates, d.locale, d.time_zone"
 )
 _TARGETS_AMONG = (
     " FROM registration r JOIN device d ON d.hub = r.hub AND d.shard = r.shard AND d.ordinal = r.device"

@@ -83,11 +83,23 @@ class Registering(Suite):
                 )
             },
             push_variables={"name": "Ann"},
+            locale="de-CH",
+            time_zone="Europe/Zurich",
             expires_at=datetime(2100, 1, 1, tzinfo=UTC),
         )
         await store.put_installations(HUB, [full, installation("bob")])
         assert await store.get_installation(HUB, "ann") == full
         assert await store.get_installation(HUB, "bob") == installation("bob")
+
+    async def test_a_push_goes_by_what_a_phone_says_of_itself(self, store: SqlStore) -> None:
+        """Properties come before push variables, whose names have no case; its registrations say it in variables."""
+        said = replace(installation("ann", "news"), push_variables={"Locale": "fr", "timezone": "Asia/Tokyo"})
+        await store.put_installations(HUB, [replace(said, locale="de-CH"), replace(said, id="bob", push_channel="b")])
+        ann, bob = await found(store, "news")
+        assert (ann.locale, ann.time_zone) == ("de-CH", "Asia/Tokyo")
+        assert (bob.locale, bob.time_zone) == ("fr", "Asia/Tokyo")
+        listed = (await store.registrations(HUB, limit=10)).items
+        assert {each.push_variables["locale"] for each in listed if "locale" in each.push_variables} == {"de-CH"}
 
     async def test_hubs_do_not_see_each_other(self, store: SqlStore) -> None:
         await store.put_installations(HUB, [installation("ann", "news")])

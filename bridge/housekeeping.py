@@ -51,6 +51,7 @@ def _retention(settings: Settings) -> Retention:
     dead_letters, journal = settings.dead_letters.default.store, settings.journal
     return Retention(
         notifications=_NOTIFICATIONS_KEPT,
+        content=settings.delivery.keep_content,
         dead_letters=dead_letters.retention,
         max_dead_letters=dead_letters.max_rows,
         max_dead_letter_bytes=dead_letters.max_bytes,

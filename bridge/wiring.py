@@ -101,6 +101,7 @@ def route_of(
         sender_waits=source.connector.is_posted_to,
         owner=source.owner,
         schemas=schemas,
+        sensitive=source.sensitive,
     )
 
 

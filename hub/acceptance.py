@@ -1,7 +1,7 @@
 """What is taken into the store with one event, and why a message or a part of one ends as a dead letter."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from hub.explained import Explained
@@ -69,7 +69,8 @@ class DeadLetter:
     `relay` names the publisher that has yet to send it on, None when the store is its last place. `envelope` is what a
     replay needs besides the body, as its writer spells it; empty where there is nothing more. `person` is whom the message
     is about, empty where that is not known. `owner` is who answers for the rule, or for the source; empty where
-    its writer does not know.
+    its writer does not know. `withheld` are the bytes of a body that is not kept, since a code or the like is in it; None
+    where `body` is the whole.
     """
 
     source: str
@@ -89,6 +90,11 @@ class DeadLetter:
     relay: str | None = None
     person: str = ""
     owner: str = ""
+    withheld: int | None = None
+
+    def without_body(self) -> "DeadLetter":
+        """The letter as it may be kept where its body is sensitive: that cannot be replayed."""
+        return replace(self, body=b"", headers={}, envelope="", withheld=len(self.body))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

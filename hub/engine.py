@@ -77,9 +77,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retention:
-    """Seconds that things are kept after their end, and the most rows and bytes of them."""
+    """Seconds that things are kept after their end, and the most rows and bytes of them.
+
+    `content` is for what notifications said, `event_content` for the values of events in the journal.
+    """
 
     notifications: float
+    content: float
     dead_letters: float
     max_dead_letters: int
     max_dead_letter_bytes: int
@@ -294,6 +298,7 @@ class Hub:
         store = self.store
         for drop in (
             partial(store.forget_ended, kept=kept.notifications),
+            partial(store.clear_ended, kept=kept.content),
             partial(
                 store.bound_dead_letters,
                 kept=kept.dead_letters,
@@ -314,6 +319,7 @@ class Hub:
             while await drop():
                 on_slice()
             on_slice()
+        await store.overwrite_cleared()
 
     @property
     def store_trouble(self) -> StoreTrouble | None:

@@ -73,6 +73,10 @@ PLATFORM_NAMED: Final[Mapping[str, Platform]] = _PlatformByName()
 Platform.APNS, Platform.FCM, Platform.WNS, Platform.BROWSER = map(Platform, ("apns", "fcmv1", "wns", "browser"))
 
 
+SENSITIVE_HEADER: Final = "pushbridge-sensitive"
+"""Of a send: `true` clears what the notification says at its end. Notification Hubs does not know it."""
+
+
 class Priority(Enum):
     """How urgent. HIGH wakes the phone; NORMAL may be held by the platform to save power."""
 
@@ -118,7 +122,8 @@ class Notification:
     `id` is 32 lower-case hex digits; the same event and rule give the same id, so saying it twice is saying it once.
     `platforms` limits a template notification (None: all). `expires_at` ends every try. `source`, `event_id` and `rule`
     say where it came from; they are empty for a send through the API. `person` is whom it is about, empty where no source
-    says it. `trace` and `tracestate` are the trace that it belongs to (`hub/trace_context.py`), empty for none.
+    says it. `trace` and `tracestate` are the trace that it belongs to (`hub/trace_context.py`), empty for none. The content
+    of one that is `sensitive` is kept until its end and no longer.
     """
 
     id: str
@@ -136,3 +141,4 @@ class Notification:
     person: str = ""
     trace: str = ""
     tracestate: str = ""
+    sensitive: bool = False

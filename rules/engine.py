@@ -115,6 +115,7 @@ class RuleSet:
 
     rules: Sequence[Rule] = ()
     owners: Mapping[str, str] = field(init=False, repr=False, compare=False)
+    sensitive: frozenset[str] = field(init=False, repr=False, compare=False)
     """Who answers for a rule, by its name, where an owner is named."""
     report_to: Mapping[str, tuple[str, ...]] = field(init=False, repr=False, compare=False)
     """The sinks of a rule, by its name, where it has any."""
@@ -127,6 +128,8 @@ class RuleSet:
         object.__setattr__(self, "report_to", {rule.name: rule.report_to for rule in self.rules if rule.report_to})
         follow_ups = {rule.name: rule.unless_opened for rule in self.rules if rule.unless_opened is not None}
         object.__setattr__(self, "follow_ups", follow_ups)
+        sensitive = frozenset(rule.name for rule in self.rules if rule.push is not None and rule.push.sensitive)
+        object.__setattr__(self, "sensitive", sensitive)
         object.__setattr__(self, "owners", {rule.name: rule.owner for rule in self.rules if rule.owner})
 
     def always_tried(self, source: str) -> Sequence[Rule]:

@@ -334,6 +334,7 @@ class RuleReader:
             ttl=ttl,
             ttl_from=given.get("ttl_from") or TtlFrom.NOW,
             level=level,
+            sensitive=given.get("sensitive") is True,
         )
 
     def _level(self, node: Node | None, audience: AudienceTemplate, to: Node, scope: HubScope) -> LevelPick | None:

@@ -212,6 +212,9 @@ class Push(Keys):
     """How long a notification is worth delivering, from when its event was accepted."""
     ttl_from: TtlFrom = TtlFrom.NOW
     """Where the time to live begins: at acceptance, or at the time of the event, which may have come late."""
+    sensitive: bool = False
+    """What is said is cleared from the store at the end of the notification, and never kept in a dead letter or the
+    journal: for one-time codes."""
     hub: Name | None = None
     """The hub whose phones are notified; without it the default one."""
     platforms: PlatformName | Annotated[tuple[PlatformName, ...], Field(min_length=1)] | None = None
@@ -271,7 +274,7 @@ else:  # some keys of a push
         __base__=Keys,
         **{
             name: (Push.model_fields[name].annotation, Push.model_fields[name])
-            for name in ("priority", "collapse", "ttl", "hub", "platforms")
+            for name in ("priority", "collapse", "ttl", "sensitive", "hub", "platforms")
         },
     )
     Defaults = create_model(

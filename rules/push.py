@@ -36,6 +36,7 @@ class PushPlan:
     ttl_from: TtlFrom = TtlFrom.NOW
     level: LevelPick | None = None
     schedule: Schedule | None = None
+    sensitive: bool = False
     mark: Mark = field(default=NOWHERE, compare=False, repr=False)
 
     def notifications(self, event: Event, *, now: datetime) -> list[Notification]:
@@ -72,6 +73,7 @@ class PushPlan:
                 person=event.person,
                 trace=event.trace,
                 tracestate=event.tracestate,
+                sensitive=self.sensitive,
             )
             for content in contents
         ]

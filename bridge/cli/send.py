@@ -30,6 +30,9 @@ def send(
     confirm: Annotated[
         int, typer.Option(help="For how many devices it may be, where the hub asks for a confirmation of large sends.")
     ] = 0,
+    sensitive: Annotated[
+        bool, typer.Option("--sensitive", help="Clear what it says from the store at its end: for one-time codes.")
+    ] = False,
     preview: Annotated[
         bool, typer.Option("--preview", help="Send nothing: say whom it would reach, and what the others lack.")
     ] = False,
@@ -39,6 +42,8 @@ def send(
     if (bool(device), bool(to), everyone).count(True) != 1:
         raise fail("say to whom: one of --device, --to and --everyone", Exit.WRONG_ARGUMENTS)
     body: dict[str, Any] = {"device": device, "tags": to, "everyone": everyone, "confirm": confirm}
+    if sensitive:  # which a daemon of the version before does not know
+        body["sensitive"] = True
     if bool(with_) == bool(native) or bool(native) != (payload is not None) or (header and not native):
         raise fail("say what: --with NAME=TEXT, or --native PLATFORM with --payload FILE", Exit.WRONG_ARGUMENTS)
     if payload is not None:

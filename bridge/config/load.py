@@ -25,6 +25,7 @@ from bridge.config.models.hubs import HubSettings
 from bridge.config.models.listeners import Listen, Listeners
 from bridge.config.produced import produced_by
 from bridge.config.section import fields_of
+from bridge.config.sensitive import check_sensitive
 from bridge.config.spellings import OLD_SECTIONS, in_present_spelling
 from bridge.config.unopened import check_follow_ups
 from bridge.config.unstored import check_dead_letters, check_rules, handed_over_at_once, needs_no_disk, warn_of_volume
@@ -142,6 +143,7 @@ def _read(
     _check_dead_letters(root, problems)
     _check_sinks(root, rule_set, problems)
     _check_unstored(root, plain, rule_set, problems)
+    check_sensitive(rule_set, _entries(root, "sources"), _entries(root, "dead_letters", "sources"), problems)
     _check_listeners(plain, context, root, problems)
     for name, node in sections.items():
         _check_numbers(node, [name], problems)

@@ -50,7 +50,7 @@ class Journaling:
         if event is None:
             return JournalDraft()
         if in_flight.decision.matched:
-            if self._can_ask_again or not self._has_room(event.origin, is_matched=True):
+            if (self._can_ask_again and not in_flight.sensitive) or not self._has_room(event.origin, is_matched=True):
                 return JournalDraft(content=self._content(in_flight, event, ()))
         elif not self._has_room(event.origin):
             in_flight.not_kept = NotKept.NO_MATCH
@@ -109,6 +109,9 @@ class Journaling:
     def _content(self, in_flight: InFlightEvent, event: Event, explanations: Sequence[Explanation]) -> bytes | None:
         """The values, as JSON; None where none are kept, or they are too many."""
         if self._settings.bodies <= 0:
+            return None
+        if in_flight.sensitive:
+            in_flight.not_kept = NotKept.SENSITIVE
             return None
         seen = {
             each.rule: {path: self._shown(path, value) for path, value in each.condition.seen.items()}

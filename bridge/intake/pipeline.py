@@ -38,7 +38,7 @@ from hub.precedence import Precedence
 from hub.slices import TimeSlice
 from hub.store.contracts.outbox import AcceptanceResult
 from hub.trace_context import TraceContext
-from rules.decision import Failure
+from rules.decision import Decision, Failure
 from rules.engine import RuleSet
 from rules.errors import RenderError
 from rules.event import Event
@@ -66,7 +66,8 @@ class Route:
     the row, with `native_in_part` also a message of which one rule or record fails; `relay` names the publisher that sends
     dead letters on. A sender that `sender_waits` for its answer (HTTP) has the message still: what cannot be read is
     refused and not kept. `owner` is who answers for the source. With `split` a message is taken apart into records, each
-    of them an event. `schemas` are those that its bodies name, and that are looked up before they are decoded.
+    of them an event. `schemas` are those that its bodies name, and that are looked up before they are decoded. Of what is
+    `sensitive` no body or value is kept.
     """
 
     decode: Decoder
@@ -80,6 +81,7 @@ class Route:
     sender_waits: bool = False
     owner: str = ""
     schemas: MessageSchemas | None = None
+    sensitive: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,7 +253,13 @@ class Pipeline:
     def _not_split(self, message: Message, reason: Reason, detail: str) -> InFlightEvent:
         """A message that is no row of records, as one that cannot be decoded."""
         route = self._routes[message.source]
-        in_flight = InFlightEvent(message, native=route.native, stage=Stage.DECODE, configuration=self._configuration)
+        in_flight = InFlightEvent(
+            message,
+            native=route.native,
+            stage=Stage.DECODE,
+            configuration=self._configuration,
+            sensitive=route.sensitive,
+        )
         if _is_kept(reason, message, route):
             self._dead_letter_whole(in_flight, reason, detail)
         else:
@@ -273,7 +281,11 @@ class Pipeline:
         """Decode, map and route one message; a message that fails stops no other."""
         route = self._routes[message.source]
         in_flight = InFlightEvent(
-            message, native=route.native, native_in_part=route.native_in_part, configuration=self._configuration
+            message,
+            native=route.native,
+            native_in_part=route.native_in_part,
+            configuration=self._configuration,
+            sensitive=route.sensitive,
         )
         traces = self._traces
         if traces is not None:
@@ -291,7 +303,7 @@ class Pipeline:
             in_flight.event = route.to_event(message, decoded, now)
             in_flight.person = in_flight.event.person
             in_flight.stage = Stage.RULE
-            in_flight.decision = self._rules.route(in_flight.event, now=now)
+            in_flight.decision = self._decide(in_flight, now)
         except EventError as error:
             in_flight.person = error.person
             if _is_kept(error.reason, message, route):
@@ -299,6 +311,9 @@ class Pipeline:
             else:
                 _end(in_flight, EventOutcome.REJECTED, error.reason, error.detail)
         except Exception as error:
+            in_flight.sensitive = in_flight.sensitive or bool(
+                self._rules.sensitive
+            )  # which rule it was for is not known
             self._dead_letter_whole(
                 in_flight, Reason.CRASH, f"{type(error).__name__} while handling the message: a defect of ours"
             )
@@ -310,6 +325,20 @@ class Pipeline:
         if traces is not None and in_flight.span is not None:
             traces.routed(in_flight.span)
         return in_flight
+
+    def _decide(self, in_flight: InFlightEvent, now: datetime) -> Decision:
+        """What the rules say; the event is sensitive where one that is says something of it."""
+        assert in_flight.event is not None
+        decision = self._rules.route(in_flight.event, now=now)
+        if in_flight.sensitive:
+            intents = [
+                replace(each, notification=replace(each.notification, sensitive=True)) for each in decision.intents
+            ]
+            return replace(decision, intents=tuple(intents))
+        if self._rules.sensitive:
+            named = {*decision.matched, *(failure.rule for failure in decision.failures)}
+            in_flight.sensitive = not named.isdisjoint(self._rules.sensitive)
+        return decision
 
     async def _route_offloaded(self, message: Message) -> InFlightEvent:
         """Route a message that may take long, while others have the event loop."""
@@ -328,6 +357,7 @@ class Pipeline:
                 native=self._routes[message.source].native,
                 stage=Stage.RULE,
                 configuration=self._configuration,
+                sensitive=self._routes[message.source].sensitive or bool(self._rules.sensitive),
             )
             self._dead_letter_whole(in_flight, Reason.TOO_LARGE, self._too_long(message))
             return in_flight
@@ -354,7 +384,7 @@ class Pipeline:
 
     def _dead_letter(self, in_flight: InFlightEvent, reason: Reason, detail: str, *, rule: str = "") -> DeadLetter:
         message = in_flight.message
-        return DeadLetter(
+        letter = DeadLetter(
             source=message.source,
             event_id=in_flight.event_id,
             rule=rule,
@@ -373,6 +403,7 @@ class Pipeline:
             person=in_flight.person or next(iter(_named(in_flight)), ""),
             owner=self._rules.owners.get(rule) or self._routes[message.source].owner,
         )
+        return letter.without_body() if in_flight.sensitive else letter
 
     async def _accept(self, batch: Sequence[RoutedMessage]) -> Sequence[RoutedMessage]:
         """Store the messages that are still ours, retried until stored; return those. All events of one are stored."""

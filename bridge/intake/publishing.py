@@ -63,5 +63,6 @@ def _why(letter: DeadLetter) -> dict[str, str]:
         "trace": letter.trace,
         "config-hash": letter.config_hash,
         "revision": letter.revision,
+        "withheld-bytes": "" if letter.withheld is None else str(letter.withheld),
     }
     return {DEAD_LETTER_HEADERS + name: fact for name, fact in facts.items() if fact}

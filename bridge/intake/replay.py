@@ -25,6 +25,7 @@ _DONE = "accepted"
 
 NO_SOURCE = "no_source"
 NO_HUB = "no_hub"
+WITHHELD = "withheld"
 
 
 class Replaying(Protocol):
@@ -94,6 +95,10 @@ class Replayer:
     async def _plan(self, kept: KeptLetter) -> Replay:
         if kept.replay == _DONE:
             return _repeated(kept)
+        if kept.letter.withheld is not None:
+            return _failed(
+                kept, WITHHELD, "the body is not kept: the source or a rule is sensitive; send the event again"
+            )
         if kept.letter.stage == Stage.HUB.value:
             return await self._plan_of_notification(kept)
         if not self._pipeline.knows(kept.letter.source):

@@ -56,6 +56,7 @@ class NotKept(Explained):
     NO_MATCH = "no_match", "No rule matched, and more such events of its source came in this second than are kept."
     TOO_LARGE = "too_large", "The values are more than 32 KiB: the event is kept without them."
     SEVERAL_PERSONS = "several_persons", "The event is about several persons: it is kept without its values."
+    SENSITIVE = "sensitive", "Its source or a rule that matched is `sensitive`: the event is kept without its values."
 
 
 class ReportType(Explained):
@@ -117,6 +118,7 @@ class InFlightEvent:
     draft: JournalDraft | None = None
     """What the journal keeps of the event; None where it keeps nothing."""
     not_kept: NotKept | None = None
+    sensitive: bool = False
     handed_over: Collection[str] = ()
     """Ids of notifications that a remote hub has already: the store gets none of them."""
     person: str = ""

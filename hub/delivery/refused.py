@@ -13,9 +13,10 @@ from hub.store.rows import moment, notification_of, said_by
 
 
 def letter_of(notification: Notification, reason: Reason, detail: str, *, accepted_at: float) -> DeadLetter:
-    """The body is the content; the envelope holds all else that the notification says, and when it was accepted."""
+    """The body is the content; the envelope holds all else that the notification says, and when it was accepted. Of a
+    sensitive one neither is kept."""
     hub, source, event_id, rule, audience, format_, content, *rest = said_by(notification)
-    return DeadLetter(
+    letter = DeadLetter(
         source=source,
         event_id=event_id,
         rule=rule,
@@ -32,6 +33,7 @@ def letter_of(notification: Notification, reason: Reason, detail: str, *, accept
         person=next(iter(people_of(notification)), ""),
         trace=notification.trace,
     )
+    return letter.without_body() if notification.sensitive else letter
 
 
 def notification_from(letter: DeadLetter, letter_id: int, *, now: datetime) -> Notification:
@@ -43,7 +45,7 @@ def notification_from(letter: DeadLetter, letter_id: int, *, now: datetime) -> N
         first_id, accepted_at, hub, audience, format_, *rest = orjson.loads(letter.envelope)
         key = digest_of(joined("replay", first_id, str(letter_id)))
         said = (hub, letter.source, letter.event_id, letter.rule, audience, format_, letter.body, *rest)
-        notification = notification_of((key, *said, letter.person, letter.trace))
+        notification = notification_of((key, *said, letter.person, letter.trace, None))
     except (TypeError, KeyError, ValueError) as error:
         raise ValueError("the letter holds no whole notification") from error
     lived = timedelta(0) if notification.expires_at is None else notification.expires_at - moment(accepted_at)

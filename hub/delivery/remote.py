@@ -15,7 +15,7 @@ from xml.sax.saxutils import unescape
 import orjson
 
 from hub.delivery.remote_settings import RemoteSettings
-from hub.notification import Everyone, NativeContent, Notification, TemplateContent
+from hub.notification import SENSITIVE_HEADER, Everyone, NativeContent, Notification, TemplateContent
 from hub.outcome import OutcomeName, Reaction
 from hub.platforms.headers import HeaderError, field_lines, given_fields
 from hub.platforms.hints import fit_headers
@@ -131,6 +131,8 @@ def request_for(
         fields["traceparent"] = notification.trace
         if notification.tracestate:
             fields["tracestate"] = notification.tracestate
+    if notification.sensitive:
+        fields[SENSITIVE_HEADER] = "true"
     if not isinstance(notification.audience, Everyone):
         fields["servicebusnotification-tags"] = str(notification.audience)
     if notification.expires_at is not None:

@@ -38,7 +38,7 @@ LANE_OF = {number: lane for lane, number in LANES.items()}
 
 NOTIFICATION = (
     "n.id, n.hub, n.source, n.event_id, n.rule, n.audience, n.format, n.content, n.headers, n.platforms, n.priority,"
-    " n.collapse_key, n.schedule_at, n.expires_at, n.person, n.trace"
+    " n.collapse_key, n.schedule_at, n.expires_at, n.person, n.trace, n.sensitive"
 )
 """What `notification_of` reads, of a notification `n`."""
 
@@ -81,7 +81,7 @@ def said_by(notification: Notification) -> tuple[Any, ...]:
 def notification_of(row: Sequence[Any]) -> Notification:
     """Of the columns `NOTIFICATION`."""
     key, hub, source, event_id, rule, audience, format_, content, headers, platforms, *rest = row
-    priority, collapse, at, until, person, joined_text = rest
+    priority, collapse, at, until, person, joined_text, sensitive = rest
     trace, tracestate = parted_trace(joined_text)
     parsed: Content
     if format_ == TEMPLATE:
@@ -106,6 +106,7 @@ def notification_of(row: Sequence[Any]) -> Notification:
         person=person or "",
         trace=trace,
         tracestate=tracestate,
+        sensitive=bool(sensitive),
     )
 
 

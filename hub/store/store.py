@@ -485,6 +485,12 @@ class SqlStore:
     async def audit(self, *, after: str = "", limit: int) -> ListPage[KeptAudit]:
         return await self._telemetry.audit(after=after, limit=limit)
 
+    async def clear_ended(self, *, kept: float) -> bool:
+        return await self._telemetry.clear_ended(kept=kept)
+
+    async def overwrite_cleared(self) -> None:
+        await self._people.overwrite_cleared()
+
     async def forget_ended(self, *, kept: float) -> bool:
         return await self._telemetry.forget_ended(kept=kept)
 

@@ -32,8 +32,8 @@ PAID = {"id": "e1", "kind": "debit", "iban": "CH1", "user": "ann", "amount": 5, 
 
 
 class Bench:
-    def __init__(self, directory: Path, **journal: Any) -> None:
-        settings = read(directory, CONFIGURATION)
+    def __init__(self, directory: Path, configuration: str = CONFIGURATION, **journal: Any) -> None:
+        settings = read(directory, configuration)
         self.now = 0.0
         journaling = Journaling(JournalSettings(**journal), settings.rules, monotonic=lambda: self.now)
         self.hub = FakeAccepting()
@@ -139,3 +139,19 @@ async def test_odd_values_stop_no_event(tmp_path: Path, value: object, outcome: 
     entry, _, content = await Bench(tmp_path).one({**PAID, "extra": value})
     assert entry.outcome == outcome
     assert outcome != "accepted" or content["data"]["extra"] == value
+
+
+@pytest.mark.parametrize("place", ["source", "rule"])
+async def test_of_a_sensitive_event_the_rules_are_kept_and_no_value(tmp_path: Path, place: str) -> None:
+    written = {
+        "source": CONFIGURATION.replace("path: /in/bank }", "path: /in/bank }, sensitive: true"),
+        "rule": CONFIGURATION.replace("push: { to: { user", "push: { sensitive: true, to: { user"),
+    }
+    bench = Bench(tmp_path, written[place])
+    entry, detail, content = await bench.one(PAID)
+    assert (content, detail["rules"], detail["not_kept"]) == (None, ["debit"], NotKept.SENSITIVE.value)
+    assert b"4111" not in entry.detail
+    (intent,) = bench.hub.arrivals[-1].notifications
+    assert intent.sensitive
+    entry, detail, content = await bench.one({**PAID, "id": "e2", "iban": "DE99"})
+    assert (content is None, entry.outcome) == (place == "source", "no_match")

@@ -56,8 +56,8 @@ rules:
 class Bench:
     """A pipeline over doubles."""
 
-    def __init__(self, directory: Path) -> None:
-        settings = read(directory, SOURCES, RULES)
+    def __init__(self, directory: Path, sources: str = SOURCES, rules: str = RULES) -> None:
+        settings = read(directory, sources, rules)
         self.hub = FakeAccepting()
         self.told = FakeIntakeObserver()
         self.routes = {name: route_of(name, source, settings) for name, source in settings.sources.items()}
@@ -553,3 +553,43 @@ async def test_a_sender_that_waits_hears_that_a_remote_hub_will_never_take_it(be
     (answer,) = await bench.handle(paid("1", source="posted"))
     assert (answer.settlement, answer.reason) == (Settlement.REJECT, "hub_reject")
     assert not bench.hub.arrivals[-1].dead_letters
+
+
+@pytest.fixture
+def secretive(tmp_path: Path) -> Bench:
+    """The same with a source, and with a rule, of which nothing is to be kept."""
+    return Bench(
+        tmp_path,
+        SOURCES.replace("strict: { ", "strict: { sensitive: true, "),
+        RULES.replace('push: { to: "customer', 'push: { sensitive: true, to: "customer'),
+    )
+
+
+@pytest.mark.parametrize("body, stage, reason, rule", BAD.values(), ids=BAD)
+async def test_no_letter_of_a_sensitive_source_has_body_headers_or_envelope(
+    secretive: Bench, body: bytes, stage: str, reason: str, rule: str
+) -> None:
+    await secretive.handle(message(body, "strict", headers={"x-code": "482913"}))
+    for letter in secretive.hub.arrivals[0].dead_letters:
+        assert (letter.body, letter.headers, letter.envelope, letter.withheld) == (b"", {}, "", len(body))
+        assert "a || b" not in letter.detail
+
+
+async def test_no_letter_of_an_event_that_a_sensitive_rule_matched_has_a_body(secretive: Bench) -> None:
+    """Also that of another rule: it is the same body."""
+    await secretive.handle(
+        message('{"id": "x", "kind": "paid", "customer": "a"}'), message('{"id": "y", "user": "||"}')
+    )
+    matched, other = secretive.hub.arrivals
+    assert [(each.rule, each.body, each.withheld) for each in matched.dead_letters] == [("with-amount", b"", 44)]
+    assert [each.sensitive for each in matched.notifications] == [True]
+    assert [each.withheld for each in other.dead_letters] == [None], "an event of ordinary rules is kept as before"
+
+
+async def test_a_defect_in_the_rules_keeps_no_body_where_a_rule_is_sensitive(secretive: Bench) -> None:
+    def fail(message: Message) -> Decoded:
+        raise RuntimeError("x")
+
+    secretive.decode_with(fail)
+    await secretive.handle(paid("1"))
+    assert [letter.body for letter in secretive.hub.arrivals[0].dead_letters] == [b""]

@@ -187,6 +187,18 @@ async def test_a_notification_that_a_remote_hub_refused_goes_again_under_another
         assert replay.detail == "the configuration has no hub away"
 
 
+async def test_a_letter_whose_body_is_not_kept_says_so_and_stays(bench: Bench) -> None:
+    refused = replace(notification("a", rule="r", source="shop"), sensitive=True)
+    letter = letter_of(refused, Reason.HUB_REJECT, "no", accepted_at=0.0)
+    assert b"hello" not in letter.body
+    await bench.daemon.store.accept([Ingest(source="shop", event_id="", dead_letters=[letter])], start=0)
+    (kept,) = await bench.kept()
+    replay = await bench.replay(kept)
+    assert (replay.outcome, replay.reason) == (ReplayOutcome.FAILED, "withheld")
+    assert "send the event again" in replay.detail
+    assert len(await bench.kept()) == 1
+
+
 def test_a_refused_notification_keeps_all_it_says_and_lives_as_long_as_the_first() -> None:
     given = Notification(
         id="ab" * 16,

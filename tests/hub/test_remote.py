@@ -342,3 +342,10 @@ def test_the_trace_goes_with_the_send() -> None:
     assert "tracestate" not in headers
     _, headers, _ = request(notification())
     assert "traceparent" not in headers
+
+
+def test_a_remote_hub_is_told_that_a_send_is_sensitive() -> None:
+    _, headers, _ = request(replace(notification(), sensitive=True))
+    assert headers["pushbridge-sensitive"] == "true"
+    _, headers, _ = request(notification())
+    assert "pushbridge-sensitive" not in headers

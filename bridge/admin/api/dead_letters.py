@@ -20,6 +20,7 @@ _LARGEST_ID = 2**63 - 1
 _REPLAY_SECONDS = 4.0
 """After this time a request begins no other letter: one may take 5 s to read, and an answer has 10."""
 _WITHHELD = "the body may be personal: it is shown to the role admin alone; set listeners.admin.auth"
+_SENSITIVE = "the body is not kept: its source or a rule is sensitive"
 
 
 class DeadLetterSummary(Model):
@@ -204,8 +205,14 @@ async def _show(call: Call) -> DeadLetter:
         content_type=kept.letter.content_type,
         headers={name: str(value) for name, value in redact(kept.letter.headers).items()},
         replays=[LetterReplay(at=instant(one.at), actor=one.actor, outcome=one.outcome) for one in kept.replays],
-        **(_body(kept.letter.body) if call.sees_values else {"withheld": _WITHHELD}),
+        **_content(kept, sees_values=call.sees_values),
     )
+
+
+def _content(kept: KeptLetter, *, sees_values: bool) -> Mapping[str, Any]:
+    if kept.letter.withheld is not None:
+        return {"withheld": _SENSITIVE}
+    return _body(kept.letter.body) if sees_values else {"withheld": _WITHHELD}
 
 
 def _body(body: bytes) -> Mapping[str, Any]:

@@ -33,6 +33,7 @@ _LIST = "devices"
 _MAX_PAYLOAD = 8192
 """Characters of a payload that are shown."""
 _WITHHELD = "payloads may be personal: they are shown to the role admin alone; set listeners.admin.auth"
+_CLEARED = "what the notification said is not kept any more"
 _HANDLE_END = 8
 """Characters of a push channel that a search needs: so many are indexed."""
 _MAX_TAGS = MaxTags(only_or=100, only_and=100, mixed=100)
@@ -265,6 +266,8 @@ def _received_push(push: ReceivedPush, templates: Mapping[int, StoredTemplate], 
 def _payload(push: ReceivedPush, templates: Mapping[int, StoredTemplate]) -> tuple[str | None, dict[str, str], str]:
     """Payload and headers, or why there are none."""
     content = push.notification.content
+    if not push.has_content:
+        return None, {}, _CLEARED
     if isinstance(content, NativeContent):
         return _shown(content.payload), dict(content.headers), ""
     stored = None if push.template_id is None else templates.get(push.template_id)

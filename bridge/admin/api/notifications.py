@@ -42,7 +42,7 @@ _PLATFORMS = {name: each.platform for each in services() for name in (each.platf
 
 
 class NotificationSummary(Model):
-    """One notification, without its content, of which `size` says the bytes.
+    """One notification, without its content, of which `size` says the bytes, and `has_content` whether it is kept still.
 
     `audience` is a tag expression or `everyone`, `format` is `template` or a platform; `outcomes` count pushes by platform.
     `config_hash` and `revision` say which configuration decided, and are empty for a send. `unreached` says why no phone
@@ -59,6 +59,7 @@ class NotificationSummary(Model):
     format: str
     priority: str
     size: int
+    has_content: bool
     state: str
     accepted_at: datetime
     schedule_at: datetime | None
@@ -145,6 +146,7 @@ class Send(Model):
     properties: dict[str, JsonValue] | None = None
     native: Native | None = None
     expires_at: AwareDatetime | None = None
+    sensitive: Annotated[StrictBool, Field(description="Clear what it says from the store at its end.")] = False
     confirm: Annotated[
         int,
         Field(
@@ -181,6 +183,7 @@ def summary_of(kept: KeptNotification) -> dict[str, Any]:
         "format": kept.format,
         "priority": kept.priority,
         "size": kept.size,
+        "has_content": kept.has_content,
         "state": kept.state.value,
         "accepted_at": instant(kept.accepted_at),
         "schedule_at": moment(kept.schedule_at),
@@ -292,6 +295,7 @@ async def _notification_of(call: Call, body: Send) -> Notification:
         audience=await _audience(call, body),
         content=_content(body),
         expires_at=body.expires_at,
+        sensitive=body.sensitive,
     )
 
 

@@ -4,7 +4,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from bridge.config.section import Positive, Section
+from bridge.config.section import NotNegative, Positive, Section
 
 
 class Backoff(Section):
@@ -38,3 +38,6 @@ class Delivery(Section):
     """How long and how often a push is tried again."""
     max_in_flight: int = Field(default=2_000, ge=1)
     """Single pushes under way at once, for each hub and push service."""
+    keep_content: NotNegative = 86_400.0
+    """How long what a notification said is kept after its end, for `why` and `devices show`; what became of it is kept
+    for 30 days. The content of sensitive pushes is cleared at their end."""

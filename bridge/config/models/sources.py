@@ -87,6 +87,9 @@ class SourceSettings(_ConnectorKeys):
     rate: Rate | None = None
     """How many messages a second are taken, and how many at once; what is over it waits where it comes from. Daemons on one
     PostgreSQL share it."""
+    sensitive: bool = False
+    """No body or value of its messages is kept in dead letters and the journal, and what its events cause to be said is
+    cleared at its end. Its dead letters cannot be replayed."""
     on_no_match: Literal["ack", "dead_letter"] = "ack"
     """What becomes of an event that no rule fits: it is settled, or kept as a dead letter."""
     expect_every: Annotated[Duration, Field(ge=60)] | None = None

@@ -22,7 +22,7 @@ from hub.api.wire.multipart import read_batch
 from hub.api.wire.tested import outcome_xml
 from hub.dates import parse_date
 from hub.errors import ConfirmationError, InvalidRequestError, PayloadTooLargeError, TagError
-from hub.notification import EVERYONE, Audience, Content, NativeContent, Notification
+from hub.notification import EVERYONE, SENSITIVE_HEADER, Audience, Content, NativeContent, Notification
 from hub.platforms.table import traits_of
 from hub.tags import MaxTags, parse
 from hub.trace_context import TraceContext, trace_from
@@ -203,6 +203,7 @@ def _notification(
         expires_at=parse_date(expiry) if expiry else None,
         trace=trace.trace,
         tracestate=trace.tracestate,
+        sensitive=header(request, SENSITIVE_HEADER).strip().lower() == "true",
     )
 
 

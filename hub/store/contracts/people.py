@@ -56,6 +56,10 @@ class People(Protocol):
     async def export_person(self, person: str, *, after: str = "", limit: int) -> ListPage[KeptOfPerson]:
         """All that is kept of a person, in the order of `Kept`. Raises: InvalidRequestError."""
 
+    async def overwrite_cleared(self) -> None:
+        """Begin to overwrite, in the files of the database, what sensitive notifications said that have ended; the
+        store does it while it is open. PostgreSQL uses such space again by itself."""
+
     async def erase_person(self, person: str, *, actor: str) -> Erased:
         """Delete all that is kept of a person, in slices, each a transaction. The first writes an audit row, and so does
         the last, both with the digest.

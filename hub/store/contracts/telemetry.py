@@ -22,7 +22,7 @@ class KeptNotification:
     one is asked for.
 
     `unreached` says why it ended and no phone got it, `unreached_count` of how many registrations; of one that is held
-    it is for so many. `trace` is a W3C traceparent, empty for none."""
+    it is for so many. `trace` is a W3C traceparent, empty for none. `has_content` is false once its content is cleared."""
 
     id: str
     hub: str
@@ -47,6 +47,7 @@ class KeptNotification:
     unreached_count: int = 0
     configuration: ConfigurationVersion = NO_CONFIGURATION
     trace: str = ""
+    has_content: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +82,7 @@ class TracedRegistration:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedPush:
     """A push that was for one registration of a phone. `template` is the name of its template, None for the native one;
-    `template_id` the one that it had then, for `Store.templates`."""
+    `template_id` the one that it had then, for `Store.templates`. Without `has_content` what it said is cleared."""
 
     notification: Notification
     at: float
@@ -95,6 +96,7 @@ class ReceivedPush:
     """What the phone said of the notification, in order of time."""
     variables: frozenset[str]
     """Names, in lower case, of the push variables that the phone has now."""
+    has_content: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +180,9 @@ class Telemetry(Protocol):
 
     async def audit(self, *, after: str = "", limit: int) -> ListPage[KeptAudit]:
         """What operators changed, newest first."""
+
+    async def clear_ended(self, *, kept: float) -> bool:
+        """Clear the content of a slice of notifications that ended `kept` seconds ago; whether more is left."""
 
     async def forget_ended(self, *, kept: float) -> bool:
         """Drop a slice of notifications that ended `kept` seconds ago, with pages and failures, and of what operators did

@@ -15,7 +15,8 @@ from hub.store.telemetry.listing import listing, part
 
 _COLUMNS = (
     "t.n, t.at, t.size, t.source, t.event_id, t.rule, t.stage, t.reason, t.detail, t.content_type, t.headers, t.tries,"
-    " t.trace, t.envelope, t.config_hash, t.revision, t.relay, t.replayed_at, t.replay, t.person, t.owner"
+    " t.trace, t.envelope, t.config_hash, t.revision, t.relay, t.replayed_at, t.replay, t.person, t.owner,"
+    " t.withheld"
 )
 LETTERS = listing(
     "dead_letter",
@@ -114,11 +115,11 @@ def _is_chosen(kept: KeptLetter, chosen: LetterFilter) -> bool:
 
 def _kept(row: Sequence[Any], body: bytes = b"") -> KeptLetter:
     n, at, size, source, event_id, rule, stage, reason, detail, content_type, headers, tries, *rest = row
-    trace, envelope, config_hash, revision, relay, replayed_at, replay, person, owner = rest
+    trace, envelope, config_hash, revision, relay, replayed_at, replay, person, owner, withheld = rest
     return KeptLetter(
         id=n,
         at=at,
-        size=size,
+        size=size if withheld is None else withheld,
         replayed_at=replayed_at,
         replay=replay,
         letter=DeadLetter(
@@ -139,5 +140,6 @@ def _kept(row: Sequence[Any], body: bytes = b"") -> KeptLetter:
             relay=relay,
             person=person or "",
             owner=owner,
+            withheld=withheld,
         ),
     )

@@ -32,6 +32,7 @@ _COLUMNS = (
     ("relay", "text"),
     ("person", "text"),
     ("owner", "text"),
+    ("withheld", "bigint"),
 )
 INSERT = Statement(
     "dead_letter.insert",
@@ -89,6 +90,7 @@ def _row(letter: DeadLetter, digest: bytes, number: int, *, queue: int, now: flo
         letter.relay,
         person_key(letter.person) if letter.person else None,
         letter.owner,
+        letter.withheld,
     )
 
 

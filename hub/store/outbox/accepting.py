@@ -86,6 +86,7 @@ _COLUMNS = (
     ("configuration", "bigint"),
     ("person", "text"),
     ("trace", "text"),
+    ("sensitive", "bigint"),
 )
 INSERT = Statement(
     "notification.insert",
@@ -273,6 +274,8 @@ def notification_rows(
         people = people_of(notification)
         fixed = (now, STATES[state], lane, due, versions[id(version)], people[0] if people else None)
         trace = joined_trace(notification.trace, notification.tracestate)
-        rows.append((numbers[number], queue, key, *said_by(notification), *fixed, trace))
+        rows.append(
+            (numbers[number], queue, key, *said_by(notification), *fixed, trace, 1 if notification.sensitive else None)
+        )
         addressees += [(queue, numbers[number], person) for person in people[1:]]
     return rows, addressees

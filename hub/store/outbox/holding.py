@@ -10,6 +10,7 @@ from hub.outcome import State, Unreached
 from hub.report import EndedNotification, Reporter
 from hub.store.connection import Connection, Row, Statement
 from hub.store.contracts.outbox import Recorded, Work
+from hub.store.outbox.clearing import clear_writes
 from hub.store.outbox.opening import ROW_COLUMNS
 from hub.store.outbox.queues import Queues
 from hub.store.rows import HELD, NOTIFICATION, SINGLE, notification_of
@@ -153,7 +154,8 @@ def end(
         for one in mine
     ]
     rows = [(state.value, now, why.value, one.queue, one.n) for one in mine]
-    connection.write_all([(END, rows), *ended_writes(ends, numbers, reporter, now=now)])
+    cleared = clear_writes((one.queue, one.n) for one in mine if one.notification.sensitive)
+    connection.write_all([(END, rows), *cleared, *ended_writes(ends, numbers, reporter, now=now)])
     return Recorded(
         ended=Counter((one.notification.hub, state) for one in mine),
         unreached=[(one.notification, why, one.registrations) for one in mine],

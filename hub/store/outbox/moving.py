@@ -9,6 +9,7 @@ from hub.report import Reporter
 from hub.store.connection import Connection, Row, Statement
 from hub.store.contracts.outbox import Audience, Service, Work
 from hub.store.follow_ups import writing as following
+from hub.store.outbox.clearing import clear_writes
 from hub.store.outbox.opening import INSERT_PAGE, ROW_COLUMNS, open_rows
 from hub.store.outbox.queues import Queues
 from hub.store.rows import BROADCAST, SCHEDULED, SINGLE, counts_text, service_key
@@ -54,7 +55,7 @@ RELEASE_SLICE = 1000
 CANCEL = Statement(
     "notification.cancel",
     "UPDATE notification SET state = :cancelled, due = NULL, ended_at = :now"
-    " WHERE id = :id AND hub = :hub AND state = 'Scheduled' RETURNING queue",
+    " WHERE id = :id AND hub = :hub AND state = 'Scheduled' RETURNING queue, n, sensitive",
 )
 """An id is one notification's in all queues."""
 
@@ -167,7 +168,12 @@ def cancel(connection: Connection, hub: str, notification_id: str, *, now: float
     """End a notification that is scheduled still, in whosever queue; its queue, None: there is no such one."""
     values = {"id": bytes.fromhex(notification_id), "hub": hub}
     rows = connection.write(CANCEL, cancelled=State.CANCELLED.value, now=now, **values)
-    return rows[0][0] if rows else None
+    if not rows:
+        return None
+    queue, n, sensitive = rows[0]
+    if sensitive:
+        connection.write_all(clear_writes([(queue, n)]))
+    return int(queue)
 
 
 def next_releases(connection: Connection, queues: Sequence[int]) -> dict[int, float]:

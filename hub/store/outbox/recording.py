@@ -11,6 +11,7 @@ from hub.store.contracts.outbox import Failed, PageResult
 from hub.store.decide.recording import Failure, Key, Recording, Retry, Written, decide_recording
 from hub.store.follow_ups import writing as following
 from hub.store.letters.writing import letter_writes
+from hub.store.outbox.clearing import clear_writes
 from hub.store.outbox.opening import INSERT_PAGE, ROW_COLUMNS, bytes_of, open_rows
 from hub.store.outbox.queues import Queues
 from hub.store.rows import LANES, STATES, counts_text, service_key
@@ -167,6 +168,11 @@ def _write(
     writes: list[tuple[Statement, Sequence[Row]]] = [(RECORD_NOTIFICATION, notifications), (RECORD_PAGE, pages)]
     if unreached := [_unreached_row(change) for change in recording.written if change.unreached is not None]:
         writes.append((RECORD_UNREACHED, unreached))
+    writes += clear_writes(
+        (change.work.queue, change.work.n)
+        for change in recording.written
+        if change.ended_at is not None and change.work.notification.sensitive
+    )
     if recording.retries:
         writes.append((INSERT_PAGE, [_retry_row(retry, next(numbers)) for retry in recording.retries]))
     if recording.failures:

@@ -8,6 +8,7 @@ from hub.outcome import State
 from hub.report import EndedNotification, Reporter
 from hub.store.connection import Connection, Row, Statement
 from hub.store.decide.recording import Counts, added
+from hub.store.outbox.clearing import clear_writes
 from hub.store.outbox.summing import COUNTS
 from hub.store.rows import counts_of, counts_text, notification_of
 from hub.store.sinks.writing import report_write
@@ -16,7 +17,7 @@ from hub.store.telemetry.browsing import SENT
 STOP = Statement(
     "notification.stop",
     "UPDATE notification SET state = :cancelled, due = NULL, ended_at = :now"
-    " WHERE id = :id AND ended_at IS NULL RETURNING queue, n, hub, counts",
+    " WHERE id = :id AND ended_at IS NULL RETURNING queue, n, hub, counts, sensitive",
 )
 STOP_PAGES = Statement(
     "page.stop",
@@ -75,11 +76,13 @@ def stop(connection: Connection, notification_id: str, *, now: float) -> Stopped
     rows = connection.write(STOP, id=bytes.fromhex(notification_id), cancelled=State.CANCELLED.value, now=now)
     if not rows:
         return None
-    queue, n, hub, own = rows[0]
+    queue, n, hub, own, sensitive = rows[0]
     connection.write(STOP_PAGES, queue=queue, n=n)  # waits for records under way: the next statement sees them
     counts: Counts = counts_of(own)
     for _, _, text, _ in connection.read_many(COUNTS, [(queue, n)]):
         if text:
             counts = added(counts, counts_of(text))
     connection.write(STOPPED_COUNTS, queue=queue, n=n, counts=counts_text(counts))
+    if sensitive:
+        connection.write_all(clear_writes([(queue, n)]))
     return Stopped(hub, counts)

@@ -10,6 +10,7 @@ from hub.outcome import State, Unreached, final_state, unreached_count, why_unre
 from hub.report import EndedNotification, Reporter
 from hub.store.connection import Connection, Statement
 from hub.store.decide.recording import Counts, Key, added
+from hub.store.outbox.clearing import clear_writes
 from hub.store.outbox.queues import Queues
 from hub.store.rows import NOTIFICATION, counts_of, counts_text, notification_of
 from hub.store.sinks.writing import ended_writes
@@ -101,7 +102,8 @@ def end(
     mine = [one for one in ready if one.key[0] in ours]
     rows = [(final_state(one.counts).value, counts_text(one.counts), now, *_cause(one), *one.key) for one in mine]
     reports = ended_writes(((one.key[0], _about(one, now)) for one in mine), numbers, reporter, now=now)
-    if connection.write_all([(END, rows), *reports])[0] != len(rows):
+    cleared = clear_writes(one.key for one in mine if one.notification.sensitive)
+    if connection.write_all([(END, rows), *cleared, *reports])[0] != len(rows):
         raise ConflictError("another transaction ended the same notification")
     ended = Counter((one.notification.hub, final_state(one.counts)) for one in mine)
     return ended, list(_unreached(mine))

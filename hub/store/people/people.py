@@ -12,6 +12,7 @@ from hub.people import person_key
 from hub.store.connection import Connection, Database, Row, Statement
 from hub.store.contracts.listing import ListPage
 from hub.store.contracts.people import Erased, Kept, KeptOfPerson
+from hub.store.outbox import clearing
 from hub.store.outbox.erased import BEGUN, DONE
 from hub.store.outbox.outbox import SqlOutbox
 from hub.store.people import finding
@@ -94,6 +95,7 @@ class SqlPeople:
         self._log = log
         self._erasing = asyncio.Lock()
         self._is_overwriting = False
+        self._overwritten_until = 0.0
 
     async def open(self) -> None:
         """Go on with what an earlier process left undone. Raises: StoreError."""
@@ -101,6 +103,19 @@ class SqlPeople:
         if left:
             self._is_overwriting = True
             await self._database.overwrite_deleted(seconds=0.0)
+
+    async def overwrite_cleared(self) -> None:
+        """Begin to overwrite what was cleared of sensitive notifications since the last time, unless that is under way:
+        it reads all pages. `tend` does it. Raises: StoreError."""
+        if self._is_overwriting:
+            return
+        job = partial(clearing.newest_sensitive, queues=self._outbox.all_queues)
+        newest = await self._database.read(job)
+        if newest > self._overwritten_until:
+            async with self._erasing:
+                self._overwritten_until = newest
+                self._is_overwriting = True
+                await self._database.overwrite_deleted(seconds=0.0)
 
     async def tend(self) -> None:
         """What is to be done each second. Raises: StoreError."""

@@ -24,9 +24,10 @@ _FAILURES = 10_000
 """Failures of one notification that are looked at, at most: a broadcast may have one for each phone there is."""
 
 _COLUMNS = (
-    "t.n, t.queue, t.id, t.hub, t.source, t.event_id, t.rule, t.audience, t.format, t.priority, length(t.content), t.state,"
+    "t.n, t.queue, t.id, t.hub, t.source, t.event_id, t.rule, t.audience, t.format, t.priority,"
+    " coalesce(t.content_size, length(t.content)), t.state,"
     " t.accepted_at, t.schedule_at, t.expires_at, t.started_at, t.ended_at, t.counts, t.unreached,"
-    " t.unreached_count, c.revision, c.hash, t.trace"
+    " t.unreached_count, c.revision, c.hash, t.trace, t.content_size"
 )
 _SOURCE = "notification t LEFT JOIN configuration c ON c.id = t.configuration"
 
@@ -43,7 +44,8 @@ BY_ID = Statement("notification.by_id", f"SELECT {_COLUMNS} FROM {_SOURCE} WHERE
 """An id is one notification's in all queues."""
 DETAILS = Statement(
     "notification.details",
-    "SELECT n, queue, state, accepted_at, started_at, ended_at, content, audience, platforms, format, counts"
+    "SELECT n, queue, state, accepted_at, started_at, ended_at, content, audience, platforms, format, counts,"
+    " content_size"
     " FROM notification WHERE id = :id AND hub = :hub",
 )
 SENT = Statement("notification.sent", f"SELECT n.queue, {NOTIFICATION_COLUMNS} FROM notification n WHERE n.id = :id")
@@ -66,7 +68,9 @@ def details(connection: Connection, hub: str, notification_id: str) -> tuple[tup
     rows = connection.read(DETAILS, id=bytes.fromhex(notification_id), hub=hub)
     if not rows:
         raise NotFoundError(f"notification {notification_id} not found")
-    ((n, queue, state, accepted_at, started_at, ended_at, content, audience, platforms, format_, counts),) = rows
+    ((n, queue, state, accepted_at, started_at, ended_at, content, audience, platforms, format_, counts, cleared),) = (
+        rows
+    )
     if format_ != TEMPLATE:
         meant = frozenset([PLATFORM_NAMED[format_]])
     else:
@@ -77,7 +81,7 @@ def details(connection: Connection, hub: str, notification_id: str) -> tuple[tup
         enqueued_at=moment(accepted_at),
         started_at=None if started_at is None else moment(started_at),
         ended_at=None if ended_at is None else moment(ended_at),
-        body=content.decode("utf-8", "replace"),
+        body=content.decode("utf-8", "replace") if cleared is None else "",
         tags=audience or "",
         platforms=tuple(platform for platform in Platform.known() if platform in meant),
         counts=_counts(connection, queue, n, counts, has_pages=ended_at is None and state == State.PROCESSING.value),
@@ -144,9 +148,8 @@ def sent(connection: Connection, notification_id: str) -> Notification:
 
 def _notification(row: Row, failures: Sequence[tuple[str, str, int]] = ()) -> KeptNotification:
     _, _, key, hub, source, event_id, rule, audience, format_, priority, size, state = row[:12]
-    accepted, schedule, expires, started, ended, counts, unreached, unreached_count, revision, config_hash, trace = row[
-        12:
-    ]
+    accepted, schedule, expires, started, ended, counts, unreached, unreached_count, *rest = row[12:]
+    revision, config_hash, trace, cleared = rest
     version = NO_CONFIGURATION if config_hash is None else ConfigurationVersion(revision=revision, hash=config_hash)
     kept_counts: Mapping[str, Mapping[str, int]] = orjson.loads(counts) if counts else {}
     return KeptNotification(
@@ -171,6 +174,7 @@ def _notification(row: Row, failures: Sequence[tuple[str, str, int]] = ()) -> Ke
         unreached_count=unreached_count or 0,
         configuration=version,
         trace=parted_trace(trace).trace,
+        has_content=cleared is None,
     )
 
 

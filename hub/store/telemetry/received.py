@@ -21,7 +21,9 @@ LOOKED_AT = 2000
 """The newest notifications of each queue that are looked at, at most, and the pages of broadcasts altogether."""
 PAGES = 20_000
 
-_ROW = "n.n, n.queue, n.state, n.due, n.accepted_at, n.started_at, n.ended_at, n.ordinals, n.done, n.again"
+_ROW = (
+    "n.n, n.queue, n.state, n.due, n.accepted_at, n.started_at, n.ended_at, n.ordinals, n.done, n.again, n.content_size"
+)
 _COLUMNS = f"{_ROW}, {NOTIFICATION}"
 NEWEST = Statement(
     "notification.newest_of_hub",
@@ -132,7 +134,7 @@ def _of_one(
 ) -> list[ReceivedPush]:
     """A push for each registration of the phone that the notification was for."""
     n, queue, state = row[:3]
-    notification = notification_of(row[10:])
+    notification = notification_of(row[11:])
     at = _when(row)
     traced = TracedNotification(
         audience=notification.audience,
@@ -151,6 +153,7 @@ def _of_one(
             pushes.append(
                 ReceivedPush(
                     notification=notification,
+                    has_content=row[10] is None,
                     at=at,
                     answer=answer.answer,
                     outcome=answer.outcome,

@@ -19,6 +19,7 @@ from hub.store.contracts.telemetry import (
     TallyKind,
     TracedRegistration,
 )
+from hub.store.outbox import clearing
 from hub.store.outbox.queues import QueuesOf
 from hub.store.registry.listing import get_device
 from hub.store.registry.places import Place
@@ -146,6 +147,14 @@ class SqlTelemetry:
         return await self._database.read(
             lambda connection: browsing.audit(connection, self._queues.all_queues, after=after, limit=limit)
         )
+
+    async def clear_ended(self, *, kept: float) -> bool:
+        before, own = self._clock.now() - kept, self._queues.own_queues
+        due = await self._database.read(lambda connection: clearing.queues_due(connection, own, before=before))
+        if not due:
+            return False
+        more = await self._database.write(lambda connection: clearing.clear_ended(connection, due[0], before=before))
+        return more or len(due) > 1
 
     async def forget_ended(self, *, kept: float) -> bool:
         """Also what operators did more than a year ago; of one queue at a time."""

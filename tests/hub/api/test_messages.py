@@ -402,3 +402,9 @@ async def test_the_trace_of_a_send_is_the_notification_s(client: httpx.AsyncClie
     assert (notification.trace, notification.tracestate) == (trace, "rojo=1")
     notification = await sent(client, service, APS, **(fields | {"traceparent": "00-x"}))
     assert (notification.trace, notification.tracestate) == ("", "")
+
+
+async def test_a_send_may_say_that_it_is_sensitive(client: httpx.AsyncClient, service: FakeHubService) -> None:
+    fields = {"ServiceBusNotification_Format": "Apple"}
+    assert not (await sent(client, service, APS, **fields)).sensitive
+    assert (await sent(client, service, APS, **fields, pushbridge_sensitive="true")).sensitive

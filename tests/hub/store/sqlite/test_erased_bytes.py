@@ -17,6 +17,7 @@ from hub.store.contracts.people import Kept
 from hub.store.sqlite import overwriting
 from hub.store.sqlite.store import SqliteStore
 from tests.hub.examples import HUB, installation, notification
+from tests.hub.store.suite.harness import went_well
 
 PERSON = "person-of-ann"
 WORDS = ("of-ann", "OF-ANN", "secret text", "secret body", b"\xca\xfe\xba\xbe\x0b\xad".decode("latin-1"))
@@ -206,3 +207,30 @@ def test_nothing_is_overwritten_while_another_program_may_move_its_log(tmp_path:
     assert (undisturbed.is_blocked, undisturbed.is_done) == (False, True)
     ours.close()
     undisturbed.close()
+
+
+def of_code(number: int) -> Ingest:
+    """An event that says a code, with a letter of another rule that keeps no body."""
+    said = notification(
+        content=TemplateContent(properties={"title": f"secret text {number} " + "x" * 300}), sensitive=True
+    )
+    letter = DeadLetter(
+        source="login", event_id="e", stage="rule", reason="render", detail="no name", body=b"secret body " * 400
+    )
+    return Ingest(source="login", event_id=f"code-{number}", notifications=[said], dead_letters=[letter.without_body()])
+
+
+@pytest.mark.slow
+async def test_no_file_holds_a_byte_of_what_sensitive_notifications_said_once_they_have_ended(
+    store: SqliteStore, tmp_path: Path
+) -> None:
+    for number in range(60):
+        batch = [of_another(3 * number), of_code(number), of_another(3 * number + 1)]
+        for work in (await store.accept(batch, start=10)).work:
+            await store.record([went_well(work)])
+    assert found_in(tmp_path) != {}, "the log of the database has older states of its pages"
+    await store.overwrite_cleared()
+    async with asyncio.timeout(60):
+        while found_in(tmp_path):
+            await store.tick()
+            await asyncio.sleep(0.01)

@@ -3,6 +3,7 @@
 from tests.hub.store.suite.accepting import Accepting
 from tests.hub.store.suite.accounting import Accounting
 from tests.hub.store.suite.browsing import Browsing
+from tests.hub.store.suite.clearing import Clearing
 from tests.hub.store.suite.costing import Costing
 from tests.hub.store.suite.devices import Devices
 from tests.hub.store.suite.finding import Finding
@@ -31,6 +32,7 @@ class StoreBehaviour(
     Taking,
     Recording,
     Keeping,
+    Clearing,
     Browsing,
     Letters,
     Journal,

@@ -73,6 +73,8 @@ class Costing(Suite):
         await counted("notification", lambda: store.notification(work[0].notification.id))
         await counted("audit", lambda: store.audit(limit=10))
         clock.advance(10)
+        await counted("clear_ended", lambda: store.clear_ended(kept=1))
+        await counted("overwrite_cleared", store.overwrite_cleared)
         await counted("forget_ended", lambda: store.forget_ended(kept=1))
         assert {name: count for name, count in trips.items() if count > MOST} == {}
         assert (trips["accept"], trips["record"], trips["take"]) == (2, 6, 3)

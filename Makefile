@@ -76,11 +76,12 @@ types: $(VENV)/.installed-dev ## mypy, strict
 contracts: $(VENV)/.installed-dev ## who may import whom
 	$(BIN)/lint-imports
 
-chaos: $(VENV)/.installed-dev ## cut the power below the store 100,000 times, kill daemons of a fleet and an import of 100,000; a loss is named with its seed
+chaos: $(VENV)/.installed-dev $(KAFKA)/.installed ## cut the power below the store 100,000 times, kill daemons of a fleet and an import of 100,000, reload 200 times; a loss is named with its seed
 	@deploy/servers.sh rabbitmq-server postgres mariadbd
 	$(BIN)/python -m tests.integration.outboxes --rows=100000 --kills=20
 	$(BIN)/python -m tests.integration.fleet --events=200000 --kills=20
 	$(BIN)/python -m tests.integration.fleet_broadcast --phones=1000000
+	$(BIN)/python -m tests.integration.reloads --reloads=200
 	$(BIN)/python -m tests.hub.store.chaos --cuts=100000 --workers=2
 	$(BIN)/python -m tests.integration.moving --registrations=100000 --kills=3
 

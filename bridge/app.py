@@ -34,6 +34,7 @@ from bridge.admin.health import (
 )
 from bridge.admin.listener import Listener, SwappableApp
 from bridge.admin.server import OPEN_PATHS, PROBES_PATHS, RequestMetrics, admin_app, health_routes, open_app
+from bridge.config.memory import give_up
 from bridge.config.models.document import Settings
 from bridge.config.models.hubs import HubSettings
 from bridge.config.models.sources import SourceSettings
@@ -130,7 +131,8 @@ class Daemon:
         clock: Callable[[], float] = time.time,
         timing: Timing = Timing(),
     ) -> None:
-        self.settings = self._started_by = settings
+        self.settings = settings
+        self._started_by = settings.model_copy(update={"rules": RuleSet()})  # those of the start would stay for ever
         self.config, self.config_hash = config, config_hash
         self.reloader = None if reload is None else reload(self)
         self.recent_events = RecentEvents()
@@ -181,6 +183,7 @@ class Daemon:
             every=lambda: self.settings.bridge.heartbeat,
         )
         self._console = console
+        self._served: tuple[object, ...] = ()
         self._apps = {name: SwappableApp(crashed=self._crashed) for name in LISTENERS}
         self._auth_guards = {
             name: AuthGuard(app, name, observer=self.telemetry, holds_back=name != "hub_api")
@@ -383,12 +386,14 @@ class Daemon:
             if configured.tls is not None and name in self.listeners and self.listeners[name].tls is not None
         }
         expiries = expiries_of(settings.hubs)
+        names = await asyncio.to_thread(metric_names, settings)
+        replaced = [self.settings.rules]
         exchange_hubs, exchange_rules = self._hubs_exchange(settings), self._rules_exchange(settings, config_hash)
 
         def between() -> None:
             self.settings, self.config_hash = settings, config_hash
             self.loaded_at = self._clock()
-            self.metrics.declare(**metric_names(settings))
+            self.metrics.declare(**names)
             self.traces.apply(settings)
             self._relay_troubles.clear()  # a relay that stays reports its trouble with its next try
             for name, (context, _) in renewed.items():
@@ -406,6 +411,7 @@ class Daemon:
         self.telemetry.observe(
             ConfigurationApplied(revision=revision, config_hash=config_hash, stopped=stopped, started=started)
         )
+        await asyncio.to_thread(give_up, replaced)
         return restart
 
     def reloaded(self, applied: bool) -> None:
@@ -461,7 +467,12 @@ class Daemon:
         )
 
     def _exchange_apps(self) -> None:
+        self.phones.apply(self.settings.hubs)
         auth = self.settings.listeners.admin.auth
+        served = auth, self.settings.hubs, [running.source for running in self.intake]
+        if served == self._served:  # an app refers to itself: each one would stay until it is looked for as garbage
+            return
+        self._served = served
         reloads = [] if self.reloader is None else self.reloader.routes
         health = health_routes(self.metrics, health=self.health, before_scrape=self._before_scrape)
         self._apps["admin"].app = admin_app(
@@ -473,7 +484,6 @@ class Daemon:
         )
         self._apps["probes"].app = open_app(health, metrics=self.metrics)
         self._apps["intake"].app = open_app(self.intake.routes, metrics=self.metrics)
-        self.phones.apply(self.settings.hubs)
         api = self.phones.app(create_app(self.hub, self._access(), trace=self.traces.of_send))
         self._apps["hub_api"].app = RequestMetrics(api, self.metrics, ())
 

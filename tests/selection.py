@@ -66,6 +66,8 @@ LONGEST = (
     "tests/integration/test_hostile_load.py",
     "tests/hub/platforms/test_against_sandbox.py",
     "tests/bridge/test_loading.py",
+    "tests/bridge/test_config_memory.py",
+    "tests/integration/test_reloads.py",
     "tests/hub/store/sqlite/test_power_loss.py",
     "tests/hub/store/test_store_model.py",
     "tests/hub/store/postgres/test_store.py",

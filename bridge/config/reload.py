@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from bridge.config.load import check
+from bridge.config.memory import kept
 from bridge.config.models.credentials import ListenerTls
 from bridge.config.models.document import TAKES_A_RESTART, Settings
 from bridge.config.models.listeners import ListenerSettings
@@ -23,6 +24,7 @@ from rules.problems import Problem, Severity
 from rules.read_files import ReadFiles
 
 _LOOK_EVERY = 1.0
+_MOST_LOGGED = 100
 
 _log = structlog.get_logger("pushbridge")
 
@@ -47,6 +49,22 @@ class Refusal(NamedTuple):
 
     since: float
     mistakes: Sequence[str]
+
+
+class _Read(NamedTuple):
+    """What reading gave: the settings, None where they are refused, and the files that said something."""
+
+    settings: Settings | None
+    config_hash: str = ""
+    complaints: Sequence[str] = ()
+    mistakes: Sequence[str] = ()
+    speaking: frozenset[str] = frozenset()
+
+    @classmethod
+    def failed(cls, error: Exception) -> "_Read":
+        """What could not be read or applied, whatever the reason."""
+        said = [f"could not be applied: {type(error).__name__}: {error}"]
+        return cls(settings=None, complaints=said, mistakes=said)
 
 
 class Reloader:
@@ -99,31 +117,41 @@ class Reloader:
     async def reload(self) -> Reloaded:
         """Read and check it; the old one stays in force unless the new one is valid and could be applied."""
         async with self._one_at_a_time:
-            files = await asyncio.to_thread(self._watch.renew)
-            config_hash = self._watch.read
+            with kept():
+                read = await asyncio.to_thread(self._read)
+            applied = read.settings is not None
             restart: Sequence[str] = ()
-            try:
-                settings, problems = await asyncio.to_thread(check, self._path, files=files)
-                complaints = [str(problem) for problem in problems]
-                mistakes = [str(problem) for problem in problems if problem.severity is Severity.ERROR]
-                if settings is not None and (lost := self._lost(settings, problems)):
-                    settings = None
-                    complaints, mistakes = [*complaints, *lost], lost
-                if settings is not None:
-                    restart = await self._target.apply(settings, config_hash=config_hash)
-                    self._in_force = _files_of(self._path) - _silent(problems)
-            except Exception as error:  # whatever it is, the events go on by the old one
-                settings = None
-                complaints = mistakes = [f"could not be applied: {type(error).__name__}: {error}"]
-            applied = settings is not None
+            if read.settings is not None:
+                try:
+                    restart = await self._target.apply(read.settings, config_hash=read.config_hash)
+                    self._in_force = read.speaking
+                except Exception as error:  # whatever it is, the events go on by the old one
+                    applied = False
+                    read = _Read.failed(error)
             if applied:
                 self.refusal = None
             else:
                 since = self._clock() if self.refusal is None else self.refusal.since
-                self.refusal = Refusal(since, mistakes)
-                _log.error("configuration refused", problems=complaints)
+                self.refusal = Refusal(since, read.mistakes)
+                _log.error("configuration refused", problems=_named(read))
             self._on_result(applied)
-            return Reloaded(applied, complaints, restart)
+            return Reloaded(applied, read.complaints, restart)
+
+    def _read(self) -> "_Read":
+        """Read and check everything; for a thread, as ten thousand rules take seconds."""
+        try:
+            files = self._watch.renew()
+            settings, problems = check(self._path, files=files)
+            lost = [] if settings is None else self._lost(settings, problems)
+            return _Read(
+                settings=None if lost else settings,
+                config_hash=self._watch.read,
+                complaints=[*map(str, problems), *lost],
+                mistakes=lost or [str(problem) for problem in problems if problem.severity is Severity.ERROR],
+                speaking=_files_of(self._path) - _silent(problems),
+            )
+        except Exception as error:
+            return _Read.failed(error)
 
     def _lost(self, settings: Settings, problems: Sequence[Problem]) -> list[str]:
         """What is not there any more though its file is: as after a full disk, or a copy that was cut off."""
@@ -154,6 +182,13 @@ def _as_kept(settings: Settings, part: str) -> object:
     if isinstance(said, ListenerTls):
         return True
     return said.model_copy(update={"tls": said.tls is not None}) if isinstance(said, ListenerSettings) else said
+
+
+def _named(read: _Read) -> Sequence[str]:
+    """What a line of the log takes, the mistakes ahead of the warnings: ten thousand rules may have as many of both."""
+    said = [*dict.fromkeys([*read.mistakes, *read.complaints])]
+    more = len(said) - _MOST_LOGGED
+    return said if more <= 0 else [*said[:_MOST_LOGGED], f"and {more} more: `pushbridge check` names them"]
 
 
 def _files_of(path: Paths) -> frozenset[str]:

@@ -122,8 +122,10 @@ class IntakeMetrics(MetricTable):
         """Have a zero for each source, rule (empty: none) and reason of a dead letter that can happen."""
         rules = sorted({rule for _, rule, _ in dead_letters if rule})
         self._dead_letter_rules = frozenset(rules[:MAX_DEAD_LETTER_RULES])
-        for source, rule, reason in dead_letters:
-            self._dead_letters.labels(source, self._dead_letter_rule(rule), reason)
+        for source, rule, reason in {
+            (source, self._dead_letter_rule(rule), reason) for source, rule, reason in dead_letters
+        }:
+            self._dead_letters.labels(source, rule, reason)
 
     def _events_stored(self, fact: EventsStored) -> None:
         fresh = [event for event in fact.events if event.outcome is not EventOutcome.DUPLICATE]

@@ -45,6 +45,7 @@ class _PathNode:
             if path:
                 below[path[0]].append((path[1:], atoms, position))
         self._lookup = Lookup(own, buckets) if own else None
+        self._shortest = None if self._lookup is None else self._lookup.shortest()
         self.children = {name: _PathNode(inner, buckets) for name, inner in below.items()}
         self._fields = [(name, child.equal, child.finder) for name, child in self.children.items()]
         self._all_below = buckets.doubted(position for inner in below.values() for _, _, position in inner)
@@ -57,9 +58,9 @@ class _PathNode:
     @property
     def finder(self) -> Finder:
         """The shortest way to find by a value, which is not missing."""
-        if self._lookup is None:
+        if self._shortest is None:
             return self._find_in_fields
-        return self._find if self.children else self._lookup.finder
+        return self._find if self.children else self._shortest
 
     def _find(self, value: Any, found: list[Entry], doubts: list[Entry]) -> None:
         assert self._lookup is not None

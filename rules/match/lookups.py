@@ -80,10 +80,12 @@ class Lookup:
         only_equal = not (others or self._present or kinds.needs_number)
         self.equal = self._equal if self._equal and only_equal else None
         """The rules of each text, where a text finds nothing by other ways."""
-        self.finder = self._shortest()
 
-    def _shortest(self) -> Finder:
-        """`find`, or a shorter way for the only kind that is filed here, where it is one of the usual."""
+    def shortest(self) -> Finder:
+        """`find`, or a shorter way for the only kind that is filed here, where it is one of the usual.
+
+        The caller keeps it: a look-up that held its own method would be freed by a look for garbage alone.
+        """
         numbers = self._near or self._constants or self._present or self._needs_number
         texts = self._equal or self._folds or self._text_ranges or self._networks
         if self._prefixes and self._prefixes.lengths and not (texts or self._suffixes or numbers):

@@ -19,6 +19,7 @@ _COMMENT = re.compile(r"--[^\n]*")
 _TABLE = re.compile(r"CREATE TABLE (\w+) \((.*?)\n\) STRICT(?:, WITHOUT ROWID)?;", re.DOTALL)
 _ROW_NUMBER = re.compile(r"^    (\w+) +INTEGER PRIMARY KEY\b", re.MULTILINE)
 _QUEUE = re.compile(r"^    queue +INTEGER NOT NULL", re.MULTILINE)
+_ADDED = re.compile(r"\b(ALTER TABLE \w+ ADD COLUMN \w+ )(INTEGER|REAL|BLOB)\b")
 _PART = re.compile(r"CREATE (?:UNIQUE )?(?:TABLE|INDEX|TRIGGER) (\w+)")
 
 
@@ -32,7 +33,12 @@ def shipped_versions() -> Sequence[SchemaVersion]:
 
 
 def translated(sql: str) -> str:
-    return _TABLE.sub(_table, _COMMENT.sub("", sql))
+    return _ADDED.sub(_column, _TABLE.sub(_table, _COMMENT.sub("", sql)))
+
+
+def _column(match: re.Match[str]) -> str:
+    """A column that a later version adds; a text stays in the database's own collation, as those of before are."""
+    return f"{match[1]}{TYPES[match[2]]}"
 
 
 def parts_of(versions: Sequence[SchemaVersion]) -> set[str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from hub.explained import Explained
+from hub.flow import RuleFlow
 from hub.frozen import frozen_dataclass
 from hub.notification import Notification
 
@@ -97,6 +98,14 @@ class DeadLetter:
         return replace(self, body=b"", headers={}, envelope="", withheld=len(self.body))
 
 
+class DigestError(Exception):
+    """A rule cannot fill a text for a digest of this count: what becomes of its share of the event."""
+
+    def __init__(self, letter: DeadLetter) -> None:
+        super().__init__(letter.detail)
+        self.letter = letter
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEntry:
     """A change that an operator made: `actor` is who says to have made it, `action` a name such as `dead_letter.drop`,
@@ -121,7 +130,8 @@ class JournalEntry:
     """What is kept of an event, to say afterwards what became of it and why.
 
     `detail` is JSON without any value of the event. `content` is JSON with values, kept for a shorter time; None where
-    it is not to be kept. `person` is whom the event is about, empty where that is not known.
+    it is not to be kept. `person` is whom the event is about, empty where that is not known. `flow` is JSON of what flow
+    control did, as acceptance found it; empty for nothing.
     """
 
     source: str
@@ -131,6 +141,7 @@ class JournalEntry:
     content: bytes | None = None
     trace: str = ""
     person: str = ""
+    flow: str = ""
 
 
 class Partition(NamedTuple):
@@ -157,6 +168,8 @@ class Ingest:
     `offset` is where a log keeps the event. It is written with the event, and what is before the next offset of its
     partition was accepted before. Offsets of a partition ascend in a batch; they may have gaps. One that `goes_on` is of
     the same message as the one before it in the batch, and has the same offset.
+
+    `flow` is the flow control of rules that fired, which acceptance decides; it may suppress some of `notifications`.
     """
 
     source: str
@@ -170,3 +183,4 @@ class Ingest:
     configuration: ConfigurationVersion = NO_CONFIGURATION
     offset: tuple[Partition, int] | None = None
     goes_on: bool = False
+    flow: Sequence[RuleFlow] = ()

@@ -520,9 +520,17 @@ class Hub:
         accepted = sum(
             len(arrival.notifications) for index, arrival in enumerate(arrivals) if index not in result.duplicates
         )
-        if accepted:
+        if accepted := accepted - result.not_sent:
             self._dispatcher.submit(result.work, accepted=accepted)
+        self._withdrawn(result)
         return result
+
+    def _withdrawn(self, result: AcceptanceResult) -> None:
+        """Tell of notifications that rules withdrew."""
+        ended = Counter((each.hub, State.CANCELLED) for those in result.withdrawn.values() for each in those)
+        if ended:
+            self._observer.observe(NotificationsEnded(counts=ended))
+            self._dispatcher.pending = max(0, self._dispatcher.pending - ended.total())
 
     async def _commit_send(
         self, notification: Notification, approval: Approval | None, audit: AuditEntry | None
@@ -545,8 +553,10 @@ class Hub:
     async def _commit_replay(self, letter_id: int, ingest: Ingest, outcome: str, actor: str) -> AcceptanceResult | None:
         start = self._dispatcher.free_slots
         result = await self.store.replay(letter_id, ingest, outcome=outcome, start=start, actor=actor)
-        if result is not None and (accepted := len(ingest.notifications) - len(result.repeated)):
+        if result is not None and (accepted := len(ingest.notifications) - len(result.repeated) - result.not_sent):
             self._dispatcher.submit(result.work, accepted=accepted)
+        if result is not None:
+            self._withdrawn(result)
         return result
 
     # People

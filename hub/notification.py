@@ -124,6 +124,8 @@ class Notification:
     say where it came from; they are empty for a send through the API. `person` is whom it is about, empty where no source
     says it. `trace` and `tracestate` are the trace that it belongs to (`hub/trace_context.py`), empty for none. The content
     of one that is `sensitive` is kept until its end and no longer.
+    `flow_key` is the digest of the key by which a rule may withdraw it (`hub/flow.py`), empty for none; one that is
+    `in_order` starts when the one before it of the same key has ended.
     """
 
     id: str
@@ -142,3 +144,5 @@ class Notification:
     trace: str = ""
     tracestate: str = ""
     sensitive: bool = False
+    flow_key: bytes = b""
+    in_order: bool = False

@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 
 from hub.acceptance import Reason
+from hub.flow import RuleFlow
 from hub.frozen import frozen_dataclass
 from hub.notification import Notification
 
 
 @frozen_dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
-    """A rule fired: notify. Later kinds (throttled, held, cancelling) come beside `notification`."""
+    """A rule fired: notify, unless flow control of the rule (`Decision.flow`) suppresses it."""
 
     rule: str
     notification: Notification
@@ -32,10 +33,12 @@ class Decision:
     """All that the rules say of one event; empty when none matched.
 
     `matched` names every rule that matched, failed ones included, in order; `errors` are rules whose match or `when`
-    could not be evaluated (a type clash): they count as not matched.
+    could not be evaluated (a type clash): they count as not matched. `flow` is the flow control of rules that fired, for
+    the store to decide; a rule that cancels may have no intent.
     """
 
     intents: tuple[Intent, ...] = ()
     failures: tuple[Failure, ...] = ()
     matched: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
+    flow: tuple[RuleFlow, ...] = ()

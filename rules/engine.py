@@ -5,12 +5,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from hub.acceptance import Reason
+from hub.flow import RuleFlow
 from hub.follow_up import FollowUp
 from rules.conditions import Condition
 from rules.decision import Decision, Failure, Intent
 from rules.errors import RenderError, TooLateError, TypeClashError, UnsafeTagError
 from rules.event import Event
 from rules.explain import NOWHERE, Explanation, FailedCondition, Place, RuleResult
+from rules.flow import FlowPlan
 from rules.match.index import Index
 from rules.match.patterns import MATCH_ALL, Match
 from rules.node import Mark
@@ -20,7 +22,8 @@ from rules.when import When
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One rule, compiled. `sources` None means every source; `push` None is a rule that only stops.
+    """One rule, compiled. `sources` None means every source; `push` None is a rule that only stops, or
+    cancels by its `flow`.
 
     `owner` is the team that answers for it, empty where none is named. `report_to` are the sinks that are told what became
     of its notifications, `unless_opened` says who is told of phones that have not opened one. `key` is its path in the
@@ -33,6 +36,7 @@ class Rule:
     match: Match = MATCH_ALL
     when: When | None = None
     push: PushPlan | None = None
+    flow: FlowPlan | None = None
     stop: bool = False
     report_to: tuple[str, ...] = ()
     unless_opened: FollowUp | None = None
@@ -77,10 +81,17 @@ class Rule:
         condition = self._failed_condition(event)
         if condition is not None:
             return self._explanation(RuleResult.ERROR if condition.error else RuleResult.NOT_MATCHED, condition)
-        if self.push is None:
-            return self._explanation(RuleResult.STOPPED)
-        condition = self.push.explain(event, f"{self.key}.push")
+        condition = None if self.flow is None else self.flow.explain(event)
+        if self.push is None and condition is None:
+            return self._explanation(RuleResult.FIRED if self.cancels else RuleResult.STOPPED)
+        if self.push is not None and condition is None:
+            condition = self.push.explain(event, f"{self.key}.push")
         return self._explanation(RuleResult.FIRED if condition is None else RuleResult.FAILED, condition)
+
+    @property
+    def cancels(self) -> bool:
+        """Whether an event that fits withdraws notifications."""
+        return self.flow is not None and self.flow.cancel is not None
 
     def not_reached(self, stopped_by: str) -> Explanation:
         """What is said of this rule where one above it ended the evaluation."""
@@ -147,6 +158,7 @@ class RuleSet:
         failures: list[Failure] = []
         matched: list[str] = []
         errors: list[str] = []
+        flows: list[RuleFlow] = []
         last = -1
         for entry in self._index.candidates(event):
             position, rest = entry[0], entry[1]  # by number: `whole` is not met, it would be one more miss of the cache
@@ -160,9 +172,13 @@ class RuleSet:
                 errors.append(rule.name)
                 continue
             matched.append(rule.name)
-            if rule.push is not None:
+            if rule.push is not None or rule.flow is not None:
                 try:
-                    notifications = rule.push.notifications(event, now=now)
+                    notifications = [] if rule.push is None else rule.push.notifications(event, now=now)
+                    if rule.flow is not None:
+                        notifications = rule.flow.keyed(notifications, event)
+                        if notifications or rule.cancels:
+                            flows.append(rule.flow.of(event, rule.push, now=now))
                     intents += [Intent(rule=rule.name, notification=notification) for notification in notifications]
                 except UnsafeTagError as error:
                     failures.append(Failure(rule=rule.name, reason=Reason.TAG_UNSAFE, detail=str(error)))
@@ -172,7 +188,7 @@ class RuleSet:
                     failures.append(Failure(rule=rule.name, reason=Reason.RENDER, detail=str(error)))
             if rule.stop:
                 break
-        return Decision(tuple(intents), tuple(failures), tuple(matched), tuple(errors))
+        return Decision(tuple(intents), tuple(failures), tuple(matched), tuple(errors), tuple(flows))
 
     def explain(self, event: Event, *, own_only: bool = False, most: int | None = None) -> list[Explanation]:
         """What becomes of each rule for an event, in their order: it fires, or the first condition that fails.

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from hub.flow import Digest
 from hub.frozen import frozen_dataclass
 from rules.headers import with_headers
 
@@ -38,7 +39,8 @@ class Event:
     CloudEvents attribute. `data` is JSON-like (dict, list, str, int, float, bool, None, Decimal) or Opaque. `meta` holds
     the broker's properties, with application headers under `headers`, whose names compare without case. `trace` is a
     W3C traceparent or empty, `tracestate` what other tracing systems say beside it. `time` is aware UTC. `person` is the
-    id of whom the event is about, empty where no `map` says it.
+    id of whom the event is about, empty where no `map` says it. `digest` is what a digest came to whose latest event this
+    is; outside of one it is the event alone.
     """
 
     id: str
@@ -52,6 +54,7 @@ class Event:
     trace: str = ""
     tracestate: str = ""
     person: str = ""
+    digest: Digest | None = None
 
     def __post_init__(self) -> None:
         if (meta := with_headers(self.meta)) is not self.meta:

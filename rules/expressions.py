@@ -64,7 +64,18 @@ EVENT_NAMES: Names = {
     "data": attrgetter("data"),
     "meta": attrgetter("meta"),
     "trace": attrgetter("trace"),
+    "digest": lambda event: _digest(event),
 }
+
+
+def _digest(event: Any) -> Mapping[str, Any]:
+    """What `digest` names: outside of a digest an event stands for itself."""
+    digest = event.digest
+    if digest is None:
+        time = rfc3339(event.time)
+        return {"count": 1, "first": time, "last": time}
+    return {"count": digest.count, "first": rfc3339(digest.first), "last": rfc3339(digest.last)}
+
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 """Half of a pair, as an escape can write it; no encoding can."""

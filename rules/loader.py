@@ -19,6 +19,7 @@ from rules.audience import AudienceTemplate, PushAudience, compile_installation,
 from rules.engine import Rule, RuleSet
 from rules.errors import ExpressionError
 from rules.expressions import compile_expression
+from rules.flow_reading import FlowReader
 from rules.levels import LevelPick, levelled_topics, negated_topic, too_many_tags
 from rules.match.patterns import MATCH_ALL, compile_match
 from rules.native import Native, compile_native
@@ -35,7 +36,7 @@ from rules.when import When
 PLATFORMS: Mapping[str, Platform] = {each.name: each.platform for each in services()}
 """The platforms by the names that a configuration uses."""
 
-_LATER_RULE_KEYS = ("also", "cancel", "dedupe", "inhibit", "order", "quiet_hours", "remind", "throttle")
+_LATER_RULE_KEYS = ("also", "inhibit", "quiet_hours", "remind")
 _LATER_PUSH_KEYS = ("devices", "interruption", "locale", "tag_policy", "template")
 _SOONEST, _LATEST = timedelta(seconds=1), timedelta(days=7)
 """What `unless_opened.after` may be: the notification and what phones said of it are kept for longer."""
@@ -131,6 +132,7 @@ class RuleReader:
         self._scope = scope
         self._seconds_in = seconds_in
         self._problems = problems
+        self._flow = FlowReader(problems, seconds_in)
         self._rules: list[Rule] = []
         self._names: dict[str, Mark] = {}
         self._unknown: dict[tuple[str, str], list[Node]] = {}
@@ -168,7 +170,13 @@ class RuleReader:
         push = self._push(name, entries["push"]) if "push" in entries else None
         if "schedule" in entries:
             push = self._scheduled(entries["schedule"], push)
-        if "push" not in entries and stop is False and not _has_later(node, _LATER_RULE_KEYS):
+        flow = self._flow.read(name, node, entries, push)
+        if (
+            "push" not in entries
+            and "cancel" not in entries
+            and stop is False
+            and not _has_later(node, _LATER_RULE_KEYS)
+        ):
             self._problems.add(node, "this rule does nothing", "give it a push, or stop: true")
         return Rule(
             name=name,
@@ -178,6 +186,7 @@ class RuleReader:
             when=self._when(entries["when"]) if "when" in entries else None,
             push=push,
             stop=stop is True,
+            flow=flow,
             report_to=self._rule_sinks(entries["report_to"]) if "report_to" in entries else (),
             unless_opened=self._unless_opened(entries["unless_opened"], push) if "unless_opened" in entries else None,
             key=node.key,

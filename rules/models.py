@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from hub.notification import Priority
 from hub.platforms.table import services
+from rules.flow_words import OnExcess, Order
 from rules.ttl import TtlFrom
 
 
@@ -237,6 +238,35 @@ class UnlessOpened(Keys):
     """The sinks that are told of each phone that has not, and at once of a push that no push service took."""
 
 
+class Dedupe(Keys):
+    """Fires once for a key, however often its events come within a time."""
+
+    key: Template
+    """What makes events the same for this rule, such as "{{ data.alertId }}"."""
+    for_: timedelta | None = Field(default=None, alias="for")
+    """How long after the rule fired for a key events of this key are suppressed: 366 days at most."""
+
+
+class Throttle(Keys):
+    """Fires so often for a key in a window of time, which begins with its first event."""
+
+    key: Template
+    """Whose events share a window, such as "{{ data.customerId }}"."""
+    max: Annotated[int, Field(ge=1, le=1_000_000)]
+    """How many events of a key are sent at once in a window."""
+    per: timedelta
+    """How long a window is: 366 days at most; a change holds for windows that begin after it."""
+    on_excess: OnExcess = OnExcess.DROP
+    """What becomes of further events: drop, or digest, which counts them into one notification at the window's end."""
+
+
+class Cancel(Keys):
+    """Withdraws notifications that wait."""
+
+    key: Template
+    """The key, as `key` of the rules that send them fills it: what of it has not started is cancelled."""
+
+
 class Rule(Keys):
     """One rule: which events it is about, and what is pushed when one fits."""
 
@@ -252,6 +282,16 @@ class Rule(Keys):
     """What is said, and to whom, when an event fits."""
     schedule: Schedule | None = None
     """Sends at a time that the event names, in place of at once."""
+    dedupe: Dedupe | None = None
+    """Suppresses events whose key fired this rule a short time ago, beyond repetitions of one event."""
+    throttle: Throttle | None = None
+    """Suppresses, or gathers into one, what is more than so many events of a key in a window of time."""
+    key: Template | None = None
+    """The key of this rule's notifications, by which `cancel` withdraws them and `order` orders them."""
+    order: Order = Order.NONE
+    """key: a notification starts when the one before it of its key has ended; none: as soon as it can."""
+    cancel: Cancel | None = None
+    """Withdraws waiting notifications of a key when an event fits."""
     stop: bool = False
     """Rules further down do not see an event that fitted this one."""
     report_to: Name | Annotated[tuple[Name, ...], Field(min_length=1)] | None = None

@@ -55,6 +55,22 @@ def print_failures(failures: Sequence[Mapping[str, Any]]) -> None:
         print_fields({"dead letter of": failure["rule"], "reason": failure["reason"], "detail": failure["detail"]})
 
 
+def print_flow(suppressed: Sequence[Mapping[str, Any]], cancelled: Sequence[Mapping[str, Any]]) -> None:
+    """Each rule that fired and sent nothing by itself, and each notification that the event withdrew."""
+    if suppressed:
+        typer.echo()
+        print_table(
+            ("SUPPRESSED", "CAUSE", "COUNTED INTO", "MEANING"),
+            ((each["rule"], each["cause"], each["digest"], each["meaning"]) for each in suppressed),
+        )
+    if cancelled:
+        typer.echo()
+        print_table(
+            ("CANCELLED", "OF RULE", "BY RULE"),
+            ((each["notification"], each["of"], each["rule"]) for each in cancelled),
+        )
+
+
 def print_rules(rules: Sequence[Mapping[str, Any]]) -> None:
     """Each rule with its result, and the condition that failed; rules for other sources are counted."""
     mine = [rule for rule in rules if not _is_of_another_source(rule)]

@@ -7,7 +7,7 @@ import typer
 
 from bridge.cli.client import Client
 from bridge.cli.command import Answer, client_command
-from bridge.cli.explained import print_failures, print_rules
+from bridge.cli.explained import print_failures, print_flow, print_rules
 from bridge.cli.tables import counted, follow_ups_said, print_fields, print_json, print_table, reports_said
 from bridge.counts import how_many
 
@@ -26,6 +26,7 @@ def why(
 def _print_trace(trace: Mapping[str, Any]) -> None:
     if trace["outcome"]:
         _print_event(trace)
+    print_flow(trace["suppressed"], trace["cancelled"])
     print_failures(trace["failures"])
     for notification in trace["notifications"]:
         typer.echo()
@@ -112,6 +113,7 @@ def _print_notification(notification: Mapping[str, Any]) -> None:
             "scheduled for": notification["schedule_at"],
             "expires at": notification["expires_at"],
             "ended at": notification["ended_at"],
+            "cancelled by": notification["cancelled_by"],
             "outcomes": counted(notification["outcomes"]),
             "unless opened": follow_ups_said(notification["follow_ups"]),
             "waits for": "\n".join(notification["waits_for"]),

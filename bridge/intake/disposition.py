@@ -75,6 +75,8 @@ def _answer_to(in_flight: InFlightEvent) -> Disposition:
                 settlement = Settlement.NACK if is_for_now else Settlement.REJECT
         case EventOutcome.DEAD_LETTER:
             answer |= {"reason": reason, "detail": in_flight.detail}
+        case EventOutcome.SUPPRESSED:
+            answer["rules"] = list(in_flight.decision.matched)
         case EventOutcome.ACCEPTED:
             answer |= {
                 "rules": list(in_flight.decision.matched),
@@ -82,6 +84,10 @@ def _answer_to(in_flight: InFlightEvent) -> Disposition:
                     {"id": intent.notification.id, "rule": intent.rule} for intent in in_flight.decision.intents
                 ],
             }
+    if in_flight.suppressed:
+        answer["suppressed"] = [{"rule": each.rule, "cause": each.cause.value} for each in in_flight.suppressed]
+    if in_flight.withdrawn:
+        answer["cancelled"] = [{"id": each.notification, "rule": each.rule} for each in in_flight.withdrawn]
     if in_flight.outcome is not EventOutcome.DUPLICATE and in_flight.decision.failures:
         answer["failures"] = [
             {"rule": failure.rule, "reason": failure.reason.value, "detail": failure.detail}

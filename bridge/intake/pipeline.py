@@ -13,6 +13,7 @@ from bridge.decode.split import Split
 from bridge.errors import EventError, Reason, Stage
 from bridge.intake.disposition import disposition_for, disposition_of_records
 from bridge.intake.envelope import envelope_of
+from bridge.intake.flow import flow_with_letters, follow_flow
 from bridge.intake.journaling import Journaling
 from bridge.intake.message_schemas import MessageSchemas, Readable
 from bridge.intake.offload import Offload, TimeLimitError
@@ -31,6 +32,7 @@ from hub.acceptance import (
 )
 from hub.errors import StoreError, WithdrawnError
 from hub.facts import Crashed
+from hub.flow import RuleFlow
 from hub.identity import joined
 from hub.notification import Notification
 from hub.people import people_of
@@ -367,7 +369,7 @@ class Pipeline:
         decision = in_flight.decision
         if decision.failures:
             in_flight.dead_letters = [
-                self._dead_letter(in_flight, failure.reason, failure.detail, rule=failure.rule)
+                self._dead_letter(in_flight, failure.reason, failure.detail, failure.rule)
                 for failure in decision.failures
             ]
             if not decision.intents:
@@ -382,7 +384,7 @@ class Pipeline:
         _end(in_flight, EventOutcome.DEAD_LETTER, reason, detail)
         in_flight.dead_letters = [self._dead_letter(in_flight, reason, detail)]
 
-    def _dead_letter(self, in_flight: InFlightEvent, reason: Reason, detail: str, *, rule: str = "") -> DeadLetter:
+    def _dead_letter(self, in_flight: InFlightEvent, reason: Reason, detail: str, rule: str = "") -> DeadLetter:
         message = in_flight.message
         letter = DeadLetter(
             source=message.source,
@@ -418,6 +420,7 @@ class Pipeline:
                 continue
             for index in result.duplicates:
                 events[index].outcome = EventOutcome.DUPLICATE
+            follow_flow(events, result)
             return ours
         return ()
 
@@ -512,7 +515,12 @@ class Pipeline:
             configuration=in_flight.configuration,
             offset=_offset(in_flight.message),
             goes_on=goes_on,
+            flow=self.flow_of(in_flight),
         )
+
+    def flow_of(self, in_flight: InFlightEvent) -> Sequence[RuleFlow]:
+        """Flow control of the event's rules, for the store to decide."""
+        return flow_with_letters(in_flight.decision.flow, partial(self._dead_letter, in_flight))
 
     def _journal_entry(self, in_flight: InFlightEvent) -> JournalEntry | None:
         return None if self._journaling is None else self._journaling.entry(in_flight)

@@ -76,7 +76,7 @@ class Replayer:
             if result is None:
                 planned = _repeated(planned.letter)
             else:
-                planned = _told(planned, result.repeated)
+                planned = _flowed(_told(planned, result.repeated), result)
                 if planned.ingest.dead_letters:
                     self._observer.observe(DeadLettersStored(dead_letters=planned.ingest.dead_letters))
         letter = planned.letter.letter
@@ -118,8 +118,10 @@ class Replayer:
                 decision,
                 intents=tuple(intent for intent in decision.intents if intent.rule == rule),
                 failures=tuple(failure for failure in decision.failures if failure.rule == rule),
+                flow=tuple(flow for flow in decision.flow if flow.rule == rule),
                 matched=tuple(name for name in decision.matched if name == rule),
             )
+        in_flight.decision = decision
         if decision.intents:
             failing = {failure.rule for failure in decision.failures}
             notifications = [intent.notification for intent in decision.intents]
@@ -136,13 +138,15 @@ class Replayer:
                     notifications=notifications,
                     dead_letters=letters,
                     configuration=in_flight.configuration,
+                    flow=self._pipeline.flow_of(in_flight),
                 ),
             )
         if decision.failures:
             first = decision.failures[0]
             return _failed(kept, first.reason.value, f"rule {first.rule}: {first.detail}", rules=decision.matched)
-        if decision.matched:  # by rules that only stop
-            return Replay(letter=kept, outcome=ReplayOutcome.ACCEPTED, rules=decision.matched, ingest=_nothing(kept))
+        if decision.matched:  # by rules that only stop, or cancel
+            ingest = replace(_nothing(kept), flow=self._pipeline.flow_of(in_flight))
+            return Replay(letter=kept, outcome=ReplayOutcome.ACCEPTED, rules=decision.matched, ingest=ingest)
         if in_flight.reason is not None and in_flight.reason is not Reason.NO_MATCH:
             return _failed(kept, in_flight.reason.value, in_flight.detail)
         return Replay(letter=kept, outcome=ReplayOutcome.NO_MATCH, ingest=_nothing(kept))
@@ -197,6 +201,15 @@ def _told(planned: Replay, known: Collection[str]) -> Replay:
     is_known = bool(ids) and ids <= set(known) and not planned.failures
     outcome = ReplayOutcome.REPEATED if is_known else planned.outcome
     return replace(planned, known=known, outcome=outcome)
+
+
+def _flowed(planned: Replay, result: AcceptanceResult) -> Replay:
+    """With what flow control kept back of the letter's rules: where it is all of them, nothing is sent."""
+    held_back = {each.rule for each in result.suppressed.get(0, ())}
+    if not held_back:
+        return planned
+    left = [each for each in planned.notifications if each.rule not in held_back]
+    return replace(planned, notifications=left, outcome=planned.outcome if left else ReplayOutcome.SUPPRESSED)
 
 
 def _mark_of(planned: Replay) -> str:

@@ -16,6 +16,7 @@ from connectors.base import Message
 from hub.acceptance import NO_CONFIGURATION, ConfigurationVersion, DeadLetter
 from hub.explained import Explained
 from hub.facts import Crashed, DeadLettersStored, HubFact
+from hub.flow import Suppression, Withdrawal
 from hub.follow_up import FollowedUp, FollowUpUsage
 from hub.store.contracts.sinks import SinkUsage
 from hub.trace_context import trace_from
@@ -32,6 +33,10 @@ class EventOutcome(Explained):
 
     ACCEPTED = "accepted", "A rule fired, or several did, and their notifications are in the store."
     NO_MATCH = "no_match", "No rule matched the event, and its source does not keep such events."
+    SUPPRESSED = (
+        "suppressed",
+        "Rules fired, and flow control of each kept its notification back: the cause stands with the rule.",
+    )
     DUPLICATE = "duplicate", "The event was seen before: nothing of it was done again."
     DEAD_LETTER = "dead_letter", "Nothing became of the event: its dead letters say why."
     REJECTED = "rejected", "The message was refused and is kept nowhere: the log and the answer to its sender say why."
@@ -40,6 +45,7 @@ class EventOutcome(Explained):
 SENDER_OUTCOMES = {
     EventOutcome.ACCEPTED: "accepted",
     EventOutcome.NO_MATCH: "no_rule",
+    EventOutcome.SUPPRESSED: "suppressed",
     EventOutcome.DUPLICATE: "duplicate",
     EventOutcome.DEAD_LETTER: "dead_letter",
     EventOutcome.REJECTED: "rejected",
@@ -122,6 +128,10 @@ class InFlightEvent:
     handed_over: Collection[str] = ()
     """Ids of notifications that a remote hub has already: the store gets none of them."""
     person: str = ""
+    suppressed: Sequence[Suppression] = ()
+    """Rules that fired and send nothing of it by themselves, as the store decided."""
+    withdrawn: Sequence[Withdrawal] = ()
+    """Notifications that waited, and that its rules ended."""
     span: EventTrace | None = None
     """Its place in its trace; None where no spans are made."""
 
@@ -154,6 +164,7 @@ class ReplayOutcome(Explained):
 
     ACCEPTED = "accepted", "What the letter causes by today's rules is in the store, and the letter is marked so."
     REPEATED = "repeated", "What the letter causes was accepted before: nothing was done."
+    SUPPRESSED = "suppressed", "The letter's rules fired, and flow control keeps their notifications back: it is done."
     NO_MATCH = "no_match", "No rule matches now: the letter stays."
     FAILED = "failed", "The letter failed again: it stays, marked with the reason."
 

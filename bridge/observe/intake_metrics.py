@@ -17,6 +17,7 @@ from bridge.observe.metric_set import MetricSet, MetricTable, Named, counter, hi
 from bridge.observe.telemetry import Takes
 from hub.acceptance import DeadLetter
 from hub.facts import DeadLettersStored
+from hub.flow import SuppressionCause
 
 MAX_RULES = 200
 """Rules with series of their own; the others share `_other`."""
@@ -34,6 +35,7 @@ INGEST = {
     EventOutcome.DEAD_LETTER: "malformed",
     EventOutcome.REJECTED: "rejected",
     EventOutcome.NO_MATCH: "filtered",
+    EventOutcome.SUPPRESSED: "suppressed",
 }
 """The label `outcome` of `pushbridge_ingest_messages_total`, by an event's end."""
 
@@ -74,6 +76,17 @@ class IntakeMetrics(MetricTable):
         "Rules that matched, or could not be evaluated.",
         rule=Named.RULES,
         outcome=("match", "error"),
+    )
+    _suppressed = counter(
+        "rule_suppressed",
+        "Events of which a rule that fired sends nothing by itself, by the cause.",
+        rule=Named.RULES,
+        cause=values_of(SuppressionCause),
+    )
+    _withdrawn = counter(
+        "rule_cancelled_notifications",
+        "Notifications that waited, and that a rule's cancel ended.",
+        rule=Named.RULES,
     )
     _dead_letters = counter(
         "dead_letters",
@@ -140,6 +153,10 @@ class IntakeMetrics(MetricTable):
                 self._age.observe((event.message.source,), max(0.0, now - event.event.time.timestamp()))
             if event.not_kept is not None:
                 self._not_kept.labels(event.message.source, event.not_kept.value).inc()
+            for each in event.suppressed:
+                self._suppressed.labels(self._rule(each.rule), each.cause.value).inc()
+            for withdrawal in event.withdrawn:
+                self._withdrawn.labels(self._rule(withdrawal.rule)).inc()
         for outcome, rules in (("match", matched), ("error", failed)):
             for rule, count in rules.items():
                 self._rule_evaluations.labels(rule, outcome).inc(count)

@@ -28,6 +28,7 @@ from hub.acceptance import Reason, Stage
 from hub.books import Discrepancy
 from hub.explained import Explained
 from hub.facts import CannotMove, ImportAnswer
+from hub.flow import SuppressionCause
 from hub.follow_up import FollowedPushes, FollowUpOutcome
 from hub.outcome import DELIVERY_LABELS, DeviceAnswer, OutcomeName, State, Unreached
 from hub.phone import PhoneOperation, PhoneOutcome
@@ -66,6 +67,12 @@ SECTIONS: Sequence[Section] = (
         names=EventOutcome,
         labels=INGEST,
         answers=SENDER_OUTCOMES,
+    ),
+    Section(
+        title="Why a rule that fired sends nothing of an event",
+        where="The label `cause` of `pushbridge_rule_suppressed_total`, `suppressed` in the answer of an HTTP source and of"
+        " `/api/v1/events/ID/trace`; see `flow-control.md`.",
+        names=SuppressionCause,
     ),
     Section(
         title="Where a dead letter was made",

@@ -30,8 +30,8 @@ from hub.work import Lane
 TEMPLATE = "template"
 """The format of what is not native."""
 
-SINGLE, BROADCAST, SCHEDULED, HELD = range(4)
-"""The lanes of rows. What is scheduled or held waits in a lane of its own until it is released."""
+SINGLE, BROADCAST, SCHEDULED, HELD, ORDERED = range(5)
+"""The lanes of rows. What is scheduled or held, or waits for another, has a lane of its own until it is released."""
 
 LANES = {Lane.SINGLE: SINGLE, Lane.BROADCAST: BROADCAST}
 LANE_OF = {number: lane for lane, number in LANES.items()}

@@ -176,6 +176,7 @@ def test_no_label_can_hold_what_has_no_bounds() -> None:
         *("source", "outcome", "rule", "reason", "hub", "platform", "kind", "queue", "state", "credential"),
         *("owner", "engine", "op", "file", "le", "version", "revision", "config_hash", "listener", "limit", "scheme"),
         "operation",
+        "cause",
         "stage",
         "property",  # of each hub 50, and the rest is one
     }

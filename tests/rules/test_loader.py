@@ -53,7 +53,7 @@ PUSH = "push: { to: x, with: { a: b } }"
         (f"{{ name: r, source: bnk, {PUSH} }}", "'bnk' is not one of: bank, hr (did you mean bank?)"),
         (f"{{ name: r, mach: {{}}, {PUSH} }}", "rules[0].mach: unknown key (did you mean match?)"),
         (f"{{ name: r, stop: 1, {PUSH} }}", "rules[0].stop: expected true or false"),
-        (f"{{ name: r, throttle: {{}}, {PUSH} }}", "rules[0].throttle: known, but not supported by this version yet"),
+        (f"{{ name: r, inhibit: {{}}, {PUSH} }}", "rules[0].inhibit: known, but not supported by this version yet"),
         (f"{{ name: r, throtle: {{}}, {PUSH} }}", "rules[0].throtle: unknown key (did you mean throttle?)"),
         ("{ name: r, push: { to: x, with: { a: b }, platforms: [apple] } }", "'apple' is not one of: apns, fcm, wns"),
         (

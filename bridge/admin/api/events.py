@@ -10,8 +10,6 @@ from bridge.observe.recent import Entry
 from hub.errors import InvalidRequestError, NotFoundError
 
 _LIST = "events"
-_OLD_OUTCOMES = {"suppressed": EventOutcome.DUPLICATE.value}
-"""Names of before 0.2.0."""
 
 
 class EventSummary(Model):
@@ -97,7 +95,6 @@ class EventQuery(Paged):
 
 def outcome_asked_for(text: str) -> str:
     """The outcome by its name of today; empty means any. Raises: InvalidRequestError: an event has no such outcome."""
-    text = _OLD_OUTCOMES.get(text, text)
     outcomes = [outcome.value for outcome in EventOutcome]
     if text and text not in outcomes:
         raise InvalidRequestError(f"outcome: {text[:40]!r} is none; there are {known(outcomes)}")

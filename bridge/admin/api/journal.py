@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, Field, JsonValue
 
 from bridge.admin.api.events import outcome_asked_for
 from bridge.admin.api.operation import Call, Model, Operation, Paged, cursor_of, instant, place_in
+from bridge.admin.api.traced_flow import FlowTrace
 from bridge.observe.facts import EventOutcome
 from hub.errors import NotFoundError
 from hub.store.contracts.journal import KeptEvent
@@ -125,7 +126,7 @@ async def _for_device(call: Call, events: Sequence[KeptEvent], device: str) -> l
 
 
 async def _is_for(call: Call, event: KeptEvent, device: str) -> bool:
-    for _, notification in orjson.loads(event.detail).get("notifications", ()):
+    for notification in FlowTrace.of(event).sent_of(orjson.loads(event.detail).get("notifications", ())):
         with suppress(NotFoundError):  # it is past its time
             traced = await call.management.hub.store.trace(notification, device)
             if any(each.answer.is_in_audience for each in traced):
@@ -173,7 +174,7 @@ def _item(event: KeptEvent) -> JournalEvent:
         reason=detail.get("reason", ""),
         detail=detail.get("detail", ""),
         rules=detail.get("rules", []),
-        notifications=len(detail.get("notifications", ())),
+        notifications=len(FlowTrace.of(event).sent_of(detail.get("notifications", ()))),
         dead_letters=len(failures) or int(is_whole),
     )
 

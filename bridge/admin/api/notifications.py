@@ -112,6 +112,7 @@ class NotificationModel(NotificationSummary):
     ]
     reasons: list[str]
     follow_ups: list[FollowUp]
+    cancelled_by: Annotated[str, Field(description="The rule and the event that withdrew it; empty where none did.")]
 
 
 class Notifications(Model):
@@ -240,6 +241,7 @@ async def notification_model(management: Management, kept: KeptNotification) -> 
         reports={platform: dict(counts) for platform, counts in kept.reports.items()},
         failures=[Failure(outcome=outcome, reason=reason, count=count) for outcome, reason, count in kept.failures],
         follow_ups=[_follow_up(each) for each in kept.follow_ups],
+        cancelled_by=kept.cancelled_by,
     )
 
 

@@ -18,6 +18,7 @@ from bridge.admin.api.traced_device import (
     only_to_of,
     registrations_of,
 )
+from bridge.admin.api.traced_flow import CancelledNotification, FlowTrace, SuppressedRule
 from bridge.admin.api.traced_rules import RuleTrace, rules_of
 from bridge.observe.facts import EventOutcome, NotKept
 from hub.acceptance import ConfigurationVersion
@@ -107,6 +108,8 @@ class Trace(Model):
     rules: list[RuleTrace]
     rules_missing: str
     failures: list[RuleFailure]
+    suppressed: list[SuppressedRule]
+    cancelled: list[CancelledNotification]
     notifications: list[NotificationTrace]
     gone: list[str]
     device: DeviceTrace | None
@@ -146,8 +149,9 @@ async def _of_event(call: Call, event: KeptEvent) -> Trace:
     detail: Mapping[str, Any] = orjson.loads(event.detail)
     content: Mapping[str, Any] | None = None if event.content is None else orjson.loads(event.content)
     is_same = _is_same(call.management, event.configuration)
+    flow = FlowTrace.of(event)
     found, gone = [], []
-    for _, id_ in detail.get("notifications", ()):
+    for id_ in flow.sent_of(detail.get("notifications", ())):
         try:
             found.append(await call.management.hub.store.notification(id_))
         except NotFoundError:
@@ -183,6 +187,8 @@ async def _of_event(call: Call, event: KeptEvent) -> Trace:
         rules=traced.rules,
         rules_missing=traced.missing,
         failures=[RuleFailure(**failure) for failure in detail.get("failures", ())],
+        suppressed=flow.suppressed,
+        cancelled=flow.cancelled,
         notifications=[await _notification(call, each) for each in found],
         gone=gone,
         device=await device_of(call.management, call.query.device),
@@ -233,6 +239,8 @@ async def _of_notification(call: Call, notification: KeptNotification) -> Trace:
         rules=[],
         rules_missing="",
         failures=[],
+        suppressed=[],
+        cancelled=[],
         notifications=[await _notification(call, notification)],
         gone=[],
         device=await device_of(call.management, call.query.device),

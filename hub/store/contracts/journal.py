@@ -10,8 +10,8 @@ from hub.store.contracts.listing import ListPage
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptEvent:
-    """An event in its place; `detail` and `content` are those of its `JournalEntry`, `content` None once it is past its
-    time."""
+    """An event in its place; `detail`, `content` and `flow` are those of its `JournalEntry`, `content` None once it is past
+    its time."""
 
     id: int
     at: float
@@ -22,6 +22,7 @@ class KeptEvent:
     content: bytes | None
     trace: str
     configuration: ConfigurationVersion = NO_CONFIGURATION
+    flow: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from typing import Protocol
 from pyroaring import BitMap
 
 from hub.acceptance import DeadLetter, Ingest, Partition
+from hub.flow import Suppression, Withdrawal
 from hub.notification import Notification, Platform
 from hub.outcome import OutcomeName, State, Unreached
 from hub.target import StoredTemplate, Target
@@ -58,12 +59,19 @@ class Work:
 class AcceptanceResult:
     """`duplicates` are indices of events that were accepted before; `work` is what the caller has in hand from now on.
 
-    `repeated` are ids of notifications that the store had before: they cause nothing.
+    `repeated` are ids of notifications that the store had before: they cause nothing. By index of the event, `suppressed`
+    are the rules that send nothing of it, `withdrawn` the waiting notifications that it ended, and `failed` the dead
+    letters, stored ones, of rules whose digest could not be filled. `not_sent` is how many fewer notifications came of the
+    events than their rules made.
     """
 
     duplicates: frozenset[int]
     work: Sequence[Work]
     repeated: frozenset[str] = frozenset()
+    suppressed: Mapping[int, Sequence[Suppression]] = field(default_factory=dict)
+    withdrawn: Mapping[int, Sequence[Withdrawal]] = field(default_factory=dict)
+    failed: Mapping[int, Sequence[DeadLetter]] = field(default_factory=dict)
+    not_sent: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,8 @@ class KeptNotification:
     one is asked for.
 
     `unreached` says why it ended and no phone got it, `unreached_count` of how many registrations; of one that is held
-    it is for so many. `trace` is a W3C traceparent, empty for none. `has_content` is false once its content is cleared."""
+    it is for so many. `trace` is a W3C traceparent, empty for none. `has_content` is false once its content is cleared.
+    `cancelled_by` names the rule and the event that withdrew it, empty where none did."""
 
     id: str
     hub: str
@@ -48,6 +49,7 @@ class KeptNotification:
     configuration: ConfigurationVersion = NO_CONFIGURATION
     trace: str = ""
     has_content: bool = True
+    cancelled_by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

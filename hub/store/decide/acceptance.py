@@ -1,31 +1,37 @@
 """What a batch of events comes to: which are repetitions, which notifications are new, and which of these start at once."""
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from hub.acceptance import Approval, AuditEntry, ConfigurationVersion, DeadLetter, Ingest, JournalEntry, Partition
+from hub.flow import Suppression, Withdrawal
 from hub.identity import digest_of, joined
 from hub.notification import Notification
 from hub.outcome import State
+from hub.store.decide.flow import FlowState
+from hub.store.decide.flowing import NO_FLOW, BatchFlow, FlowClaims, as_journaled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claims:
     """What the store knows of a batch: marks of events accepted before, and ids of notifications, as their 16 bytes.
 
-    `flow` are the states of the flow keys that the batch names, locked in order; `offsets` the next offset of each
+    `flow` is what it knows of the flow keys that the batch names, locked in order; `offsets` the next offset of each
     partition of which something was accepted.
     """
 
     marks: Set[bytes] = frozenset()
     notifications: Set[bytes] = frozenset()
-    flow: Mapping[bytes, bytes] = field(default_factory=dict)
+    flow: FlowClaims = NO_FLOW
     offsets: Mapping[Partition, int] = field(default_factory=dict)
 
 
 class Admitted(NamedTuple):
-    """A notification that is new. In state Processing it starts at once; `due` is the store's time."""
+    """A notification that is new. In state Processing it starts at once; `due` is the store's time.
+
+    `follows` is the id of the notification of its key that has to end before, None where it may start.
+    """
 
     number: int
     """Its place among all notifications of the batch, repetitions included."""
@@ -34,13 +40,18 @@ class Admitted(NamedTuple):
     state: State
     due: float
     configuration: ConfigurationVersion
+    follows: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admission:
     """The rows of a batch. `duplicates` are indices of events, `repeated` ids of notifications that cause nothing.
 
-    `offsets` are the next offsets of the partitions that go on. `approvals` are of notifications, by their place.
+    `offsets` are the next offsets of the partitions that go on. `approvals` are of notifications, by their place. `flow`
+    are the states that changed, `digests` notifications that wait and say something new, with the configuration that
+    decided. By index of the event, `suppressed` are rules, `withdrawn` notifications to be ended, and `failed` dead
+    letters of digests, which are among `dead_letters`;
+    `not_sent` counts notifications of suppressed rules, less the digests that began.
     """
 
     duplicates: frozenset[int]
@@ -50,9 +61,14 @@ class Admission:
     dead_letters: Sequence[DeadLetter]
     audits: Sequence[AuditEntry]
     journal: Sequence[tuple[JournalEntry, ConfigurationVersion]] = ()
-    flow: Mapping[bytes, bytes] = field(default_factory=dict)
+    flow: Mapping[bytes, FlowState] = field(default_factory=dict)
     offsets: Mapping[Partition, int] = field(default_factory=dict)
     approvals: Sequence[tuple[int, Approval]] = ()
+    digests: Sequence[tuple[Notification, ConfigurationVersion]] = ()
+    suppressed: Mapping[int, Sequence[Suppression]] = field(default_factory=dict)
+    withdrawn: Mapping[int, Sequence[Withdrawal]] = field(default_factory=dict)
+    failed: Mapping[int, Sequence[DeadLetter]] = field(default_factory=dict)
+    not_sent: int = 0
 
 
 def mark_of(source: str, event_id: str) -> bytes:
@@ -65,11 +81,12 @@ def marks_of(batch: Sequence[Ingest]) -> list[bytes | None]:
 
     An event that notifies no phone is not remembered, unless it says so: repeating it does no harm, and a dead letter
     that was mended has to come through when the broker hands it out again. One without an event id (a send through the
-    API) is known by its notification alone.
+    API) is known by its notification alone. One that withdraws notifications is remembered: repeated, it would withdraw
+    those that came after it.
     """
     return [
         mark_of(ingest.source, ingest.event_id)
-        if ingest.event_id and (ingest.notifications or ingest.remember)
+        if ingest.event_id and (ingest.notifications or ingest.flow or ingest.remember)
         else None
         for ingest in batch
     ]
@@ -91,11 +108,13 @@ def decide_acceptance(
     start: int,
     now: float,
     time_of_day: float,
+    flow_now: float = 0.0,
 ) -> Admission:
     """Take what is new. The first `start` of the notifications that are due start at once.
 
     `marks` are those of the events, `keys` the ids of their notifications as bytes, all in order. A schedule is compared
-    with `time_of_day`, for it follows the clock on the wall; all else is the store's time `now`.
+    with `time_of_day`, for it follows the clock on the wall, and states of flow control with `flow_now`, which nothing
+    sets; all else is the store's time `now`.
     """
     passed, offsets = _passed(batch, claims.offsets)
     marks = [None if index in passed else mark for index, mark in enumerate(marks)] if passed else marks
@@ -104,10 +123,12 @@ def decide_acceptance(
     letters: list[DeadLetter] = []
     audits: list[AuditEntry] = []
     journal: list[tuple[JournalEntry, ConfigurationVersion]] = []
+    journaled: dict[int, int] = {}
     admitted: list[Admitted] = []
     approvals: list[tuple[int, Approval]] = []
     repeated: set[str] = set()
     known = set(claims.notifications)
+    flow = BatchFlow(claims.flow, now=flow_now, wall=time_of_day) if any(ingest.flow for ingest in batch) else None
     number = -1
     for index, ingest in enumerate(batch):
         if index in duplicates:
@@ -115,7 +136,10 @@ def decide_acceptance(
             continue
         letters += ingest.dead_letters
         if ingest.journal is not None:
+            journaled[index] = len(journal)
             journal.append((ingest.journal, ingest.configuration))
+        if flow is not None:
+            flow.begin(index, ingest)
         has_new = False
         for notification in ingest.notifications:
             number += 1
@@ -123,21 +147,27 @@ def decide_acceptance(
             if key in known:
                 repeated.add(notification.id)
                 continue
+            if flow is not None and flow.holds_back(notification, number):
+                continue
             known.add(key)
             has_new = True
             if ingest.approval is not None:
                 approvals.append((number, ingest.approval))
-            state, due = State.ENQUEUED, now
+            state, due, follows = State.ENQUEUED, now, None
             schedule_at = notification.schedule_at
             if schedule_at is not None and (at := schedule_at.timestamp()) > time_of_day:
                 state, due = State.SCHEDULED, at
-            elif start > 0:
+                if flow is not None:
+                    flow.waits(notification)
+            elif flow is not None and notification.in_order:
+                follows = flow.before(notification, key)
+            if state is State.ENQUEUED and follows is None and start > 0:
                 start -= 1
                 state = State.PROCESSING
-            admitted.append(Admitted(number, notification, key, state, due, ingest.configuration))
+            admitted.append(Admitted(number, notification, key, state, due, ingest.configuration, follows))
         if has_new and ingest.audit is not None:
             audits.append(ingest.audit)
-    return Admission(
+    admission = Admission(
         duplicates=duplicates,
         repeated=frozenset(repeated),
         marks=fresh_marks,
@@ -145,9 +175,49 @@ def decide_acceptance(
         dead_letters=letters,
         audits=audits,
         journal=journal,
-        flow=claims.flow,
         offsets=offsets,
         approvals=approvals,
+    )
+    return admission if flow is None else _with_flow(admission, batch, flow, journaled)
+
+
+def _with_flow(
+    admission: Admission, batch: Sequence[Ingest], flow: BatchFlow, journaled: Mapping[int, int]
+) -> Admission:
+    """With the digests that the batch makes, and with what flow control did with each event."""
+    ended = flow.end()
+    begun = [
+        Admitted(
+            place,
+            notification,
+            bytes.fromhex(notification.id),
+            State.SCHEDULED,
+            notification.schedule_at.timestamp(),
+            batch[index].configuration,
+        )
+        for index, place, notification in ended.begun
+        if notification.schedule_at is not None
+    ]
+    journal = list(admission.journal)
+    for index, row in journaled.items():
+        suppressed, withdrawn = ended.suppressed.get(index, ()), ended.withdrawn.get(index, ())
+        if suppressed or withdrawn:
+            entry, version = journal[row]
+            is_all = {notification.rule for notification in batch[index].notifications} == {
+                each.rule for each in suppressed
+            }
+            journal[row] = as_journaled(entry, suppressed, withdrawn, is_all=is_all), version
+    return replace(
+        admission,
+        notifications=[*admission.notifications, *begun],
+        dead_letters=[*admission.dead_letters, *(letter for letters in ended.failed.values() for letter in letters)],
+        journal=journal,
+        flow=ended.states,
+        digests=[(notification, batch[index].configuration) for index, notification in ended.continued],
+        suppressed=ended.suppressed,
+        withdrawn=ended.withdrawn,
+        failed=ended.failed,
+        not_sent=ended.not_sent - len(begun),
     )
 
 

@@ -13,7 +13,9 @@ from hub.store.telemetry.listing import listing, part
 _LAST = 2**62
 _APART = 60.0
 """Seconds by which the numbers of a queue may be ahead of the time, at most."""
-_COLUMNS = "t.n, t.queue, t.at, t.source, t.event_id, t.outcome, t.detail, t.content, t.trace, c.revision, c.hash"
+_COLUMNS = (
+    "t.n, t.queue, t.at, t.source, t.event_id, t.outcome, t.detail, t.content, t.trace, c.revision, c.hash, t.flow"
+)
 _SOURCE = "journal t LEFT JOIN configuration c ON c.id = t.configuration"
 
 BY_EVENT = Statement(
@@ -84,7 +86,7 @@ def _number_at(connection: Connection, queue: int, until: float) -> int:
 
 
 def _event(row: Row) -> KeptEvent:
-    n, _, at, source, event_id, outcome, detail, content, trace, revision, hash_ = row
+    n, _, at, source, event_id, outcome, detail, content, trace, revision, hash_, flow = row
     return KeptEvent(
         id=n,
         at=at,
@@ -95,4 +97,5 @@ def _event(row: Row) -> KeptEvent:
         content=content,
         trace=trace,
         configuration=ConfigurationVersion(revision=revision or "", hash=hash_ or ""),
+        flow=flow or "",
     )

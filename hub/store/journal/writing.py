@@ -20,6 +20,7 @@ _COLUMNS = (
     ("trace", "text"),
     ("configuration", "bigint"),
     ("person", "text"),
+    ("flow", "text"),
 )
 INSERT = Statement(
     "journal.insert",
@@ -48,10 +49,11 @@ def journal_write(
                 entry.outcome,
                 entry.detail.decode(),
                 entry.content,
-                len(entry.detail) + len(entry.content or b""),
+                len(entry.detail) + len(entry.content or b"") + len(entry.flow),
                 entry.trace,
                 versions[id(version)],
                 person_key(entry.person) if entry.person else None,
+                entry.flow or None,
             )
         )
     return INSERT, rows

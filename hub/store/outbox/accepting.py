@@ -8,13 +8,16 @@ from hub.acceptance import NO_CONFIGURATION, Ingest, Partition
 from hub.errors import ConflictError
 from hub.outcome import State
 from hub.people import people_of
+from hub.report import Reporter
 from hub.store.connection import Connection, Row, Statement
 from hub.store.decide.acceptance import Admission, Admitted, Claims, decide_acceptance, duplicates_in, marks_of
+from hub.store.decide.flowing import NO_FLOW
 from hub.store.journal.writing import journal_write
 from hub.store.letters.writing import letter_writes
+from hub.store.outbox.flowing import DIGEST_ADDRESSEE, FlowOfBatch, digest_addressees
 from hub.store.outbox.holding import ADD_APPROVAL, approval_rows
 from hub.store.outbox.queues import FENCES, Queues
-from hub.store.rows import SCHEDULED, SINGLE, STATES, configuration_id, said_by
+from hub.store.rows import ORDERED, SCHEDULED, SINGLE, STATES, configuration_id, said_by
 from hub.store.telemetry.auditing import audit_write
 from hub.trace_context import joined_trace
 
@@ -87,6 +90,8 @@ _COLUMNS = (
     ("person", "text"),
     ("trace", "text"),
     ("sensitive", "bigint"),
+    ("flow_key", "bytea"),
+    ("follows", "bytea"),
 )
 INSERT = Statement(
     "notification.insert",
@@ -121,10 +126,13 @@ class Arrivals:
     marks: Sequence[bytes | None]
     ids: Sequence[bytes]
     partitions: Sequence[Partition] = ()
+    flow: FlowOfBatch | None = None
 
     @classmethod
-    def of(cls, batch: Sequence[Ingest], *, queue: int, numbers: range, start: int) -> "Arrivals":
-        """Raises: ValueError: an id of a notification is no hex digits."""
+    def of(
+        cls, batch: Sequence[Ingest], *, queue: int, numbers: range, start: int, queues: Sequence[int] = (0,)
+    ) -> "Arrivals":
+        """`queues` are all of the store. Raises: ValueError: an id of a notification is no hex digits."""
         ids = [bytes.fromhex(notification.id) for ingest in batch for notification in ingest.notifications]
         partitions = list({ingest.offset[0]: None for ingest in batch if ingest.offset is not None})
         return cls(
@@ -135,6 +143,7 @@ class Arrivals:
             marks=marks_of(batch),
             ids=ids,
             partitions=partitions,
+            flow=FlowOfBatch(batch, queues) if any(ingest.flow for ingest in batch) else None,
         )
 
 
@@ -145,7 +154,11 @@ def flow_of(batch: Sequence[Ingest]) -> str:
 
 def numbers_needed(batch: Sequence[Ingest]) -> int:
     return sum(
-        len(ingest.notifications) + len(ingest.dead_letters) + (ingest.audit is not None) + (ingest.journal is not None)
+        len(ingest.notifications)
+        + len(ingest.dead_letters)
+        + len(ingest.flow)  # a digest of each may become a dead letter
+        + (ingest.audit is not None)
+        + (ingest.journal is not None)
         for ingest in batch
     )
 
@@ -159,6 +172,7 @@ def accept(
     time_of_day: float,
     marked_at: float,
     oldest: int,
+    reporter: Reporter | None = None,
 ) -> Admission:
     """Take a batch. Events marked since `oldest` are known; new marks are of `marked_at`.
 
@@ -178,11 +192,21 @@ def accept(
         marks={mark for (mark,) in marked},
         notifications={key for (key,) in known},
         offsets=next_offsets(connection, arrivals.partitions),
+        flow=NO_FLOW if arrivals.flow is None else arrivals.flow.claim(connection),
     )
     admission = decide_acceptance(
-        arrivals.batch, arrivals.marks, arrivals.ids, claims, start=start, now=now, time_of_day=time_of_day
+        arrivals.batch,
+        arrivals.marks,
+        arrivals.ids,
+        claims,
+        start=start,
+        now=now,
+        time_of_day=time_of_day,
+        flow_now=marked_at,
     )
     _write(connection, arrivals, claims, admission, now, (int(marked_at), oldest))
+    if arrivals.flow is not None and admission.withdrawn:
+        arrivals.flow.withdraw(connection, admission, claims.flow, queues, reporter, now=now)
     return admission
 
 
@@ -225,12 +249,17 @@ def _write(
         (INSERT, rows),
     ]
     unique += _offset_writes(admission.offsets, claims.offsets, now)
+    if arrivals.flow is not None:
+        unique += arrivals.flow.writes(admission, claims.flow)
     others: list[tuple[Statement, Sequence[Row]]] = [(ADDRESSEE, addressees)] if addressees else []
+    if admission.digests:
+        others.append((DIGEST_ADDRESSEE, digest_addressees(admission.digests)))
     if admission.approvals:
         approved = [(arrivals.numbers[number], approval) for number, approval in admission.approvals]
         others.append((ADD_APPROVAL, approval_rows(approved, queue=arrivals.queue, now=now)))
     versions = {id(one.configuration): one.configuration for one in admission.notifications}
     versions |= {id(version): version for _, version in admission.journal}
+    versions |= {id(version): version for _, version in admission.digests}
     configurations = [
         (configuration_id(version), version.hash, version.revision)
         for version in versions.values()
@@ -267,15 +296,15 @@ def notification_rows(
     rows: list[tuple[Any, ...]] = []
     addressees: list[tuple[Any, ...]] = []
     versions: dict[int, int | None] = {}
-    for number, notification, key, state, due, version in admitted:
+    for number, notification, key, state, due, version, follows in admitted:
         if id(version) not in versions:
             versions[id(version)] = None if version == NO_CONFIGURATION else configuration_id(version)
-        lane = SCHEDULED if state is State.SCHEDULED else SINGLE
+        lane = SCHEDULED if state is State.SCHEDULED else SINGLE if follows is None else ORDERED
         people = people_of(notification)
         fixed = (now, STATES[state], lane, due, versions[id(version)], people[0] if people else None)
         trace = joined_trace(notification.trace, notification.tracestate)
-        rows.append(
-            (numbers[number], queue, key, *said_by(notification), *fixed, trace, 1 if notification.sensitive else None)
-        )
+        flow = (notification.flow_key or None, follows)
+        sensitive = 1 if notification.sensitive else None
+        rows.append((numbers[number], queue, key, *said_by(notification), *fixed, trace, sensitive, *flow))
         addressees += [(queue, numbers[number], person) for person in people[1:]]
     return rows, addressees

@@ -31,7 +31,19 @@ from hub.store.contracts.outbox import (
 from hub.store.decide.acceptance import Admission
 from hub.store.decide.ownership import Plan
 from hub.store.decide.recording import Key, Recording
-from hub.store.outbox import accepting, holding, moving, passing, queues, recording, stopping, summing, taking
+from hub.store.outbox import (
+    accepting,
+    flow_sweep,
+    holding,
+    moving,
+    ordering,
+    passing,
+    queues,
+    recording,
+    stopping,
+    summing,
+    taking,
+)
 from hub.store.outbox.accepting import Arrivals
 from hub.store.outbox.in_hand import Candidate, InHand, Look, Place
 from hub.store.outbox.ownership import Ownership, Sharing
@@ -39,7 +51,7 @@ from hub.store.outbox.queues import RESERVE, Claimed, Queues, QueueState
 from hub.store.outbox.recording import MarkDead
 from hub.store.outbox.remembering import SeenSweep, SeenWindow
 from hub.store.outbox.tally import Tally
-from hub.store.rows import HELD, LANES, SCHEDULED, SINGLE, hub_key, hub_of, service_key, service_of
+from hub.store.rows import HELD, LANES, ORDERED, SCHEDULED, SINGLE, hub_key, hub_of, service_key, service_of
 from hub.store.sinks.writing import numbers_needed
 from hub.store.telemetry.auditing import audit_write
 from hub.work import Lane
@@ -105,6 +117,7 @@ class SqlOutbox:
         self._summing = asyncio.Lock()
         self._to_sum: set[Key] = set()
         self._shift = 0.0
+        self._looks_for_followers = True
         self._next_release: dict[int, float] = {}
         self._has_written = False
         self._reporter: Reporter | None = None
@@ -280,7 +293,10 @@ class SqlOutbox:
             await self._count()
         if self.ownership is not None and self._is_time("release", _SHARED_RELEASE):
             await self._look_for_scheduled()
+            self._looks_for_followers = True
             await self._pass_on_strange(self.ownership)
+        if self._is_time("flow", flow_sweep.EVERY):
+            await self._forget_flow()
         if self.leads:
             for _ in range(_RANGES_BEHIND if self._sweep.is_behind else 1):
                 await self.sweep()
@@ -317,6 +333,22 @@ class SqlOutbox:
         if self._sweep.has_old(ages, self.now() - self._shift):
             await self.write(lambda connection: self._sweep.forget(connection, self.now() - self._shift))
         self._sweep.passed(ages)
+
+    async def _forget_flow(self) -> None:
+        """Forget states of flow control that say nothing any more, and those beyond the bound."""
+        now, mine = self.now() - self._shift, self.own_queues
+        past = dict.fromkeys(
+            await self._database.read(lambda connection: flow_sweep.past(connection, mine, before=now)), now
+        )
+        if self._is_time("flow bound", flow_sweep.BOUND_EVERY):
+            for queue in mine:
+                beyond = await self._database.read(partial(flow_sweep.bound, queue=queue, queues=len(self.all_queues)))
+                if beyond is not None:
+                    past[queue] = max(beyond, now)
+        for queue, before in past.items():
+            for _ in range(flow_sweep.SLICES):
+                if await self.write(partial(flow_sweep.forget, queue=queue, before=before)) < flow_sweep.SLICE:
+                    break
 
     async def _beat(self) -> None:
         mine = await self._database.write(lambda connection: self._queues.beat(connection, now=self.now()))
@@ -355,7 +387,7 @@ class SqlOutbox:
         if fence is None or not self.may_start():
             start = 0
         numbers = await self.numbers(queue, accepting.numbers_needed(batch))
-        arrivals = Arrivals.of(batch, queue=queue, numbers=numbers, start=start)
+        arrivals = Arrivals.of(batch, queue=queue, numbers=numbers, start=start, queues=self._queues.all)
 
         def job(connection: Connection) -> tuple[Admission, float] | None:
             if not claim(connection):
@@ -369,6 +401,7 @@ class SqlOutbox:
                 time_of_day=self._clock.wall(),
                 marked_at=now - self._shift,
                 oldest=self._sweep.oldest(now - self._shift),
+                reporter=self._reporter,
             )
             return admission, now
 
@@ -386,14 +419,18 @@ class SqlOutbox:
             duplicates=admission.duplicates,
             work=self._begin(admission, arrivals, now) if is_ours else self._pass_on(admission),
             repeated=admission.repeated,
+            suppressed=admission.suppressed,
+            withdrawn=admission.withdrawn,
+            failed=admission.failed,
+            not_sent=admission.not_sent,
         )
 
     def _begin(self, admission: Admission, arrivals: Arrivals, now: float) -> list[Work]:
         """Hold what starts at once, and know of what waits."""
         work: list[Work] = []
         place = Place(arrivals.queue, SINGLE, "")
-        waiting = scheduled = 0
-        for number, notification, _, state, due, _ in admission.notifications:
+        waiting = scheduled = ordered = 0
+        for number, notification, _, state, due, _, follows in admission.notifications:
             if state is State.PROCESSING:
                 n = arrivals.numbers[number]
                 piece = Work(queue=arrivals.queue, n=n, notification=notification, accepted_at=now, due_at=due)
@@ -403,12 +440,17 @@ class SqlOutbox:
             elif state is State.SCHEDULED:
                 scheduled += 1
                 self._next_release[place.queue] = min(self._next_release.get(place.queue, math.inf), due)
+            elif follows is not None:
+                ordered += 1
             else:
                 waiting += 1
         if waiting:
             self._hand.waits(place, now)
         self._tally.add(SINGLE, "", len(work) + waiting)
         self._tally.add(SCHEDULED, "", scheduled)
+        self._tally.add(ORDERED, "", ordered)
+        if self.ownership is None:  # else they may be of other processes' queues, and a count comes soon
+            self._tally.add(SCHEDULED, "", -sum(map(len, admission.withdrawn.values())))
         return work
 
     async def offsets(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
@@ -432,6 +474,7 @@ class SqlOutbox:
         async with self._taking:
             if lane is Lane.SINGLE:
                 await self._release()
+                await self._let_follow()
             by_key = {service_key(service): count for service, count in wanted.items() if count > 0}
             places = [Place(queue, LANES[lane], key) for queue in self._queues.taken_from for key in by_key]
             if not (places and self.may_start()):
@@ -565,6 +608,28 @@ class SqlOutbox:
             self._tally.add(SINGLE, "", len(dues))
             if dues:
                 self._hand.waits(Place(queue, SINGLE, ""), min(dues))
+
+    async def _let_follow(self) -> None:
+        """Let notifications go on that waited for another of their key which has ended."""
+        began = self._monotonic()
+        if began < self._times["follow"] or not (self._tally.waits_in(ORDERED) or self._looks_for_followers):
+            return
+        self._looks_for_followers = False
+        mine = self._queues.taken_from
+        found = await self._database.read(lambda connection: ordering.ready(connection, mine))
+        self._times["follow"] = began + _LOOKED * (self._monotonic() - began)
+        if not found:
+            return
+        now, released = await self.write(
+            lambda connection: (
+                self.now(),
+                ordering.go_on(connection, found, self._queues, now=self.now()),
+            )
+        )
+        for queue, count in released.items():
+            if self._queues.owns(queue):
+                self._tally.move_lane(ORDERED, SINGLE, count)
+                self._hand.waits(Place(queue, SINGLE, ""), now)
 
     async def cancel(self, hub: str, notification_id: str, *, actor: str = "") -> bool:
         told = self._queues.all[0]
@@ -762,6 +827,8 @@ class SqlOutbox:
             elif (result.work.queue, result.work.n) in closed:  # cancelled, or another's: the rest is not to be sent
                 result.work.is_withdrawn = True
                 self._leave(result.work)
+        if done.ended:
+            self._times.pop("follow", None)
         for change in done.written:
             if change.is_last:
                 self._tally.add(LANES[change.work.lane], service_key(change.work.service), -1)
@@ -964,8 +1031,8 @@ def _place_of(work: Work) -> Place:
 
 
 def _queue_state(lane: int, counted: taking.Counted, oldest: Mapping[int, float], hand: InHand) -> WaitingState:
-    """Scheduled and held notifications wait in the lane of the singles."""
-    lanes: Iterable[int] = (lane, SCHEDULED, HELD) if lane == SINGLE else (lane,)
+    """Scheduled and held notifications, and those that wait for others, wait in the lane of the singles."""
+    lanes: Iterable[int] = (lane, SCHEDULED, HELD, ORDERED) if lane == SINGLE else (lane,)
     mine = [counts for (of, _), counts in counted.items() if of in lanes]
     in_hand = hand.count_of_lane(lane)
     ready = sum(ready for _, ready in mine)

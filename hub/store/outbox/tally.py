@@ -20,6 +20,15 @@ class Tally:
         self._counts[lane, before] -= 1
         self._counts[lane, after] += 1
 
+    def move_lane(self, before: int, after: int, count: int) -> None:
+        """Of what has no service yet."""
+        self._counts[before, ""] -= count
+        self._counts[after, ""] += count
+
+    def waits_in(self, lane: int) -> bool:
+        """Whether anything without a service waits in a lane."""
+        return self._counts[lane, ""] > 0
+
     def services(self) -> set[str]:
         """Keys of services for which something waits."""
         return {service for (_, service), count in self._counts.items() if service and count > 0}

@@ -23,6 +23,8 @@ LOCKS: Mapping[str, str] = {
     "queue.lock": "FOR UPDATE SKIP LOCKED",
     # A page may be passed on to another process in between: what was read is where the page is until it is dropped.
     "page.of": "FOR UPDATE",
+    # Two processes that accept events of one flow key count one after the other.
+    "flow.states": "FOR UPDATE",
     # Other processes write devices too: what was read stays as it is until it is written.
     "registry_held_by_installation": "FOR UPDATE OF d",
     "registry_held_by_registration": "FOR UPDATE OF d",

@@ -7,6 +7,7 @@ from tests.hub.store.suite.clearing import Clearing
 from tests.hub.store.suite.costing import Costing
 from tests.hub.store.suite.devices import Devices
 from tests.hub.store.suite.finding import Finding
+from tests.hub.store.suite.flow_control import FlowControl
 from tests.hub.store.suite.follow_ups import FollowUps
 from tests.hub.store.suite.holding import Holding
 from tests.hub.store.suite.jobs import Jobs
@@ -29,6 +30,7 @@ from tests.hub.store.suite.tracing import Tracing
 
 class StoreBehaviour(
     Accepting,
+    FlowControl,
     Taking,
     Recording,
     Keeping,

@@ -610,6 +610,8 @@ class Daemon:
             self.metrics.store.set_journal(
                 await self.hub.store.journal_usage(), max_bytes=self.settings.journal.max_bytes
             )
+            self.metrics.quiet.set_released(self.hub.store.released())
+            self.metrics.quiet.set_usage(await self.hub.store.quiet())
             self.metrics.queue.set_queues(await self.hub.store.queue_states(), self.hub.max_pending)
             self.metrics.mirrors.set_states(
                 await self.mirrors.states(self.hub.store),

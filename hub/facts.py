@@ -16,6 +16,7 @@ from hub.notification import Notification, Platform
 from hub.outcome import OutcomeName, State, Unreached
 from hub.phone import PhoneOperation, PhoneOutcome
 from hub.phone_report import PhoneEvent, ReportLimit, TakenReports
+from hub.quiet import Fate
 from hub.work import Lane
 
 
@@ -264,6 +265,18 @@ class NotificationHeld:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QuietHoursKept:
+    """Quiet hours decided what becomes of `count` pushes of a notification, or with None of a whole one, whose audience was
+    not looked for. What is held goes out at `until`, in seconds of the time of day, by the clocks of `zones`."""
+
+    notification: Notification
+    fate: Fate
+    count: int | None
+    until: float = 0.0
+    zones: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NotificationApproved:
     """A notification that was held goes on; `actor` says so."""
 
@@ -462,6 +475,7 @@ HubFact = (
     | MirrorFailed
     | NotificationUnreached
     | NotificationHeld
+    | QuietHoursKept
     | NotificationApproved
     | NotificationsEnded
     | ChannelsGone

@@ -7,6 +7,7 @@ from enum import Enum
 from typing import ClassVar, Final
 
 from hub.frozen import frozen_dataclass
+from hub.quiet import QuietHours
 from hub.tags import TagExpression
 
 
@@ -126,6 +127,7 @@ class Notification:
     of one that is `sensitive` is kept until its end and no longer.
     `flow_key` is the digest of the key by which a rule may withdraw it (`hub/flow.py`), empty for none; one that is
     `in_order` starts when the one before it of the same key has ended.
+    `quiet` are the hours in which its phones are left in peace.
     """
 
     id: str
@@ -146,3 +148,4 @@ class Notification:
     sensitive: bool = False
     flow_key: bytes = b""
     in_order: bool = False
+    quiet: QuietHours | None = None

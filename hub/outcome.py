@@ -94,6 +94,7 @@ class Unreached(Explained):
     GONE = "gone", "the registrations of this audience were deleted, have expired, or their push channels are dead"
     NO_CREDENTIAL = "no_credential", "no push service of these phones takes a credential of this hub: see the key hubs"
     EXPIRED = "expired", "every push was given up before a push service took it"
+    QUIET_HOURS = "quiet_hours", "every phone was in its quiet hours, and the rule drops what would wait for their end"
     REFUSED = "refused", "no push service took a push: see the warning of each platform"
 
 
@@ -215,6 +216,7 @@ class DeviceAnswer(Explained):
     WAITING = "waiting", "its push waits to be tried"
     UNDER_WAY = "under_way", "its push is on its way"
     HELD = "held", "the notification waits for an approval"
+    QUIET_HOURS = "quiet_hours", "quiet hours hold its push"
     AUDIENCE_UNKNOWN = "audience_unknown", "the audience has not been looked for yet"
     DEAD = "dead", "its push channel is dead"
     CHANGED_SINCE = "changed_since", "it was registered, or registered again, after the audience was found"

@@ -9,11 +9,13 @@ from typing import Any
 
 from hub.follow_up import FollowUp
 from hub.notification import Platform, Priority
-from hub.platforms.table import services
+from hub.platforms.table import services, traits_of
+from hub.quiet import OnQuiet
 from hub.spelling import did_you_mean
 from hub.tags import MaxTags
 from hub.times import is_no_time, parse_time
 from hub.topics import Levels
+from hub.windows import Window
 from rules import live_activity, models
 from rules.audience import AudienceTemplate, PushAudience, compile_installation, compile_tags, compile_user, everyone
 from rules.engine import Rule, RuleSet
@@ -32,11 +34,12 @@ from rules.schedule import Schedule
 from rules.ttl import TtlFrom
 from rules.units import spelled
 from rules.when import When
+from rules.windows import name_of, read_quiet_hours, window_named
 
 PLATFORMS: Mapping[str, Platform] = {each.name: each.platform for each in services()}
 """The platforms by the names that a configuration uses."""
 
-_LATER_RULE_KEYS = ("also", "inhibit", "quiet_hours", "remind")
+_LATER_RULE_KEYS = ("also", "inhibit", "remind")
 _LATER_PUSH_KEYS = ("devices", "interruption", "locale", "tag_policy", "template")
 _SOONEST, _LATEST = timedelta(seconds=1), timedelta(days=7)
 """What `unless_opened.after` may be: the notification and what phones said of it are kept for longer."""
@@ -74,6 +77,8 @@ class HubScope:
     platforms: frozenset[Platform] = frozenset()
     max_tags: MaxTags = field(default_factory=MaxTags)
     is_remote: bool = False
+    time_zone: str = ""
+    """Of phones that say none; empty: that of the process."""
     topics: Mapping[str, Levels] = field(default_factory=dict)
     """Topics that its phones can be subscribed to, with their levels."""
 
@@ -88,6 +93,7 @@ class Scope:
     sinks: frozenset[str] = frozenset()
     timezone: tzinfo = UTC
     """Of times that come without an offset."""
+    windows: Mapping[str, Window] = field(default_factory=dict)
     sources_are_known: bool = True
     """False where the section is a mistake itself, which is said of it: what rules name cannot be looked up then."""
     hubs_are_known: bool = True
@@ -170,6 +176,8 @@ class RuleReader:
         push = self._push(name, entries["push"]) if "push" in entries else None
         if "schedule" in entries:
             push = self._scheduled(entries["schedule"], push)
+        if "quiet_hours" in entries:
+            push = self._in_quiet_hours(entries["quiet_hours"], push)
         flow = self._flow.read(name, node, entries, push)
         if (
             "push" not in entries
@@ -197,13 +205,16 @@ class RuleReader:
 
     def _scheduled(self, node: Node, push: PushPlan | None) -> PushPlan | None:
         """The push at the time that the event names."""
-        entries = fields(node, self._problems, models.Schedule, ("only_in",))
+        entries = fields(node, self._problems, models.Schedule)
         at = template(entries["at"], self._problems) if "at" in entries else None
-        if not entries and not _has_later(node, ("only_in",)):
-            self._problems.add(node, "at is missing", 'write at: "{{ … }}"', mark=node.key_mark)
-        if push is None or at is None:
+        only_in = self._only_in(entries["only_in"]) if "only_in" in entries else None
+        if not entries:
+            self._problems.add(
+                node, "there is no time", 'write at: "{{ … }}", or only_in: NAME of a window', mark=node.key_mark
+            )
+        if push is None or (at is None and only_in is None):
             return push
-        if at.constant is not None and not is_no_time(at.constant):
+        if at is not None and at.constant is not None and not is_no_time(at.constant):
             try:
                 parse_time(at.constant, self._scope.timezone)
             except ValueError as error:
@@ -211,7 +222,53 @@ class RuleReader:
         if push.ttl_from is TtlFrom.TIME:
             message = "ttl begins at the event's time, before the notification is sent"
             self._problems.add(node, message, "leave out push.ttl_from", mark=node.key_mark)
-        return replace(push, schedule=Schedule(at=at, timezone=self._scope.timezone, key=f"{node.key}.at"))
+        key = f"{node.key}.{'only_in' if at is None else 'at'}"
+        return replace(push, schedule=Schedule(at=at, only_in=only_in, timezone=self._scope.timezone, key=key))
+
+    def _only_in(self, node: Node) -> Window | None:
+        window = window_named(node, self._scope.windows, self._problems)
+        if window is not None and not window.zone:
+            message = "this window opens for each phone at a time of its own"
+            self._problems.add(node, message, "give the window a tz, or use quiet_hours with the time that is left")
+            return None
+        return window
+
+    def _in_quiet_hours(self, node: Node, push: PushPlan | None) -> PushPlan | None:
+        """The push, with the hours in which phones are left in peace."""
+        entries = fields(node, self._problems, models.QuietHours)
+        values = self._values(models.QuietHours, entries)
+        quiet = read_quiet_hours(node, values, entries, self._scope.windows, self._problems)
+        if push is None:
+            return None
+        if quiet is None:
+            return push
+        scope = self._scope.hubs.get(push.hub, HubScope())
+        if scope.is_remote and not quiet.is_same_for_all:
+            message = "the zones of its phones are known to the remote hub alone"
+            self._problems.add(entries["window"], message, "give the window a tz, or put the rule where the phones are")
+        if quiet.on_quiet is OnQuiet.SILENT:
+            self._check_soundless(entries["on_quiet"], push, scope)
+        zone = scope.time_zone or name_of(self._scope.timezone)
+        return replace(push, quiet=replace(quiet, zone=zone))
+
+    def _check_soundless(self, node: Node, push: PushPlan, scope: HubScope) -> None:
+        """Say for which push services `silent` is no word."""
+        if scope.is_remote:
+            self._problems.add(node, "a remote hub sends no push without a sound", "write hold, or drop")
+            return
+        wanted = scope.platforms if push.platforms is None else push.platforms & scope.platforms
+        without = sorted(each.title for each in services() if each.platform in wanted and not each.can_be_soundless)
+        if without and push.properties is not None:
+            self._problems.warn(
+                node, f"{', '.join(without)} has no word for it: such pushes are held until the window ends"
+            )
+        for native in push.natives:
+            traits = traits_of(native.platform)
+            headers = {name: text.constant or "" for name, text in native.headers}
+            if traits.can_be_soundless and traits.soundless(headers, b"{}") is None:
+                self._problems.add(
+                    node, f"a push of this type cannot be without a sound: native.{traits.name}", "write hold, or drop"
+                )
 
     def _unless_opened(self, node: Node, push: PushPlan | None) -> FollowUp | None:
         """Who is told of phones that have not opened what the rule pushes, and after how long."""

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from hub.notification import Priority
 from hub.platforms.table import services
+from hub.quiet import OnQuiet
 from rules.flow_words import OnExcess, Order
 from rules.ttl import TtlFrom
 
@@ -227,6 +228,36 @@ class Schedule(Keys):
 
     at: Template | None = None
     """A time that the event names, such as "{{ data.dueAt }}"; none, or one that has passed, is at once."""
+    only_in: Name | None = None
+    """A window, by its name: outside of it the notification waits until the window next opens."""
+
+
+class QuietHours(Keys):
+    """When phones are left in peace, and what becomes of a push then."""
+
+    window: Name | None = None
+    """The window in which phones are left in peace, by its name."""
+    on_quiet: OnQuiet = OnQuiet.HOLD
+    """hold sends the push when the window ends, drop does not send it, and silent sends it at once without a sound."""
+    expire: timedelta | None = None
+    """A push that would be held for longer than this is dropped."""
+
+
+class Window(Keys):
+    """A named calendar: times of the day on some days, by the clock of a time zone."""
+
+    times: Annotated[str, Form("text")] | Annotated[tuple[Annotated[str, Form("text")], ...], Field(min_length=1)]
+    """Times of the day such as 22:00-07:00; where the end is not after the begin, it is of the next day."""
+    days: (
+        Annotated[str, Form("text")] | Annotated[tuple[Annotated[str, Form("text")], ...], Field(min_length=1)] | None
+    ) = None
+    """The days on which the times begin, such as mon-fri or [sat, sun]; without it every day."""
+    tz: Name | None = None
+    """A time zone such as Europe/Zurich, or device for that of each phone; without it bridge.timezone."""
+    except_: Annotated[str, Form("text")] | tuple[Annotated[str, Form("text")], ...] | None = Field(
+        default=None, alias="except"
+    )
+    """Dates such as 2026-12-25 on which the times do not begin."""
 
 
 class UnlessOpened(Keys):
@@ -281,7 +312,9 @@ class Rule(Keys):
     push: Push | None = None
     """What is said, and to whom, when an event fits."""
     schedule: Schedule | None = None
-    """Sends at a time that the event names, in place of at once."""
+    """Sends at a time that the event names, or in a window alone, in place of at once."""
+    quiet_hours: QuietHours | None = None
+    """When phones are left in peace, by the clock of each, and what becomes of a push then."""
     dedupe: Dedupe | None = None
     """Suppresses events whose key fired this rule a short time ago, beyond repetitions of one event."""
     throttle: Throttle | None = None

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from hub.identity import digest_of, joined
 from hub.notification import Audience, Content, Notification, Platform, Priority, TemplateContent
+from hub.quiet import QuietHours
 from rules.audience import PushAudience
 from rules.errors import RenderError
 from rules.event import Event
@@ -37,6 +38,7 @@ class PushPlan:
     level: LevelPick | None = None
     schedule: Schedule | None = None
     sensitive: bool = False
+    quiet: QuietHours | None = None
     mark: Mark = field(default=NOWHERE, compare=False, repr=False)
 
     def notifications(self, event: Event, *, now: datetime) -> list[Notification]:
@@ -74,6 +76,7 @@ class PushPlan:
                 trace=event.trace,
                 tracestate=event.tracestate,
                 sensitive=self.sensitive,
+                quiet=self.quiet,
             )
             for content in contents
         ]

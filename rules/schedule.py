@@ -1,13 +1,15 @@
-"""`schedule`: a time of the event at which a notification is sent, in place of at once."""
+"""`schedule`: a time of the event, or a window, in which a notification is sent, in place of at once."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 
 from hub.times import is_no_time, parse_time
+from hub.windows import Window
 from rules.errors import RenderError
 from rules.event import Event
 from rules.explain import FailedCondition, Place
 from rules.render import Text
+from rules.windows import opening
 
 MAX_AHEAD = timedelta(days=366)
 """A time beyond this is taken for a mistake, such as the year 9999 that stands for "no end"."""
@@ -15,17 +17,28 @@ MAX_AHEAD = timedelta(days=366)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """`at` names the time in any form of `hub.times`; one without an offset is in `timezone`. `key` is its path."""
+    """`at` names the time in any form of `hub.times`; one without an offset is in `timezone`. `key` is its path. A time
+    outside of `only_in` is put off until that window next opens."""
 
-    at: Text
+    at: Text | None = None
+    only_in: Window | None = None
     timezone: tzinfo = UTC
     key: str = "schedule.at"
 
     def due(self, event: Event, *, now: datetime) -> datetime | None:
-        """When to send; None: at once, as the event names no time or one that has passed.
+        """When to send; None: at once, as the event names no time or one that has passed, and a window is open.
 
         Raises: RenderError: it names none, and something else.
         """
+        at = self._named(event, now=now)
+        if self.only_in is None:
+            return at
+        opens = opening(self.only_in, at or now)
+        return opens if opens > now else None
+
+    def _named(self, event: Event, *, now: datetime) -> datetime | None:
+        if self.at is None:
+            return None
         value = self.at.render(event)
         if is_no_time(value):
             return None
@@ -39,6 +52,8 @@ class Schedule:
 
     def explain(self, event: Event) -> FailedCondition | None:
         """Why there is no time, as of that of the event; None where there is one, or none is wanted."""
+        if self.at is None:
+            return None
         if (failed := self.at.explain(event, self.key)) is not None:
             return failed
         try:

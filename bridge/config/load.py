@@ -43,11 +43,12 @@ from rules.loader import PLATFORMS, HubScope, RuleReader, Scope, rules_in
 from rules.node import Mark, Node, RuleNodes
 from rules.problems import Problem, Problems, Severity
 from rules.read_files import ReadFiles
+from rules.windows import name_of, read_windows
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 _LATER: Mapping[tuple[str, ...], tuple[str, ...]] = {
-    (): ("registration", "templates", "windows"),
+    (): ("registration", "templates"),
     ("bridge",): ("tracing",),
     ("bridge", "watchdog"): ("action",),
     ("sources", "*"): ("dedupe", "order", *LATER),
@@ -118,7 +119,7 @@ def _read(
     root = in_present_spelling(_as_meant(root, problems), problems)
     assert isinstance(root.value, dict)
     sections = dict(root.value)
-    rules, defaults = sections.pop("rules", None), sections.pop("defaults", None)
+    rules, defaults, windows = (sections.pop(name, None) for name in ("rules", "defaults", "windows"))
     directory = path if path.is_dir() else path.parent
     context = {"directory": directory, "files": files}
     if no_secrets:
@@ -128,6 +129,7 @@ def _read(
         root = replace(root, value={**root.value, **sections})
     plain = {name: _plain(name, node) for name, node in sections.items() if node.value is not None}
     scope = _scope(plain)
+    scope = replace(scope, windows=read_windows(windows, problems, zone=name_of(scope.timezone)))
     reader = RuleReader(defaults, scope, problems, seconds_in=seconds_in)
     if problems.has_withheld:
         rules = _with_samples(rules, defaults, scope, problems)
@@ -237,6 +239,7 @@ def _scope(plain: Mapping[str, Any]) -> Scope:
                 max_tags=hub.limits.max_tags,
                 is_remote=hub.is_remote,
                 topics={} if hub.registration is None else hub.registration.amounts,
+                time_zone=hub.timezone or "",
             )
             for name, hub in hubs.items()
         },

@@ -9,6 +9,7 @@ from pydantic.fields import FieldInfo
 
 from connectors.duration import Duration
 from hub.egress import Egress
+from hub.self_description import is_time_zone
 
 Secret = Annotated[SecretStr, Field(min_length=1)]
 
@@ -60,3 +61,10 @@ Name = Annotated[
 
 HubName = Annotated[Name, AfterValidator(str.lower)]
 """Names of hubs compare without case, as in a URL's path: from here on each is in lower case."""
+
+
+def time_zone(name: str) -> str:
+    """The name of a time zone. Raises: ValueError."""
+    if not is_time_zone(name):
+        raise ValueError("not a time zone; write a name such as Europe/Zurich or UTC")
+    return name

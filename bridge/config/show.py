@@ -34,6 +34,8 @@ def as_understood(settings: Settings, paths: Paths) -> str:
     defaults = _entries(entries.get("defaults"))
     if defaults:
         sections["defaults"] = {name: _written(node) for name, node in defaults.items()}
+    if windows := _entries(entries.get("windows")):
+        sections["windows"] = {name: _written(node) for name, node in windows.items()}
     if (rules := entries.get("rules")) is not None and isinstance(rules.value, list | RuleNodes):
         pairs = zip(settings.rules.rules, rules.value, strict=True)
         sections["rules"] = [_rule(rule, node, defaults) for rule, node in pairs]

@@ -9,6 +9,7 @@ from bridge.config.models.document import Settings
 from bridge.config.models.hubs import HubSettings
 from bridge.config.models.store import StoreSettings
 from connectors.connector import Connector
+from hub.quiet import OnQuiet
 from hub.store.sqlite.volume import refusal, volume_of
 from rules.engine import RuleSet
 from rules.node import Node
@@ -64,6 +65,13 @@ def check_rules(rules: RuleSet, at_once: Collection[str], problems: Problems) ->
                 schedule.key,
                 f"a notification for later waits in the store, and hub {rule.push.hub} has durability: remote",
                 "put the rule where the hub is, or set durability: local and give the store a disk",
+            )
+        if rule.push.quiet is not None and rule.push.quiet.on_quiet is OnQuiet.HOLD:
+            problems.add_at(
+                rule.push.mark,
+                f"{rule.key}.quiet_hours",
+                f"what quiet hours hold waits in the store, and hub {rule.push.hub} has durability: remote",
+                "put the rule where the hub is, write on_quiet: drop, or set durability: local and give the store a disk",
             )
         if rule.report_to:
             problems.add_at(

@@ -49,6 +49,7 @@ from hub.facts import (
     PushesDeferred,
     PushesEnded,
     PushesRetried,
+    QuietHoursKept,
     RemoteAnswered,
     ResultsLate,
     SendAccepted,
@@ -65,7 +66,15 @@ from hub.trace_context import trace_id_of
 _MAX_NAMES = 20
 """Properties of a template or a notification that a line names."""
 
-_ORDINARY = frozenset([Unreached.NO_REGISTRATION, Unreached.NO_TAG, Unreached.OTHER_PLATFORM, Unreached.GONE])
+_ORDINARY = frozenset(
+    [
+        Unreached.NO_REGISTRATION,
+        Unreached.NO_TAG,
+        Unreached.OTHER_PLATFORM,
+        Unreached.GONE,
+        Unreached.QUIET_HOURS,
+    ]
+)
 """What happens with nothing wrong: a customer without the app, a phone of the other make. The others need an operator."""
 
 _SUSPECT_PHONES = frozenset([PhoneOutcome.FORBIDDEN_TAG, PhoneOutcome.FORBIDDEN_PHONE])
@@ -96,6 +105,7 @@ class FactLog:
             RemoteAnswered: self._remote_answered,
             NotificationUnreached: self._notification_unreached,
             NotificationHeld: self._notification_held,
+            QuietHoursKept: self._quiet_hours_kept,
             NotificationApproved: self._notification_approved,
             ChannelsGone: self._channels_gone,
             BreakerOpened: self._breaker_opened,
@@ -298,6 +308,13 @@ class FactLog:
     def _notification_held(self, fact: NotificationHeld) -> None:
         detail = f"pushbridge notifications approve {fact.notification.id} --by NAME lets it go, cancel ends it"
         _log.warning("held: waits for an approval", **about(fact.notification), registrations=fact.count, detail=detail)
+
+    def _quiet_hours_kept(self, fact: QuietHoursKept) -> None:
+        count = {} if fact.count is None else {"pushes": fact.count}
+        until = {"until": _instant(fact.until), "zones": list(fact.zones)[:_MAX_NAMES]} if fact.zones else {}
+        _log.info(
+            f"quiet hours: {fact.fate.value}", **about(fact.notification), **count, **until, detail=fact.fate.meaning
+        )
 
     def _notification_approved(self, fact: NotificationApproved) -> None:
         _log.info("approved", notification_id=fact.notification_id, hub=fact.hub, actor=fact.actor)

@@ -17,6 +17,7 @@ from bridge.observe.mirror_metrics import MirrorMetrics
 from bridge.observe.phone_metrics import PhoneMetrics
 from bridge.observe.process_metrics import ProcessMetrics
 from bridge.observe.queue_metrics import QueueMetrics
+from bridge.observe.quiet_metrics import QuietMetrics
 from bridge.observe.sink_metrics import SinkMetrics
 from bridge.observe.source_metrics import SourceMetrics
 from bridge.observe.store_metrics import SQLITE, StoreMetrics
@@ -59,6 +60,7 @@ class Metrics:
         self.queue = QueueMetrics(self._set)
         self.store = StoreMetrics(self._set, engine=engine)
         self.delivery = DeliveryMetrics(self._set)
+        self.quiet = QuietMetrics(self._set)
         self.mirrors = MirrorMetrics(self._set)
         self.phones = PhoneMetrics(self._set)
         self.sinks = SinkMetrics(self._set)
@@ -71,6 +73,7 @@ class Metrics:
             **self.queue.takes,
             **self.store.takes,
             **self.delivery.takes,
+            **self.quiet.takes,
             **self.mirrors.takes,
             **self.phones.takes,
             **self.sinks.takes,

@@ -31,6 +31,7 @@ from hub.facts import CannotMove, ImportAnswer
 from hub.flow import SuppressionCause
 from hub.follow_up import FollowedPushes, FollowUpOutcome
 from hub.outcome import DELIVERY_LABELS, DeviceAnswer, OutcomeName, State, Unreached
+from hub.quiet import Fate
 from hub.phone import PhoneOperation, PhoneOutcome
 from hub.phone_report import PhoneEvent, ReportLimit, ReportOutcome
 from hub.store.contracts.people import Kept
@@ -108,6 +109,11 @@ SECTIONS: Sequence[Section] = (
         where="The field `reason` of the log line `no device reached`, `unreached` of a notification in the admin"
         " API, and the label `reason` of `pushbridge_notifications_unreached_total`.",
         names=Unreached,
+    ),
+    Section(
+        title="What quiet hours do with a push",
+        where="The log lines `quiet hours: …`, and the label `outcome` of `pushbridge_quiet_hours_total`.",
+        names=Fate,
     ),
     Section(
         title="What the journal does not keep",

@@ -19,10 +19,12 @@ from hub.facts import (
     PushesDeferred,
     PushesEnded,
     PushesRetried,
+    QuietHoursKept,
     RemoteAnswered,
     SendAccepted,
 )
 from hub.notification import Audience, NativeContent, Notification, Platform
+from hub.quiet import Fate, held_text, reason_for
 
 HUB_API = "hub API"
 """The source that an entry names when no event caused it."""
@@ -156,6 +158,7 @@ class RecentEvents:
             RemoteAnswered: self._remote_answered,
             NotificationUnreached: self._notification_unreached,
             NotificationHeld: self._notification_held,
+            QuietHoursKept: self._quiet_hours_kept,
             NotificationApproved: self._notification_approved,
             PersonErased: self._person_erased,
         }
@@ -248,6 +251,17 @@ class RecentEvents:
     def _notification_held(self, fact: NotificationHeld) -> None:
         entry, record = self._find(fact.notification)
         record.reason = f"held: for {fact.count} registrations, and waits for an approval"
+        self._notify(entry)
+
+    def _quiet_hours_kept(self, fact: QuietHoursKept) -> None:
+        entry, record = self._find(fact.notification)
+        quiet = fact.notification.quiet
+        if quiet is None or fact.fate in (Fate.SILENT, Fate.RELEASED):
+            return
+        if fact.fate is Fate.HELD:
+            record.reason = held_text(quiet, fact.until, fact.zones)
+        else:
+            record.reason = reason_for(quiet, fact.fate)
         self._notify(entry)
 
     def _notification_approved(self, fact: NotificationApproved) -> None:

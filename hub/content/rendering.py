@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -13,7 +13,7 @@ from hub.content.templates import CompiledTemplate, Rendered, compile_template
 from hub.dates import parse_date
 from hub.errors import FilledTooLargeError, InvalidRequestError, TemplateError
 from hub.installation import Template
-from hub.notification import NativeContent, Notification, Platform
+from hub.notification import NativeContent, Notification, Platform, Priority
 from hub.outcome import OutcomeName, Reaction
 from hub.phone_report import ReportPolicies
 from hub.platforms.table import traits_of
@@ -36,6 +36,12 @@ _TOO_LARGE = SendResult(
     reaction=Reaction.DROP,
     outcome=OutcomeName.INVALID_NOTIFICATION_SIZE,
     reason=f"the template, filled, has more than {MAX_FILLED} bytes",
+)
+
+_SOUNDING = SendResult(
+    reaction=Reaction.DROP,
+    outcome=OutcomeName.INVALID_NOTIFICATION_FORMAT,
+    reason="its push service cannot send it without a sound, and its phone was in its quiet hours",
 )
 
 _Key = tuple[int, Platform]
@@ -109,30 +115,34 @@ class Rendering:
         while len(self._compiled) > self._templates_kept:
             self._compiled.popitem(last=False)
 
-    def pages(self, notification: Notification, targets: Sequence[Target]) -> RenderedPushes:
+    def pages(
+        self, notification: Notification, targets: Sequence[Target], *, silent: Container[int] = ()
+    ) -> RenderedPushes:
         """A push for each target, grouped by what pushes share; none where a template is gone or comes to too much.
 
         The id is a UUID made of the notification's id and the registration's ordinal, so every try has the same. The
         collapse id begins alike and ends with the template's id: a phone shows what each of its templates makes, and
-        pushes that share a payload share the collapse id. A payload filled with push variables has the push's id.
+        pushes that share a payload share the collapse id. A payload filled with push variables has the push's id. Phones of
+        the ordinals in `silent` are to make no sound.
         """
         made = RenderedPushes()
         if len(targets) == 1 and not targets[0].push_variables:  # the common case of an event
-            self._add_alike(made, notification, targets)
+            self._add_alike(made, notification, targets, targets[0].ordinal in silent)
             return made
-        alike: dict[tuple[int | None, Platform], list[Target]] = {}
+        alike: dict[tuple[int | None, Platform, bool], list[Target]] = {}
         for target in targets:
+            is_silent = target.ordinal in silent
             if target.push_variables and self._has_own_payload(notification, target):
-                self._add_own(made, notification, target)
+                self._add_own(made, notification, target, is_silent)
                 continue
-            key = (target.template, target.platform)
+            key = (target.template, target.platform, is_silent)
             mine = alike.get(key)
             if mine is None:
                 alike[key] = [target]
             else:
                 mine.append(target)
-        for members in alike.values():
-            self._add_alike(made, notification, members)
+        for (*_, is_silent), members in alike.items():
+            self._add_alike(made, notification, members, is_silent)
         return made
 
     def _has_own_payload(self, notification: Notification, target: Target) -> bool:
@@ -142,16 +152,23 @@ class Rendering:
         compiled = self._compiled[target.template, target.platform]
         return compiled is not None and any(name.lower() in compiled.names for name in target.push_variables or ())
 
-    def _add_own(self, made: RenderedPushes, notification: Notification, target: Target) -> None:
+    def _add_own(self, made: RenderedPushes, notification: Notification, target: Target, is_silent: bool) -> None:
         rendered = self._rendered(notification, target, target.push_variables or {})
+        if is_silent:
+            rendered = _soundless(rendered, target.platform)
         prefix = _id_prefix(notification)
-        _add(made, notification, [target], rendered, prefix=prefix, collapse_id=f"{prefix}{target.ordinal:012x}")
+        id_ = f"{prefix}{target.ordinal:012x}"
+        _add(made, notification, [target], rendered, prefix=prefix, collapse_id=id_, is_silent=is_silent)
 
-    def _add_alike(self, made: RenderedPushes, notification: Notification, targets: Sequence[Target]) -> None:
+    def _add_alike(
+        self, made: RenderedPushes, notification: Notification, targets: Sequence[Target], is_silent: bool
+    ) -> None:
         prefix, template = _id_prefix(notification), targets[0].template
         collapse_id = prefix.rstrip("-") if template is None else f"{prefix}{template:x}"
         rendered = self._rendered(notification, targets[0], {})
-        _add(made, notification, targets, rendered, prefix=prefix, collapse_id=collapse_id)
+        if is_silent:
+            rendered = _soundless(rendered, targets[0].platform)
+        _add(made, notification, targets, rendered, prefix=prefix, collapse_id=collapse_id, is_silent=is_silent)
 
     def _rendered(
         self, notification: Notification, target: Target, push_variables: Mapping[str, str]
@@ -203,6 +220,13 @@ def _id_prefix(notification: Notification) -> str:
     return f"{id_[:8]}-{id_[8:12]}-{id_[12:16]}-{id_[16:20]}-"
 
 
+def _soundless(rendered: Rendered | SendResult, platform: Platform) -> Rendered | SendResult:
+    if isinstance(rendered, SendResult):
+        return rendered
+    made = traits_of(platform).soundless(rendered.headers, rendered.payload)
+    return _SOUNDING if made is None else replace(rendered, headers=made.headers, payload=made.payload)
+
+
 def _add(
     made: RenderedPushes,
     notification: Notification,
@@ -211,6 +235,7 @@ def _add(
     *,
     prefix: str,
     collapse_id: str,
+    is_silent: bool = False,
 ) -> None:
     """Put pushes that share what was rendered into the page of their platform; their ids begin with `prefix`."""
     if isinstance(rendered, SendResult):
@@ -219,7 +244,7 @@ def _add(
     group = PushGroup(
         payload=rendered.payload,
         headers=rendered.headers,
-        priority=notification.priority,
+        priority=Priority.NORMAL if is_silent else notification.priority,
         expires_at=notification.expires_at,
         collapse_key=notification.collapse_key,
         collapse_id=collapse_id,

@@ -13,27 +13,40 @@ from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass
 
+from pyroaring import BitMap
+
 from hub.clock import SteadyClock
 from hub.content.rendering import Rendering
 from hub.delivery.audiences import find_audiences
 from hub.delivery.bulkhead import PAGES, Bulkhead
 from hub.delivery.forwarding import RemoteDelivery
 from hub.delivery.pushing import PushDelivery
+from hub.delivery.quieting import cut_pages, quiet_fact, ruling_for_all
 from hub.delivery.recording import Recorder
 from hub.delivery.renaming import ChannelRenaming
 from hub.delivery.retry import RetryPolicy
 from hub.delivery.store_retry import StoreRetry
 from hub.delivery.submitted import SubmittedWork
 from hub.errors import StoreError
-from hub.facts import AudienceFound, Crashed, NotificationHeld, PropertiesMissing, PushesDeferred, WorkTaken
+from hub.facts import (
+    AudienceFound,
+    Crashed,
+    NotificationHeld,
+    PropertiesMissing,
+    PushesDeferred,
+    QuietHoursKept,
+    WorkTaken,
+)
 from hub.guards import Guards, needs_approval
 from hub.loops import Pulse
 from hub.notification import Notification, Platform
 from hub.observer import Observer
+from hub.outcome import State, Unreached
 from hub.phone_report import ReportPolicies
 from hub.precedence import PAGES as PAGES_FLOW
 from hub.precedence import Precedence
 from hub.push import PushPage
+from hub.quiet import Fate, Ruling
 from hub.store.contracts.outbox import Audience, PageResult, Service, Work
 from hub.store.health import StoreHealth
 from hub.work import Lane
@@ -121,6 +134,7 @@ class Dispatcher:
             observer=observer,
             clock=clock,
             store_clock=store.now,
+            time_of_day=store.time_of_day,
             may_start=store.may_start,
             serves_better=store.serves_better,
             done=self._answered,
@@ -415,6 +429,7 @@ class Dispatcher:
     # A batch, from work to results
 
     async def _forward(self, work: Sequence[Work]) -> None:
+        work = await self._outside_quiet_hours(work)
         if not (work := self._not_withdrawn(work)):
             return
         if not self._store.may_start():
@@ -439,18 +454,20 @@ class Dispatcher:
     async def _push(self, work: Sequence[Work]) -> None:
         taken = work
         try:
-            flow = self._flow_of(taken)
+            work = meant = await self._outside_quiet_hours(taken)
+            flow = self._flow_of(meant)
             with self._precedence.ahead(flow):
-                audiences = await self._retry.until_stored("read", lambda: self._audiences(taken))
+                audiences = await self._retry.until_stored("read", lambda: self._audiences(meant))
             await self._precedence.give_way(flow)
             if self._guards:
                 work, audiences = await self._without_held(work, audiences)
+            audiences = [await self._cut(piece, each) for piece, each in zip(work, audiences, strict=True)]
         finally:  # nothing is awaited between here and the reservation of places
             self._unplanned.subtract(map(_waits_as, taken))
         still_there = {id(piece) for piece in self._not_withdrawn(work)}
         found = [pair for pair in zip(work, audiences, strict=True) if id(pair[0]) in still_there]
-        large = [pair for pair in found if pair[1].pages]
-        small = [pair for pair in found if not pair[1].pages]
+        large = [pair for pair in found if pair[1].is_large]
+        small = [pair for pair in found if not pair[1].is_large]
         # Nothing is awaited between reserving places in a bulkhead and handing it the pushes: no place is lost.
         async with asyncio.TaskGroup() as group:
             for piece, audience in large:
@@ -489,6 +506,59 @@ class Dispatcher:
         left = [pair for pair in zip(work, audiences, strict=True) if id(pair[0]) not in held]
         return [piece for piece, _ in left], [audience for _, audience in left]
 
+    async def _outside_quiet_hours(self, work: Sequence[Work]) -> Sequence[Work]:
+        """Hold or end whole notifications whose quiet hours are the same for all phones; the rest, which goes on."""
+        if not any(piece.notification.quiet for piece in work):
+            return work
+        at = self._store.time_of_day()
+        left: list[Work] = []
+        ruled: list[tuple[Work, Ruling]] = []
+        for piece in work:
+            found = ruling_for_all(piece.notification, at) if piece.ordinals is None else None
+            if found is None or found.fate is Fate.SILENT:
+                left.append(piece)
+            else:
+                ruled.append((piece, found))
+        held = [(piece, found.until) for piece, found in ruled if found.fate is Fate.HELD]
+        if held:
+            await self._retry.until_stored("hold", lambda: self._store.hold_until(held))
+            self._drop([piece for piece, _ in held])
+        for piece, found in ruled:
+            if found.fate is not Fate.HELD:
+                self._end_in_quiet_hours(piece, found.fate)
+            self._observer.observe(quiet_fact(piece.notification, found))
+        return left
+
+    def _end_in_quiet_hours(self, piece: Work, fate: Fate) -> None:
+        why = Unreached.EXPIRED if fate is Fate.EXPIRED else Unreached.QUIET_HOURS
+        now = self._store.now()
+        self._answered(PageResult(work=piece, counts={}, started_at=now, state=State.ABANDONED, unreached=why))
+
+    async def _cut(self, piece: Work, audience: Audience) -> Audience:
+        """A large audience without those whom quiet hours keep from a push now."""
+        notification = piece.notification
+        if notification.quiet is None or not audience.pages:
+            return audience
+        zones: Mapping[str, BitMap] = {}
+        if not notification.quiet.is_same_for_all:
+            zones = await self._retry.until_stored("read", lambda: self._store.zones(notification.hub))
+        cut = cut_pages(notification, audience, zones, self._store.time_of_day())
+        for part in cut.held:
+            self._observer.observe(
+                QuietHoursKept(
+                    notification=notification,
+                    fate=Fate.HELD,
+                    count=len(part.ordinals),
+                    until=part.until,
+                    zones=part.zones,
+                )
+            )
+        for dropped in cut.dropped:
+            self._observer.observe(
+                QuietHoursKept(notification=notification, fate=dropped.fate, count=len(dropped.ordinals))
+            )
+        return cut
+
     def _not_withdrawn(self, work: Sequence[Work]) -> Sequence[Work]:
         """What is still in the store; the rest is not in hand any more."""
         if not any(piece.is_withdrawn for piece in work):
@@ -511,7 +581,7 @@ class Dispatcher:
 
     async def _expand(self, piece: Work, audience: Audience) -> None:
         await self._retry.until_stored("expand", lambda: self._store.expand(piece, audience))
-        self._add_pending(len(audience.pages) - 1)
+        self._add_pending(len(audience.pages) + len(audience.held) - 1)
         counts = Counter[Platform]()
         for platform, ordinals in audience.pages:
             counts[platform] += len(ordinals)

@@ -9,7 +9,7 @@ from pyroaring import BitMap
 from hub.notification import Platform
 from hub.outcome import OutcomeName, Unreached
 from hub.push import SendResult
-from hub.store.contracts.outbox import Failed, Work
+from hub.store.contracts.outbox import Failed, HeldPart, Work
 from hub.target import Target
 
 Outcomes = dict[Platform, dict[OutcomeName, int]]
@@ -85,8 +85,8 @@ class PendingPage:
 
     It may wait for a try until `waits_until`; what fails after `gives_up_at` is not tried again. `started_at` is the
     store's time. `unanswered` counts the pushes without a verdict. `deferred` pushes, by platform and host, found a
-    breaker open or a service busy: they were not attempted. Services of the platforms `probed` were known to be away when
-    their pushes were handed over.
+    breaker open or a service busy: they were not attempted, nor were those that quiet hours have `held`. Services of the
+    platforms `probed` were known to be away when their pushes were handed over.
 
     `results` are those that no record has yet. A large page has them in `pieces`, by ordinal; of the pieces at the front
     that were recorded, `recorded` has the results, and `done` counts the registrations.
@@ -100,6 +100,7 @@ class PendingPage:
     ordinals: list[int] = field(default_factory=list)
     results: PushResults = field(default_factory=PushResults)
     deferred: dict[tuple[Platform, str], list[int]] = field(default_factory=dict)
+    held: Sequence[HeldPart] = ()
     probed: frozenset[Platform] = frozenset()
     unreached: Unreached | None = None
     passed_over: int = 0
@@ -112,7 +113,7 @@ class PendingPage:
     @property
     def not_attempted(self) -> bool:
         """Whether nothing of it was sent and nothing ended: it can go back as it is."""
-        return bool(self.deferred) and not (self.unanswered or self.results.counts or self.pieces)
+        return bool(self.deferred) and not (self.unanswered or self.results.counts or self.pieces or self.held)
 
     def defer(self, platform: Platform, host: str, targets: Sequence[Target]) -> None:
         """Pushes are not attempted; `host` is the one whose breaker is open, empty for the whole service."""
@@ -140,9 +141,11 @@ class PendingPage:
 
     def to_be_tried_again(self) -> BitMap:
         """Those of the first `done` registrations that have no final outcome."""
-        if not self.deferred and (self.recorded is None or not self.recorded.retries):
+        if not (self.deferred or self.held) and (self.recorded is None or not self.recorded.retries):
             return BitMap()  # nearly always; to look at a whole page for each of its pieces costs more than the pushes
         again = BitMap(ordinal for deferred in self.deferred.values() for ordinal in deferred)
+        for part in self.held:
+            again |= part.ordinals
         if self.recorded is not None:
             again.update(ordinal for _, ordinal, _ in self.recorded.retries)
         return again & self.frozen[: self.done]

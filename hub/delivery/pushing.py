@@ -14,6 +14,7 @@ from pyroaring import BitMap
 from hub.content.rendering import RenderedPage, RenderedPushes, Rendering
 from hub.delivery.bulkhead import Bulkhead
 from hub.delivery.pending import PendingPage, Piece, PushResults, without_push_channel
+from hub.delivery.quieting import Sorted, sort_targets
 from hub.delivery.retry import RetryPolicy
 from hub.delivery.window import SHORT
 from hub.facts import (
@@ -24,6 +25,7 @@ from hub.facts import (
     PushesDeferred,
     PushesEnded,
     PushesRetried,
+    QuietHoursKept,
     TracedPushes,
 )
 from hub.notification import Platform
@@ -31,6 +33,7 @@ from hub.observer import Observer
 from hub.outcome import OutcomeName, Reaction, Unreached
 from hub.precedence import PAGES, Precedence
 from hub.push import PageVerdict, PushPage, SendResult
+from hub.quiet import Fate, QuietHours, reason_for
 from hub.store.contracts.outbox import Audience, PageResult, RetryPage, Service, Work
 from hub.store.contracts.registry import RenamedChannel
 from hub.target import Target
@@ -105,7 +108,8 @@ class PushDelivery:
 
     `renamed` gets the hub and each push channel in whose place its service named another.
 
-    Waits are measured by `clock`, which cannot be set; `store_clock` gives the time of the store's rows.
+    Waits are measured by `clock`, which cannot be set; `store_clock` gives the time of the store's rows, and quiet hours go
+    by `time_of_day`, in seconds since 1970 UTC.
     """
 
     def __init__(
@@ -118,6 +122,7 @@ class PushDelivery:
         observer: Observer,
         clock: Callable[[], float],
         store_clock: Callable[[], float],
+        time_of_day: Callable[[], float] = time.time,
         may_start: Callable[[], bool] = lambda: True,
         serves_better: Callable[[tuple[str, Platform]], bool] = lambda service: False,
         done: Callable[[PageResult], None],
@@ -131,6 +136,7 @@ class PushDelivery:
         self._observer = observer
         self._clock = clock
         self._store_clock = store_clock
+        self._time_of_day = time_of_day
         self._may_start = may_start
         self._serves_better = serves_better
         self._done = done
@@ -220,16 +226,56 @@ class PushDelivery:
                 key = (notification.hub, target.platform)
                 is_served = key in self._bulkheads or key in self._without_credential
                 pending.results.end(target, OutcomeName.ABANDONED, "expired" if is_served else _NOT_CONFIGURED)
-        elif pending.pieces is None:
-            self._place_all(pending, None, self._rendering.pages(notification, audience.targets), sends)
+            return
+        targets, silent = audience.targets, frozenset[int]()
+        if notification.quiet is not None:
+            targets, silent = self._outside_quiet_hours(pending, notification.quiet, targets)
+        if pending.pieces is None:
+            self._place_all(pending, None, self._rendering.pages(notification, targets, silent=silent), sends)
         else:
-            self._fill_in_pieces(pending, pending.pieces, audience.targets, sends)
+            self._fill_in_pieces(pending, pending.pieces, targets, silent, sends)
+
+    def _outside_quiet_hours(
+        self, pending: PendingPage, quiet: QuietHours, targets: Sequence[Target]
+    ) -> tuple[Sequence[Target], frozenset[int]]:
+        """Those that get a push now, and the ordinals of those among them that get it without a sound."""
+        notification = pending.work.notification
+        found = sort_targets(notification, quiet, targets, self._time_of_day())
+        pending.held = found.parts()
+        for target, fate in found.dropped:
+            pending.results.end(target, OutcomeName.ABANDONED, reason_for(quiet, fate))
+        if found.dropped:
+            pending.pieces = None  # these ends are recorded with the page as a whole
+            is_expired = all(fate is Fate.EXPIRED for _, fate in found.dropped)
+            if len(found.dropped) == len(targets) and not is_expired:
+                pending.unreached = Unreached.QUIET_HOURS
+        self._report_quiet(pending.work, found)
+        return found.now + found.silent, frozenset(target.ordinal for target in found.silent)
+
+    def _report_quiet(self, work: Work, found: Sorted) -> None:
+        notification = work.notification
+        for (_, until), (ordinals, zones) in found.held.items():
+            self._observer.observe(
+                QuietHoursKept(
+                    notification=notification,
+                    fate=Fate.HELD,
+                    count=len(ordinals),
+                    until=until,
+                    zones=sorted(zones),
+                )
+            )
+        others = Counter(fate for _, fate in found.dropped)
+        others[Fate.SILENT] += len(found.silent)
+        for fate, count in others.items():
+            if count:
+                self._observer.observe(QuietHoursKept(notification=notification, fate=fate, count=count))
 
     def _fill_in_pieces(
         self,
         pending: PendingPage,
         pieces: deque[Piece],
         targets: Sequence[Target],
+        silent: frozenset[int],
         sends: dict[Service, list[SendBatch]],
     ) -> None:
         """As `_fill`, for a page that is recorded in pieces; they go to their service in order."""
@@ -237,7 +283,7 @@ class PushDelivery:
         length = self._piece_length(pending.work.notification.hub)
         neighbours = [targets[first : first + length] for first in range(0, len(targets), length)]
         rendered = [
-            self._rendering.pages(pending.work.notification, each) for each in neighbours
+            self._rendering.pages(pending.work.notification, each, silent=silent) for each in neighbours
         ]  # before a place is taken
         for each, pushes in zip(neighbours, rendered, strict=True):
             pieces.append(Piece(each[-1].ordinal))
@@ -526,6 +572,10 @@ class PushDelivery:
         retries = self._retry_pages(pending, whole) if whole.retries else []
         if pending.deferred:
             retries += self._deferred_pages(pending)
+        retries += [
+            RetryPage(platform=part.platform, ordinals=part.ordinals, delay=None, attempt=work.attempt, quiet=part)
+            for part in pending.held
+        ]
         self._done(
             PageResult(
                 work=work,
@@ -633,8 +683,9 @@ def _by_platform(audience: Audience) -> dict[Platform, int]:
 
 
 def _due_at(work: Work) -> float:
-    """Seconds of the store's clock: acceptance, or the time that the notification was scheduled for, if later."""
-    return max(work.accepted_at, _seconds(work.notification.schedule_at) or 0.0)
+    """Seconds of the store's clock: acceptance, or the time that the notification was scheduled for, or the end of quiet
+    hours that held the work, if later."""
+    return max(work.accepted_at, _seconds(work.notification.schedule_at) or 0.0, work.quiet_until)
 
 
 def _seconds(moment: datetime | None) -> float | None:

@@ -15,6 +15,7 @@ from hub.platforms.advice import Complaints, Written
 from hub.platforms.base import Sender
 from hub.platforms.hints import Hints
 from hub.platforms.settings import PlatformSettings
+from hub.platforms.soundless import Soundless
 from hub.platforms.xml_payload import xml_root
 
 
@@ -217,6 +218,13 @@ class Traits:
     def is_silent(self, fields: Mapping[str, str], payload: bytes) -> bool:
         """Whether a push shows nothing on the phone that a later one could replace; `fields` are its headers."""
         return False
+
+    can_be_soundless: bool = False
+    """Whether a push can ask its phone to be shown without a sound: the service has a word for that."""
+
+    def soundless(self, fields: Mapping[str, str], payload: bytes) -> Soundless | None:
+        """A push as it is shown without a sound; None for one that the service cannot send so, such as a call."""
+        return None
 
     def remote_fields(self, fields: Mapping[str, str], payload: bytes) -> dict[str, str]:
         """Headers of a native send to a remote hub: the payload's own `fields`, and those that the hub needs."""

@@ -22,6 +22,7 @@ from hub.notification import (
     TemplateContent,
 )
 from hub.outcome import OutcomeName, State
+from hub.quiet import quiet_of
 from hub.store.contracts.outbox import Service
 from hub.tags import MaxTags, parse
 from hub.trace_context import parted_trace
@@ -38,7 +39,7 @@ LANE_OF = {number: lane for lane, number in LANES.items()}
 
 NOTIFICATION = (
     "n.id, n.hub, n.source, n.event_id, n.rule, n.audience, n.format, n.content, n.headers, n.platforms, n.priority,"
-    " n.collapse_key, n.schedule_at, n.expires_at, n.person, n.trace, n.sensitive"
+    " n.collapse_key, n.schedule_at, n.expires_at, n.person, n.trace, n.sensitive, n.quiet"
 )
 """What `notification_of` reads, of a notification `n`."""
 
@@ -81,7 +82,7 @@ def said_by(notification: Notification) -> tuple[Any, ...]:
 def notification_of(row: Sequence[Any]) -> Notification:
     """Of the columns `NOTIFICATION`."""
     key, hub, source, event_id, rule, audience, format_, content, headers, platforms, *rest = row
-    priority, collapse, at, until, person, joined_text, sensitive = rest
+    priority, collapse, at, until, person, joined_text, sensitive, quiet = rest
     trace, tracestate = parted_trace(joined_text)
     parsed: Content
     if format_ == TEMPLATE:
@@ -107,6 +108,7 @@ def notification_of(row: Sequence[Any]) -> Notification:
         trace=trace,
         tracestate=tracestate,
         sensitive=bool(sensitive),
+        quiet=None if quiet is None else quiet_of(quiet),
     )
 
 

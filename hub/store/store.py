@@ -34,6 +34,7 @@ from hub.store.contracts.outbox import (
     Audience,
     PageResult,
     QueueState,
+    QuietUsage,
     Recorded,
     Service,
     Work,
@@ -228,6 +229,21 @@ class SqlStore:
 
     async def hold(self, counted: Sequence[tuple[Work, int]]) -> Sequence[Work]:
         return await self._outbox.hold(counted)
+
+    def time_of_day(self) -> float:
+        return self._clock.wall()
+
+    async def hold_until(self, work: Sequence[tuple[Work, float]]) -> None:
+        await self._outbox.hold_until(work)
+
+    async def zones(self, hub: str) -> Mapping[str, BitMap]:
+        return await self._registry.zones(hub)
+
+    async def quiet(self) -> QuietUsage:
+        return await self._outbox.quiet()
+
+    def released(self) -> Mapping[str, int]:
+        return self._outbox.released
 
     async def approve(self, notification_id: str, *, actor: str) -> str | None:
         return await self._outbox.approve(notification_id, actor=actor)

@@ -46,6 +46,7 @@ def test_no_fact_is_taken_by_two_parts_of_the_metrics() -> None:
         metrics.queue,
         metrics.store,
         metrics.delivery,
+        metrics.quiet,
         metrics.mirrors,
         metrics.phones,
         metrics.sinks,

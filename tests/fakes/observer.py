@@ -21,6 +21,7 @@ from hub.facts import (
     PushesDeferred,
     PushesEnded,
     PushesRetried,
+    QuietHoursKept,
     RemoteAnswered,
     ResultsLate,
     SendAccepted,
@@ -61,6 +62,7 @@ class FakeObserver:
         self.store_failures: list[str] = []
         self.store_recoveries: list[float] = []
         self.crashes: list[Exception] = []
+        self.quiet: list[QuietHoursKept] = []
         self._news = asyncio.Event()
 
     async def until(self, condition: Callable[[], bool]) -> None:
@@ -101,6 +103,8 @@ class FakeObserver:
                 self.handovers.append((fact.notification, fact.outcome, fact.due_at is None))
             case NotificationUnreached():
                 self.nobody.append((fact.notification.id, fact.why))
+            case QuietHoursKept():
+                self.quiet.append(fact)
             case NotificationHeld():
                 self.held.append((fact.notification, fact.count))
             case NotificationsEnded():

@@ -35,9 +35,10 @@ class Running:
         self.store = FlakyStore(path, clock=self.clock)
         self.observer = FakeObserver()
         self.fcm = FakeSender(Platform.FCM)
+        self.others = {platform: FakeSender(platform) for platform in senders}
         self.hub = Hub(
             self.store,
-            {(HUB, Platform.FCM): self.fcm, **{(HUB, platform): FakeSender(platform) for platform in senders}},
+            {(HUB, Platform.FCM): self.fcm, **{(HUB, platform): each for platform, each in self.others.items()}},
             hubs=[HUB],
             guards=guards,
             observer=self.observer,

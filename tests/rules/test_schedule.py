@@ -80,13 +80,13 @@ def test_a_time_without_an_offset_is_in_the_zone_of_the_process(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("schedule", "said"),
     [
-        ("schedule: {}", "at is missing"),
+        ("schedule: {}", "there is no time"),
         ('schedule: { at: "{{ data." }', "schedule.at"),
         ("schedule: { at: tomorrow }", "schedule.at: not a time"),
         ('schedule: { at: "08:00" }', "schedule.at: not a time"),
         ("schedule: { at: 2024-13-01 }", "schedule.at: not a time: there is no such day"),
         ('schedule: { when: "{{ data.at }}" }', "unknown key"),
-        ("schedule: { only_in: night }", "not supported by this version yet"),
+        ("schedule: { only_in: night }", "is not one of: nothing"),
     ],
 )
 def test_a_mistake_is_named(schedule: str, said: str, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from bridge.config.models.sinks import SinkSettings
 from bridge.config.models.sources import SourceSettings
 from bridge.config.section import HubName, Name, Section
 from rules.engine import RuleSet
-from rules.models import Defaults, Rule
+from rules.models import Defaults, Rule, Window
 
 TAKES_A_RESTART = (
     "bridge.store",
@@ -58,6 +58,8 @@ class Sections(Section):
 class Document(Sections):
     """Everything that a file may hold."""
 
+    windows: Mapping[Name, Window] = Field(default_factory=dict)
+    """Named calendars: when phones are left in peace, or when alone something is sent."""
     rules: tuple[Rule, ...] = ()
     """What is pushed, to whom, for which events; in order."""
     defaults: Defaults = Defaults()

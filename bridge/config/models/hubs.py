@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, create_model, model
 
 from bridge.config.models.credentials import Remote
 from bridge.config.models.registration import Registration
-from bridge.config.section import Name, Section, form
+from bridge.config.section import Name, Section, form, time_zone
 from connectors.auth import Secrets, one_or_more
 from connectors.duration import Duration
 from hub.api.access import OidcAccess
@@ -173,6 +173,8 @@ class HubSettings(Section):
     """Who may use the wire API, and for what."""
     platforms: Platforms = Platforms()
     """Credentials for the push services that its phones use."""
+    timezone: Annotated[str, AfterValidator(time_zone)] | None = None
+    """The time zone of phones that say none; without it `bridge.timezone`."""
     report_to: Annotated[tuple[Name, ...], BeforeValidator(one_or_more)] = ()
     """The sinks that are told what became of sends through the wire API, and which of its devices are gone."""
     reports: ReportsSettings = ReportsSettings()

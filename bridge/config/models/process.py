@@ -1,13 +1,12 @@
 """`bridge`: the process itself, its store, its log and its end."""
 
 from typing import Annotated, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field
 
 from bridge.config.models.store import StoreSettings
 from bridge.config.models.tracing import Tracing
-from bridge.config.section import NotNegative, Positive, Section, form
+from bridge.config.section import NotNegative, Positive, Section, form, time_zone
 from connectors.duration import Duration
 from hub.egress import EgressDefaults
 
@@ -26,14 +25,6 @@ class Watchdog(Section):
 
     stall_after: Positive = 120.0
     """A source with a backlog that stands still for so long is connected again."""
-
-
-def _timezone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
-        raise ValueError("not a time zone; write a name such as Europe/Zurich or UTC") from None
-    return name
 
 
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -57,7 +48,7 @@ class BridgeSettings(Section):
         str, form(r"[\w.:/+-]{0,100}", "at most 100 letters, digits and '.', '_', ':', '/', '+', '-'")
     ] = ""
     """A commit or the like, named by log, status, metric, notifications and dead letters."""
-    timezone: Annotated[str, AfterValidator(_timezone)] = "UTC"
+    timezone: Annotated[str, AfterValidator(time_zone)] = "UTC"
     """IANA zone of times in events that come without an offset."""
     egress: EgressDefaults = EgressDefaults()
     """Proxy and certificates of everything that leaves; each part can say otherwise."""

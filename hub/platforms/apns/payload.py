@@ -23,6 +23,9 @@ TOPIC_SUFFIXES: Final[Mapping[str, str]] = {
 ALERT: Final = "alert"
 BACKGROUND: Final = "background"
 
+RINGING: Final = frozenset({"voip", "pushtotalk"})
+"""Push types that an app has to answer with a call or with sound."""
+
 SHOWN: Final = frozenset({"alert", "badge", "sound"})
 """Keys of `aps` that a phone shows or plays."""
 

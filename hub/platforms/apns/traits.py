@@ -13,9 +13,10 @@ from hub.platforms.advice import Complaints, Written
 from hub.platforms.apns.advice import advise
 from hub.platforms.apns.handle import PREFIX, is_channel_id
 from hub.platforms.apns.hints import HINTS
-from hub.platforms.apns.payload import ALERT, push_type_of
+from hub.platforms.apns.payload import ALERT, RINGING, push_type_of
 from hub.platforms.apns.settings import ApnsSettings
 from hub.platforms.base import Sender
+from hub.platforms.soundless import Soundless, changed, silence_aps
 from hub.platforms.traits import BroadcastChannels, Description, Seen, Traits
 
 _TOKEN: Final = re.compile(r"(?:[0-9A-Fa-f]{2})+")
@@ -89,6 +90,15 @@ class ApnsTraits(Traits):
             return content
         own = {"apns-priority": headers["x-apns-priority"], **content.headers}
         return NativeContent(platform=self.platform, payload=body, headers=own)
+
+    can_be_soundless = True
+
+    def soundless(self, fields: Mapping[str, str], payload: bytes) -> Soundless | None:
+        """See `Traits.soundless`: a call rings, or Apple ends the app."""
+        lower = {name.lower(): value for name, value in fields.items()}
+        if push_type_of(lower, payload) in RINGING:
+            return None
+        return Soundless(fields, changed(payload, silence_aps))
 
     def is_silent(self, fields: Mapping[str, str], payload: bytes) -> bool:
         """See `Traits.is_silent`; of all push types, only alerts show something that can be replaced."""

@@ -10,6 +10,8 @@ from hub.platforms.fcm.advice import advise
 from hub.platforms.fcm.body import is_fcm_text, v1_body
 from hub.platforms.fcm.handle import push_channel_of
 from hub.platforms.fcm.settings import FcmSettings
+from hub.platforms.fcm.soundless import silence
+from hub.platforms.soundless import Soundless, changed
 from hub.platforms.traits import Description, PayloadKind, Seen, TemplateBody, Traits, text_of
 
 _DRY_RUN: Final = b'{"message":{"data":{"pushbridge":"doctor"}},"validate_only":true}'
@@ -64,6 +66,12 @@ class FcmTraits(Traits):
     def native_content(self, headers: Mapping[str, str], body: bytes) -> NativeContent:
         """See `Traits.native_content`."""
         return NativeContent(platform=self.platform, payload=v1_body(text_of(body)).encode())
+
+    can_be_soundless = True
+
+    def soundless(self, fields: Mapping[str, str], payload: bytes) -> Soundless | None:
+        """See `Traits.soundless`. From Android 8 on the app's channel has the last word."""
+        return Soundless(fields, changed(payload, silence))
 
     def advise(self, payload: Written, headers: Mapping[str, Written], complaints: Complaints) -> None:
         """See `Traits.advise`."""

@@ -60,6 +60,16 @@ def title_of(document: Mapping[str, Any]) -> str:
     return ""
 
 
+def silence(document: dict[str, Any]) -> None:
+    """Have what a payload shows make no sound."""
+    if not title_of(document):
+        return
+    inner = document.get("notification")
+    place = inner if isinstance(inner, dict) else document
+    place["silent"] = True
+    place.pop("vibrate", None)  # with `silent` it is an error
+
+
 def is_silent(payload: bytes) -> bool:
     """Whether a payload is for the service worker alone."""
     try:

@@ -10,10 +10,11 @@ from hub.identity import digest_of
 from hub.notification import Platform
 from hub.platforms.advice import Complaints, Written
 from hub.platforms.base import Sender
+from hub.platforms.soundless import Soundless, changed, with_header
 from hub.platforms.traits import Description, Seen, Traits
 from hub.platforms.webpush.advice import advise
 from hub.platforms.webpush.hints import HINTS
-from hub.platforms.webpush.payload import is_silent
+from hub.platforms.webpush.payload import is_silent, silence
 from hub.platforms.webpush.settings import WebPushSettings
 from hub.platforms.webpush.subscription import joined, push_channel_of
 
@@ -67,6 +68,12 @@ class WebPushTraits(Traits):
         digest = digest_of(device)
         auth = base64.urlsafe_b64encode(digest[:16]).decode()
         return joined(f"https://sample.push.example/{digest.hex()}", _SAMPLE_POINT, auth)
+
+    can_be_soundless = True
+
+    def soundless(self, fields: Mapping[str, str], payload: bytes) -> Soundless | None:
+        """See `Traits.soundless` (Notifications API, `silent`); a service worker decides what it makes of its own JSON."""
+        return Soundless(with_header(fields, "Urgency", "low"), changed(payload, silence))
 
     def is_silent(self, fields: Mapping[str, str], payload: bytes) -> bool:
         """See `Traits.is_silent`."""

@@ -9,6 +9,7 @@ from hub.errors import InvalidRequestError, TemplateError
 from hub.notification import NativeContent, Platform
 from hub.platforms.advice import Complaints, Written
 from hub.platforms.base import Sender
+from hub.platforms.soundless import Soundless, with_header
 from hub.platforms.traits import Description, PayloadKind, Seen, TemplateBody, Traits, text_of
 from hub.platforms.wns.advice import advise
 from hub.platforms.wns.hints import HINTS
@@ -103,6 +104,15 @@ class WnsTraits(Traits):
     def is_silent(self, fields: Mapping[str, str], payload: bytes) -> bool:
         """See `Traits.is_silent`."""
         return (fields.get("x-wns-type") or type_of(payload)).strip().lower() not in REPLACEABLE
+
+    can_be_soundless = True
+
+    def soundless(self, fields: Mapping[str, str], payload: bytes) -> Soundless | None:
+        """See `Traits.soundless`: a toast goes to the notification centre alone; the other types make no sound."""
+        lower = {name.lower(): value for name, value in fields.items()}
+        if (lower.get("x-wns-type") or type_of(payload)).strip().lower() != TYPES["toast"]:
+            return Soundless(fields, payload)
+        return Soundless(with_header(fields, "X-WNS-SuppressPopup", "true"), payload)
 
     def remote_fields(self, fields: Mapping[str, str], payload: bytes) -> dict[str, str]:
         """See `Traits.remote_fields`."""

@@ -14,6 +14,7 @@ from hub.acceptance import DeadLetter, Ingest, Partition
 from hub.flow import Suppression, Withdrawal
 from hub.notification import Notification, Platform
 from hub.outcome import OutcomeName, State, Unreached
+from hub.quiet import Fate
 from hub.target import StoredTemplate, Target
 from hub.work import Lane
 
@@ -48,6 +49,8 @@ class Work:
     attempt: int = 0
     due_at: float = 0.0
     taken_at: float = 0.0
+    quiet_until: float = 0.0
+    """The end of the quiet hours that held it, in seconds of the time of day: its age counts from there. 0: none did."""
     was_deferred: bool = False
     """Whether the work was postponed before, so that an observer has been notified of it."""
     is_withdrawn: bool = False
@@ -75,10 +78,31 @@ class AcceptanceResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HeldPart:
+    """Registrations of one push service that quiet hours hold `until` the same moment, in seconds of the time of day, by
+    the clocks of the time zones `zones`."""
+
+    platform: Platform
+    ordinals: BitMap
+    until: float
+    zones: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DroppedPart:
+    """Registrations of one push service that get no push, and why."""
+
+    platform: Platform
+    ordinals: BitMap
+    fate: Fate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Audience:
     """Who a notification reaches. Small: `targets` at hand. Large: `pages`, (platform, ordinals) each, not yet read.
 
-    `skipped` are native registrations left out because another of the audience names the same push channel.
+    `skipped` are native registrations left out because another of the audience names the same push channel. `held` and
+    `dropped` are those of a large one that quiet hours leave out of `pages`, or let have nothing.
     `unreached` says why there is neither a target nor a page; `passed_over` live registrations match and receive other
     content. `excluded` are push channels of a direct send that the hub's guard does not let be reached.
     """
@@ -89,11 +113,18 @@ class Audience:
     unreached: Unreached | None = None
     passed_over: int = 0
     excluded: Sequence[Target] = ()
+    held: Sequence[HeldPart] = ()
+    dropped: Sequence[DroppedPart] = ()
 
     @property
     def size(self) -> int:
         """Registrations that get a push."""
         return len(self.targets) + sum(len(ordinals) for _, ordinals in self.pages)
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it becomes pages, which are not read yet."""
+        return bool(self.pages or self.held or self.dropped)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +147,8 @@ class RetryPage:
     ordinals: BitMap
     delay: float | None
     attempt: int
+    quiet: HeldPart | None = None
+    """Of registrations that quiet hours hold: they are tried at the end of these, and `delay` says nothing."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -174,6 +207,14 @@ class QueueState:
     oldest_ready: float = 0.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuietUsage:
+    """What waits for the end of quiet hours, by hub: whole notifications, and pushes of others."""
+
+    notifications: Mapping[str, int] = field(default_factory=dict)
+    pushes: Mapping[str, int] = field(default_factory=dict)
+
+
 class Outbox(Protocol):
     """Work of all hubs. Every method but `now` may raise StoreError."""
 
@@ -229,6 +270,22 @@ class Outbox(Protocol):
 
     async def approve(self, notification_id: str, *, actor: str) -> str | None:
         """Let a notification that is held go, by its 32 hex digits; its hub, None where no such one is held."""
+
+    def time_of_day(self) -> float:
+        """The host's clock on the wall: schedules and quiet hours go by it."""
+
+    async def hold_until(self, work: Sequence[tuple[Work, float]]) -> None:
+        """Hold notifications whose audience was not looked for until the end of quiet hours. They leave the hand."""
+
+    async def zones(self, hub: str) -> Mapping[str, BitMap]:
+        """The registrations of a hub by the time zone that their phones say, those of none left out. One that changed under
+        another version of this program may be among those of a zone that it says no more."""
+
+    async def quiet(self) -> QuietUsage:
+        """What quiet hours hold in the queues of this process."""
+
+    def released(self) -> Mapping[str, int]:
+        """Pushes that quiet hours held and that this process let go on since it began, by hub."""
 
     async def held(self) -> Mapping[str, int]:
         """How many notifications are held in the queues of this process, by hub."""

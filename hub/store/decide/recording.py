@@ -171,6 +171,8 @@ def added(counts: Counts, more: Counts) -> dict[Platform, dict[OutcomeName, int]
 
 
 def _due(page: RetryPage, work: Work, now: float) -> float:
+    if page.quiet is not None:
+        return page.quiet.until
     return work.due_at if page.delay is None else now + page.delay
 
 

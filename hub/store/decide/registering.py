@@ -14,7 +14,8 @@ import orjson
 from hub.errors import GoneError, InvalidRequestError, NotFoundError, PreconditionError
 from hub.installation import ANY_ETAG, Installation, Registration, SecondaryTile, Template
 from hub.notification import Platform
-from hub.store.decide.tag_index import DEAD, Carried, TagChanges, kind_id, tag_id, words_of
+from hub.self_description import time_zone_of
+from hub.store.decide.tag_index import DEAD, Carried, TagChanges, kind_id, tag_id, words_of, zone_id
 from hub.tags import installation_tag, tag_key, user_tag
 
 _DERIVED = 2
@@ -75,6 +76,11 @@ class StoredDevice:
         return self.dead_at is None and (self.expires_at is None or self.expires_at > now)
 
     @property
+    def zone(self) -> str:
+        """The time zone that the phone says it is in, empty where it says none."""
+        return time_zone_of(self.time_zone, self.push_variables) if self.time_zone or self.push_variables else ""
+
+    @property
     def has_native(self) -> bool:
         return self.installation_id is not None or not self.templates
 
@@ -124,6 +130,8 @@ class StoredDevice:
             common.append(tag_id(installation_tag(self.installation_id)))
         if self.dead_at is not None:
             common.append(DEAD)
+        if zone := self.zone:
+            common.append(zone_id(zone))
         ordinals = [each.ordinal for each in self.templates]
         has_native = self.has_native
         carried: list[Carried] = [(common, words_of([self.ordinal, *ordinals] if has_native else ordinals))]
@@ -151,6 +159,7 @@ class StoredDevice:
             and self.sibling is other.sibling
             and (self.dead_at is None) is (other.dead_at is None)
             and self.templates == other.templates
+            and self.zone == other.zone
         )
 
     def tags_of(self, template: DeviceTemplate) -> tuple[str, ...]:

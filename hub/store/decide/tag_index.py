@@ -68,6 +68,12 @@ def kind_id(kind: str, platform: Platform) -> TagId:
     return key_id(kind_key(kind, platform))
 
 
+@lru_cache(maxsize=1 << 10)
+def zone_id(zone: str) -> TagId:
+    """Carried by the registrations of phones that say they are in a time zone."""
+    return key_id(f"%zone:{zone}")
+
+
 DEAD = key_id("%dead")
 """Carried by the registrations whose push channel is dead. These keep their own tags: to bring one back is one change."""
 

@@ -8,6 +8,7 @@ from pyroaring import BitMap
 
 from hub.notification import Audience, Everyone, Platform
 from hub.outcome import DeviceAnswer, OutcomeName, State
+from hub.quiet import Fate, QuietHours, held_text, reason_for
 from hub.store.contracts.telemetry import TracedRegistration
 from hub.store.decide.registering import StoredDevice
 from hub.tags import And, Or, TagExpression, matches, tag_key
@@ -21,6 +22,14 @@ class Failure(NamedTuple):
     at: float
 
 
+class QuietPage(NamedTuple):
+    """A page that quiet hours hold until a time of day by the clocks of some zones, or whose pushes they ended so."""
+
+    until: float | None
+    zones: Sequence[str]
+    fate: Fate | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Sent:
     """A row of pushes: the notification's own or a page. `due` None: all of it has its result, or is in pages."""
@@ -30,13 +39,25 @@ class Sent:
     ordinals: BitMap
     open: BitMap
     """Those without a result yet."""
+    quiet: "QuietPage | None" = None
+    """What quiet hours do with it."""
 
     @classmethod
-    def of(cls, due: float | None, attempt: int, ordinals: bytes, done: int, again: bytes | None) -> "Sent":
+    def of(
+        cls,
+        due: float | None,
+        attempt: int,
+        ordinals: bytes,
+        done: int,
+        again: bytes | None,
+        quiet: QuietPage | None = None,
+    ) -> "Sent":
         """From the columns of its row."""
         all_ = BitMap.deserialize(ordinals)
         open_ = BitMap() if due is None else all_[done:]
-        return cls(due, attempt, all_, open_ if again is None or due is None else open_ | BitMap.deserialize(again))
+        return cls(
+            due, attempt, all_, open_ if again is None or due is None else open_ | BitMap.deserialize(again), quiet
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +78,9 @@ class TracedNotification:
     only_to: TagExpression | None = None
     is_deferred: bool = False
     deferred_until: float | None = None
+    quiet: QuietHours | None = None
+    quiet_until: float | None = None
+    """Until when quiet hours that are the same for all phones hold, or held, all of it."""
 
 
 def answer_for(
@@ -79,11 +103,15 @@ def answer_for(
             platform=device.platform,
             answer=answer,
             unmet=unmet,
-            due_at=notification.deferred_until if answer is DeviceAnswer.WAITING else None,
+            due_at=notification.deferred_until if answer in _LATER else None,
             at=device.dead_at if answer is DeviceAnswer.DEAD else None,
-            reason=(device.dead_reason or "") if answer is DeviceAnswer.DEAD else "",
+            reason=_reason(notification, device, answer),
         )
     answer, due_at, attempt = traced
+    if answer in (DeviceAnswer.WAITING, DeviceAnswer.FAILED) and notification.quiet is not None:
+        page = quiet_page(notification.sent, ordinal)
+        if page is not None and (page.fate is None) is (answer is DeviceAnswer.WAITING):
+            return _in_quiet_hours(notification.quiet, page, device, template)
     return TracedRegistration(
         template=template,
         platform=device.platform,
@@ -93,6 +121,35 @@ def answer_for(
         at=failure.at if answer is DeviceAnswer.FAILED and failure is not None else None,
         due_at=due_at,
         attempt=attempt,
+    )
+
+
+def quiet_page(sent: Sequence[Sent], ordinal: int) -> QuietPage | None:
+    """The page in which quiet hours hold a push, or ended it."""
+    pages = (row for row in sent if row.quiet is not None and ordinal in row.ordinals)
+    found = [
+        row.quiet for row in pages if row.quiet is not None and (row.quiet.fate is not None or ordinal in row.open)
+    ]
+    return found[-1] if found else None
+
+
+def _in_quiet_hours(
+    quiet: QuietHours, page: QuietPage, device: StoredDevice, template: str | None
+) -> TracedRegistration:
+    if page.fate is None:
+        return TracedRegistration(
+            template=template,
+            platform=device.platform,
+            answer=DeviceAnswer.QUIET_HOURS,
+            reason=held_text(quiet, page.until or 0.0, page.zones),
+            due_at=page.until,
+        )
+    return TracedRegistration(
+        template=template,
+        platform=device.platform,
+        answer=DeviceAnswer.FAILED,
+        outcome=OutcomeName.ABANDONED.value,
+        reason=reason_for(quiet, page.fate),
     )
 
 
@@ -106,6 +163,8 @@ def push_answer(
         if ordinal in row.open:
             return DeviceAnswer.WAITING, row.due, row.attempt
     if failure is not None and failure.outcome != OutcomeName.SUCCESS.value:
+        return DeviceAnswer.FAILED, None, 0
+    if any(row.quiet is not None and row.quiet.fate is not None for row in meant):
         return DeviceAnswer.FAILED, None, 0
     if not meant:
         return None
@@ -131,6 +190,8 @@ def _why_not(
         return DeviceAnswer.DEAD, ""
     if notification.state is State.HELD:
         return DeviceAnswer.HELD, ""
+    if notification.state is State.SCHEDULED and notification.quiet_until is not None:
+        return DeviceAnswer.QUIET_HOURS, ""
     if not notification.sent and notification.state is not State.SCHEDULED and notification.is_deferred:
         return DeviceAnswer.WAITING, ""
     if not notification.sent and notification.state in (State.ENQUEUED, State.SCHEDULED):
@@ -152,3 +213,16 @@ def unmet_part(expression: TagExpression, tags: frozenset[str]) -> TagExpression
         case Or():
             return expression
     return expression
+
+
+_LATER = frozenset([DeviceAnswer.WAITING, DeviceAnswer.QUIET_HOURS])
+
+
+def _reason(notification: TracedNotification, device: StoredDevice, answer: DeviceAnswer) -> str:
+    """Of a registration that there is no push for yet."""
+    if answer is DeviceAnswer.DEAD:
+        return device.dead_reason or ""
+    quiet, until = notification.quiet, notification.quiet_until
+    if answer is DeviceAnswer.QUIET_HOURS and quiet is not None and until is not None:
+        return held_text(quiet, until, [quiet.window.zone])
+    return ""

@@ -8,6 +8,7 @@ from hub.acceptance import NO_CONFIGURATION, Ingest, Partition
 from hub.errors import ConflictError
 from hub.outcome import State
 from hub.people import people_of
+from hub.quiet import quiet_text
 from hub.report import Reporter
 from hub.store.connection import Connection, Row, Statement
 from hub.store.decide.acceptance import Admission, Admitted, Claims, decide_acceptance, duplicates_in, marks_of
@@ -92,6 +93,7 @@ _COLUMNS = (
     ("sensitive", "bigint"),
     ("flow_key", "bytea"),
     ("follows", "bytea"),
+    ("quiet", "text"),
 )
 INSERT = Statement(
     "notification.insert",
@@ -305,6 +307,7 @@ def notification_rows(
         trace = joined_trace(notification.trace, notification.tracestate)
         flow = (notification.flow_key or None, follows)
         sensitive = 1 if notification.sensitive else None
-        rows.append((numbers[number], queue, key, *said_by(notification), *fixed, trace, sensitive, *flow))
+        others = (trace, sensitive, *flow, quiet_text(notification.quiet))
+        rows.append((numbers[number], queue, key, *said_by(notification), *fixed, *others))
         addressees += [(queue, numbers[number], person) for person in people[1:]]
     return rows, addressees

@@ -9,6 +9,7 @@ from hub.report import Reporter
 from hub.store.connection import Connection, Row, Statement
 from hub.store.contracts.outbox import Audience, Service, Work
 from hub.store.follow_ups import writing as following
+from hub.store.outbox import quieting
 from hub.store.outbox.clearing import clear_writes
 from hub.store.outbox.opening import INSERT_PAGE, ROW_COLUMNS, open_rows
 from hub.store.outbox.queues import Queues
@@ -82,8 +83,11 @@ MOVE_FOLLOW_UPS = Statement(
     "follow_up.move", "UPDATE follow_up SET due = due + :step WHERE queue = :queue", columns=_STEP
 )
 MOVE_PAGES = Statement(
-    "page.move", "UPDATE page SET due = due + :step WHERE queue = :queue AND due IS NOT NULL", columns=_STEP
+    "page.move",
+    "UPDATE page SET due = due + :step WHERE queue = :queue AND due IS NOT NULL AND NOT (lane = 2 AND service = '')",
+    columns=_STEP,
 )
+"""But for what quiet hours hold until a time of day (`SCHEDULED`)."""
 
 
 def expand(
@@ -116,11 +120,24 @@ def expand(
             now,
             0,
             ordinals.serialize(),
+            None,
         )
-        for number, queue, (platform, ordinals) in zip(numbers, dealt, audience.pages, strict=True)
+        for number, queue, (platform, ordinals) in zip(numbers, dealt, audience.pages, strict=False)
+    ]
+    home, notification = (work.queue, work.n), work.notification
+    others = iter(numbers[len(pages) :])
+    held = [
+        quieting.held_row(part, number=next(others), queue=work.queue, home=home, notification=notification, attempt=0)
+        for part in audience.held
+    ]
+    dropped = [
+        quieting.dropped_row(part, number=next(others), queue=work.queue, home=home, notification=notification)
+        for part in audience.dropped
     ]
     expanded = [(State.PROCESSING.value, now, counts_text(skipped), work.queue, work.n, work.done)]
     writes: list[tuple[Statement, Sequence[Row]]] = [(EXPAND, expanded), (INSERT_PAGE, pages)]
+    if held or dropped:
+        writes += [(quieting.INSERT_HELD, held), (quieting.INSERT_DROPPED, dropped)]
     follow_up = None if reporter is None else reporter.follow_up_of(work.notification)
     if follow_up is not None:
         writes.append((following.INSERT, [following.expanded_row((work.queue, work.n), follow_up, now=now)]))
@@ -177,8 +194,11 @@ def cancel(connection: Connection, hub: str, notification_id: str, *, now: float
 
 
 def next_releases(connection: Connection, queues: Sequence[int]) -> dict[int, float]:
-    """When the first scheduled notification of each queue that has one is due, by the time of day."""
-    return dict(connection.read_many(NEXT_RELEASE, [(queue, SCHEDULED) for queue in queues]))
+    """When the first of what is scheduled, or held by quiet hours, in each queue is due, by the time of day."""
+    first = quieting.next_releases(connection, queues)
+    for queue, due in connection.read_many(NEXT_RELEASE, [(queue, SCHEDULED) for queue in queues]):
+        first[queue] = min(due, first.get(queue, due))
+    return first
 
 
 def move_in_time(connection: Connection, queues: Queues, step: float) -> None:

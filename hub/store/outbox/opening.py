@@ -35,6 +35,7 @@ _PAGE_COLUMNS = (
     ("due", "double precision"),
     ("attempt", "bigint"),
     ("ordinals", "bytea"),
+    ("quiet_until", "double precision"),
 )
 INSERT_PAGE = Statement(
     "page.insert",

@@ -21,6 +21,7 @@ from hub.store.contracts.outbox import (
     AcceptanceResult,
     Audience,
     PageResult,
+    QuietUsage,
     Recorded,
     Service,
     Work,
@@ -39,6 +40,7 @@ from hub.store.outbox import (
     ordering,
     passing,
     queues,
+    quieting,
     recording,
     stopping,
     summing,
@@ -51,7 +53,7 @@ from hub.store.outbox.queues import RESERVE, Claimed, Queues, QueueState
 from hub.store.outbox.recording import MarkDead
 from hub.store.outbox.remembering import SeenSweep, SeenWindow
 from hub.store.outbox.tally import Tally
-from hub.store.rows import HELD, LANES, ORDERED, SCHEDULED, SINGLE, hub_key, hub_of, service_key, service_of
+from hub.store.rows import HELD, LANE_OF, LANES, ORDERED, SCHEDULED, SINGLE, hub_key, hub_of, service_key, service_of
 from hub.store.sinks.writing import numbers_needed
 from hub.store.telemetry.auditing import audit_write
 from hub.work import Lane
@@ -119,6 +121,8 @@ class SqlOutbox:
         self._shift = 0.0
         self._looks_for_followers = True
         self._next_release: dict[int, float] = {}
+        self.released = Counter[str]()
+        """Pushes that quiet hours held and let go on, by hub, since the process began."""
         self._has_written = False
         self._reporter: Reporter | None = None
         self._times: dict[str, float] = defaultdict(lambda: -math.inf)
@@ -608,6 +612,28 @@ class SqlOutbox:
             self._tally.add(SINGLE, "", len(dues))
             if dues:
                 self._hand.waits(Place(queue, SINGLE, ""), min(dues))
+            await self._release_held(queue, next_due)
+
+    async def _release_held(self, queue: int, next_due: float) -> None:
+        """Let parts go on whose quiet hours have ended; `next_due` is when something else of the queue does."""
+        parts = await self._database.read(
+            lambda connection: quieting.due(connection, queue, time_of_day=self._clock.wall())
+        )
+        if parts:
+            numbers = await self.numbers(queue, sum(part.page_count for part in parts))
+
+            def job(connection: Connection) -> tuple[quieting.Released, float, float]:
+                now = self.now()
+                released = quieting.release(connection, queue, parts, self._queues, numbers, self._deal, now=now)
+                return released, now, moving.next_releases(connection, [queue]).get(queue, math.inf)
+
+            released, now, next_due = await self.write(job)
+            self._tally.add(SCHEDULED, "", -released.parts)
+            for into, lane, service in released.pages:
+                self._add_page(into, LANE_OF[lane], service, now)
+            self.released.update(released.pushes)
+        if self._queues.owns(queue):
+            self._next_release[queue] = next_due
 
     async def _let_follow(self) -> None:
         """Let notifications go on that waited for another of their key which has ended."""
@@ -697,6 +723,22 @@ class SqlOutbox:
             self._tally.add(HELD, "", 1)
         return held
 
+    async def hold_until(self, work: Sequence[tuple[Work, float]]) -> None:
+        work = [(piece, until) for piece, until in work if not piece.is_withdrawn]
+        if not work:
+            return
+        held = await self.write(lambda connection: quieting.hold_until(connection, work, self._queues))
+        ours = {id(piece) for piece in held}
+        for piece, until in work:
+            self._leave(piece)
+            if id(piece) in ours:
+                before = _place_of(piece)
+                self._tally.add(before.lane, before.service, -1)
+                self._add_held(piece.queue, until)
+
+    async def quiet(self) -> QuietUsage:
+        return await self._database.read(lambda connection: quieting.usage(connection, self._queues.owner))
+
     async def approve(self, notification_id: str, *, actor: str) -> str | None:
         audited = self._queues.all[0]
         numbers = await self.numbers(audited, 1)
@@ -763,7 +805,8 @@ class SqlOutbox:
     async def expand(self, work: Work, audience: Audience) -> None:
         if work.is_withdrawn:
             return
-        numbers = await self.numbers(work.queue, len(audience.pages))
+        rows = len(audience.pages) + len(audience.held) + len(audience.dropped)
+        numbers = await self.numbers(work.queue, rows)
         dealt = self._deal(len(audience.pages))
 
         def job(connection: Connection) -> tuple[bool, float]:
@@ -780,6 +823,10 @@ class SqlOutbox:
             self._tally.add(before.lane, before.service, -1)
             for queue, (platform, _) in zip(dealt, audience.pages, strict=True):
                 self._add_page(queue, Lane.BROADCAST, (work.notification.hub, platform), now)
+            for part in audience.held:
+                self._add_held(work.queue, part.until)
+            if not audience.pages:
+                self._to_sum.add((work.queue, work.n))
 
     def _deal(self, pages: int) -> list[int]:
         """A queue for each page of a broadcast, so that all processes work on it; a few pages begin at any queue."""
@@ -833,6 +880,9 @@ class SqlOutbox:
             if change.is_last:
                 self._tally.add(LANES[change.work.lane], service_key(change.work.service), -1)
         for work, _, page, due in done.retries:
+            if page.quiet is not None:
+                self._add_held(work.queue, due)
+                continue
             self._add_page(work.queue, work.lane, (work.notification.hub, page.platform), due)
         self._to_sum |= {home for home in done.homes if self._queues.owns(home[0])}
         return Recorded(
@@ -914,6 +964,11 @@ class SqlOutbox:
         place = Place(queue, LANES[lane], service_key(service))
         self._tally.add(place.lane, place.service)
         self._hand.waits(place, due)
+
+    def _add_held(self, queue: int, until: float) -> None:
+        if self._queues.owns(queue):
+            self._tally.add(SCHEDULED, "")
+            self._next_release[queue] = min(self._next_release.get(queue, math.inf), until)
 
     # How much waits
 
@@ -1017,7 +1072,7 @@ def _is_old(work: Work, now: float, waited: float) -> bool:
     if notification.expires_at is not None and notification.expires_at.timestamp() <= now:
         return True
     schedule_at = 0.0 if notification.schedule_at is None else notification.schedule_at.timestamp()
-    return now - max(work.accepted_at, schedule_at) >= waited
+    return now - max(work.accepted_at, schedule_at, work.quiet_until) >= waited
 
 
 def _pause(age: float) -> float:

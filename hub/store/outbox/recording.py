@@ -14,6 +14,7 @@ from hub.store.letters.writing import letter_writes
 from hub.store.outbox.clearing import clear_writes
 from hub.store.outbox.opening import INSERT_PAGE, ROW_COLUMNS, bytes_of, open_rows
 from hub.store.outbox.queues import Queues
+from hub.store.outbox.quieting import INSERT_HELD, held_row
 from hub.store.rows import LANES, STATES, counts_text, service_key
 from hub.store.sinks.writing import report_write
 
@@ -174,7 +175,11 @@ def _write(
         if change.ended_at is not None and change.work.notification.sensitive
     )
     if recording.retries:
-        writes.append((INSERT_PAGE, [_retry_row(retry, next(numbers)) for retry in recording.retries]))
+        open_ = [retry for retry in recording.retries if retry.page.quiet is None]
+        writes.append((INSERT_PAGE, [_retry_row(retry, next(numbers)) for retry in open_]))
+        if len(open_) < len(recording.retries):
+            held = [retry for retry in recording.retries if retry.page.quiet is not None]
+            writes.append((INSERT_HELD, [_held_row(retry, next(numbers)) for retry in held]))
     if recording.failures:
         writes.append((INSERT_FAILURE, [_failure_row(failure, now) for failure in recording.failures]))
     if recording.dead_letters:
@@ -236,6 +241,20 @@ def _retry_row(retry: Retry, number: int) -> tuple[Any, ...]:
         retry.due,
         page.attempt,
         page.ordinals.serialize(),
+        work.quiet_until or None,
+    )
+
+
+def _held_row(retry: Retry, number: int) -> tuple[Any, ...]:
+    work, page = retry.work, retry.page
+    assert page.quiet is not None
+    return held_row(
+        page.quiet,
+        number=number,
+        queue=work.queue,
+        home=retry.home,
+        notification=work.notification,
+        attempt=page.attempt,
     )
 
 

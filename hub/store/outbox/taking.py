@@ -48,7 +48,7 @@ OLD_PAGES = Statement(
     "SELECT p.due, p.number, p.queue, p.lane, p.service FROM page p"
     " JOIN notification n ON n.queue = p.home AND n.n = p.notification"
     " WHERE p.queue = :queue AND p.lane = :lane AND p.service = :service AND p.due <= :now"
-    " AND (n.accepted_at <= :begun AND coalesce(n.schedule_at, :begun) <= :begun OR n.expires_at <= :now)"
+    " AND (n.accepted_at <= :begun AND coalesce(p.quiet_until, n.schedule_at, :begun) <= :begun OR n.expires_at <= :now)"
     " ORDER BY p.due, p.number LIMIT :limit",
     columns=_OLD_KEYS,
 )
@@ -62,7 +62,7 @@ NOTIFICATIONS = Statement(
 PAGES = Statement(
     "page.work",
     "SELECT p.queue, p.number, p.lane, p.service, p.due, p.deferred, p.done, p.again, p.ordinals, n.accepted_at, p.attempt,"
-    f" p.home, p.notification, {NOTIFICATION}"
+    f" p.home, p.notification, p.quiet_until, {NOTIFICATION}"
     " FROM page p JOIN notification n ON n.queue = p.home AND n.n = p.notification"
     " WHERE p.queue = :queue AND p.number = :n AND p.due IS NOT NULL",
     columns=_ROW,
@@ -122,10 +122,12 @@ def _own_pages(rows: Sequence[Row]) -> Iterable[Work]:
 def _pages(rows: Sequence[Row]) -> Iterable[Work]:
     known: dict[tuple[int, int], Notification] = {}  # pages of one broadcast come together
     for row in rows:
-        attempt, home, n = row[10:13]
+        attempt, home, n, quiet_until = row[10:14]
         if (home, n) not in known:
-            known[home, n] = notification_of(row[13:])
-        yield _work(row[:10], known[home, n], number=row[1], attempt=attempt)
+            known[home, n] = notification_of(row[14:])
+        work = _work(row[:10], known[home, n], number=row[1], attempt=attempt)
+        work.quiet_until = quiet_until or 0.0
+        yield work
 
 
 def _work(row: Sequence[Any], notification: Notification, *, number: int = 0, attempt: int = 0) -> Work:

@@ -27,13 +27,14 @@ from hub.store.decide.audience import (
     why_nobody,
 )
 from hub.store.decide.registering import StoredDevice
-from hub.store.decide.tag_index import DEAD, TagId, key_id, kind_id
+from hub.store.decide.tag_index import DEAD, TagId, key_id, kind_id, zone_id
 from hub.store.registry import statements
 from hub.store.registry.places import Place
 from hub.store.registry.rows import unpack_channel, unpack_templates
 from hub.store.registry.tags import TagSets
 from hub.tags import Tag, is_direct, matches, tag_key, tag_keys
 from hub.target import Target
+from hub.windows import all_zones
 
 MAX_CANDIDATES = 256
 """Registrations that are tried one by one, at most."""
@@ -130,6 +131,14 @@ def _tags_of(row: Row) -> Sequence[str]:
         if template.ordinal == ordinal:
             return (*device.native_tags, *device.tags_of(template))
     return device.native_tags
+
+
+def zones(connection: Connection, place: Place) -> dict[str, BitMap]:
+    """The registrations by the time zone that their phones say, of all zones that there are: one read."""
+    by_id = {zone_id(zone): zone for zone in all_zones()}
+    sets = TagSets(connection, place)
+    sets.load(by_id)
+    return {zone: found for id_, zone in by_id.items() if (found := sets.members(id_))}
 
 
 # By candidates

@@ -66,6 +66,13 @@ class SqlRegistry:
         """Where its registrations are; None: nothing was ever registered there."""
         return await self._places.find(hub)
 
+    async def zones(self, hub: str) -> Mapping[str, BitMap]:
+        """See `Outbox.zones`."""
+        place = await self.place_of(hub)
+        if place is None:
+            return {}
+        return await self._database.read(lambda connection: audience.zones(connection, place))
+
     # Installations
 
     async def put_installations(self, hub: str, installations: Sequence[Installation]) -> None:

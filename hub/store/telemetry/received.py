@@ -15,7 +15,7 @@ from hub.store.decide.tracing import Failure, Sent, TracedNotification, answer_f
 from hub.store.registry.places import Place
 from hub.store.reports.reading import reports_of_phone
 from hub.store.rows import NOTIFICATION, notification_of
-from hub.store.telemetry.tracing import FAILURE
+from hub.store.telemetry.tracing import FAILURE, quiet_page_of
 
 LOOKED_AT = 2000
 """The newest notifications of each queue that are looked at, at most, and the pages of broadcasts altogether."""
@@ -40,7 +40,8 @@ OF_PERSON = Statement(
 )
 PAGES_OF = Statement(
     "page.received",
-    "SELECT home, notification, due, attempt, ordinals, done, again, queue FROM page"
+    "SELECT home, notification, due, attempt, ordinals, done, again, quiet_until, quiet_zones, quiet_fate, lane, queue"
+    " FROM page"
     " WHERE home = :queue AND notification = :n LIMIT :most",
     columns=(("queue", "bigint"), ("n", "bigint"), ("most", "bigint")),
 )
@@ -98,8 +99,8 @@ def _pages(
     """The pages of each that have a registration of the phone; whether all pages were looked at."""
     rows = connection.read_many(PAGES_OF, [(queue, n, PAGES) for queue, n in keys[:100]]) if keys else []
     found: dict[tuple[int, int], list[Sent]] = {}
-    for home, n, due, attempt, ordinals, done, again, _ in rows[:PAGES]:
-        sent = Sent.of(due, attempt, ordinals, done, again)
+    for home, n, due, attempt, ordinals, done, again, *quiet, _ in rows[:PAGES]:
+        sent = Sent.of(due, attempt, ordinals, done, again, quiet_page_of(*quiet))
         if mine & sent.ordinals:
             found.setdefault((home, n), []).append(sent)
     return found, len(rows) <= PAGES and len(keys) <= 100
@@ -143,6 +144,7 @@ def _of_one(
         state=State(state),
         started_at=row[5],
         sent=sent,
+        quiet=notification.quiet,
     )
     names = {each.ordinal: each.name for each in device.templates}
     pushes = []

@@ -7,24 +7,26 @@ from typing import Any
 from hub.errors import NotFoundError
 from hub.notification import PLATFORM_NAMED
 from hub.outcome import DeviceAnswer, State
+from hub.quiet import Fate, quiet_of
 from hub.store.connection import Connection, Statement
 from hub.store.contracts.telemetry import TracedRegistration
-from hub.store.decide.tracing import Failure, Sent, TracedNotification, answer_for
+from hub.store.decide.tracing import Failure, QuietPage, Sent, TracedNotification, answer_for
 from hub.store.registry.listing import get_device
 from hub.store.registry.places import Place
 from hub.store.reports.reading import reports_of_phone
-from hub.store.rows import TEMPLATE, audience_of, platforms_of
+from hub.store.rows import SCHEDULED, TEMPLATE, audience_of, platforms_of
 from hub.tags import TagExpression
 
 NOTIFICATION = Statement(
     "notification.traced",
     "SELECT queue, n, hub, audience, format, platforms, state, due, started_at, ordinals, done, again,"
-    " service"
+    " service, quiet, quiet_until"
     " FROM notification WHERE id = :id",
 )
 PAGES = Statement(
     "page.traced",
-    "SELECT due, attempt, ordinals, done, again FROM page WHERE home = :queue AND notification = :n AND queue = queue",
+    "SELECT due, attempt, ordinals, done, again, quiet_until, quiet_zones, quiet_fate, lane FROM page"
+    " WHERE home = :queue AND notification = :n AND queue = queue",
 )
 """Pages are dealt to all queues."""
 FAILURE = Statement(
@@ -81,12 +83,21 @@ def _row(connection: Connection, notification_id: str) -> tuple[Any, ...]:
     return rows[0]
 
 
+def quiet_page_of(until: float | None, zones: str | None, fate: str | None, lane: int) -> QuietPage | None:
+    """What quiet hours do with a page, None: nothing, or nothing any more."""
+    if fate is not None:
+        return QuietPage(None, (), Fate(fate))
+    return QuietPage(until, (zones or "").split(", ")) if lane == SCHEDULED else None
+
+
 def _notification(
     connection: Connection, row: tuple[Any, ...], *, only_to: TagExpression | None, now: float
 ) -> TracedNotification:
-    queue, n, _, audience, format_, platforms, state, due, started_at, ordinals, done, again, service = row
+    queue, n, _, audience, format_, platforms, state, due, started_at, ordinals, done, again, service, *of_quiet = row
+    quiet, quiet_until = of_quiet
     sent = [] if ordinals is None else [Sent.of(due, 0, ordinals, done, again)]
-    sent += [Sent.of(*page) for page in connection.read(PAGES, queue=queue, n=n)]
+    for due_, attempt, all_, done_, again_, *of_page in connection.read(PAGES, queue=queue, n=n):
+        sent.append(Sent.of(due_, attempt, all_, done_, again_, quiet_page_of(*of_page)))
     is_template = format_ == TEMPLATE
     meant = None if platforms is None else platforms_of(platforms)
     return TracedNotification(
@@ -99,4 +110,6 @@ def _notification(
         sent=sent,
         is_deferred=bool(service) or (due is not None and due > now),
         deferred_until=due if due is not None and due > now else None,
+        quiet=None if quiet is None else quiet_of(quiet),
+        quiet_until=quiet_until,
     )

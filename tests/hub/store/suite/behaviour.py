@@ -18,6 +18,7 @@ from tests.hub.store.suite.mirrors import Mirrors
 from tests.hub.store.suite.people import People
 from tests.hub.store.suite.phone_reports import PhoneReports
 from tests.hub.store.suite.phones import Phones
+from tests.hub.store.suite.quieting import Quieting
 from tests.hub.store.suite.received import Received
 from tests.hub.store.suite.recording import Recording
 from tests.hub.store.suite.registering import Registering
@@ -54,6 +55,7 @@ class StoreBehaviour(
     Sinks,
     FollowUps,
     Holding,
+    Quieting,
     Accounting,
 ):
     """The contracts of `hub.store.contracts`, as far as all stores share them."""

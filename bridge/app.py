@@ -12,7 +12,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import structlog
 from starlette.routing import BaseRoute
 
 from bridge import descriptors
@@ -64,6 +63,7 @@ from bridge.observe.facts import (
     Started,
     TracingFact,
 )
+from bridge.observe.logger import structlog
 from bridge.observe.metrics import Metrics
 from bridge.observe.mirror_log import MirrorLog
 from bridge.observe.process_metrics import LISTENERS

@@ -27,7 +27,7 @@ def any_is(shown: bytes, expected: Iterable[bytes]) -> bool:
 
 
 class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, hide_input_in_errors=True)
 
 
 class BasicAuth(_Settings):

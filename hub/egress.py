@@ -91,7 +91,7 @@ NoProxy = Annotated[tuple[Annotated[str, AfterValidator(_direct_host)], ...], Be
 class Egress(BaseModel):
     """How a client leaves: `proxy` takes it there unless `no_proxy` names the host, `tls` says whom it trusts."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, hide_input_in_errors=True)
 
     tls: Tls | None = None
     """Certificates to trust and to show."""
@@ -121,7 +121,7 @@ class Egress(BaseModel):
 class EgressDefaults(BaseModel):
     """How everything leaves that has no keys of its own for it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, hide_input_in_errors=True)
 
     proxy: Annotated[ProxyUrl | None, BeforeValidator(_unless_empty)] = None
     """An HTTP proxy, as http://USER:PASSWORD@HOST:PORT, that is asked to CONNECT; the environment's is not used."""

@@ -16,7 +16,7 @@ UNLIMITED = 1_000_000_000
 class Rate(BaseModel):
     """So many a second on average, of which `burst` may pass at once; without `burst`, as many as a second has."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, hide_input_in_errors=True)
 
     per_second: Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
     """How many may pass a second on average; 0.5 is one in two seconds."""

@@ -70,7 +70,7 @@ CaFile = Annotated[ExistingFile, AfterValidator(_roots)]
 class Tls(BaseModel):
     """TLS of a client: which certificates it trusts, and the one it shows to a server that asks for one."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, hide_input_in_errors=True)
 
     ca_file: CaFile | None = None
     """Certificates in PEM to trust in place of the system's; those of bridge.egress.ca_file unless set."""

@@ -64,7 +64,7 @@ else:
 class Keys(BaseModel):
     """An object of the rule language; a key that it does not have is a mistake."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     empty_is_unwritten: ClassVar[bool] = True
     """Whether a key that is left empty is as if not written; else its value is null."""

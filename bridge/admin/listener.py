@@ -6,7 +6,6 @@ import socket
 from collections.abc import Callable, Iterator
 from functools import partial
 
-import structlog
 import uvicorn
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,6 +16,7 @@ from bridge.config.models.credentials import ListenerTls
 from bridge.config.models.listeners import Listen
 from bridge.errors import BridgeError
 from bridge.observe.facts import Limit
+from bridge.observe.logger import structlog
 
 _REFUSED_HEAD = 2.0
 """Seconds that a connection over the limit has for its header: it holds one of few places."""

@@ -8,7 +8,6 @@ from contextlib import suppress
 from operator import attrgetter
 from typing import NamedTuple, Protocol
 
-import structlog
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -19,6 +18,7 @@ from bridge.config.models.credentials import ListenerTls
 from bridge.config.models.document import TAKES_A_RESTART, Settings
 from bridge.config.models.listeners import ListenerSettings
 from bridge.config.watch import ConfigWatch
+from bridge.observe.logger import structlog
 from rules.document import Paths, files_of, says_nothing, shown
 from rules.problems import Problem, Severity
 from rules.read_files import ReadFiles

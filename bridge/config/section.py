@@ -20,6 +20,7 @@ class Section(BaseModel):
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",
+        defer_build=True,
         hide_input_in_errors=True,
         coerce_numbers_to_str=True,
         arbitrary_types_allowed=True,

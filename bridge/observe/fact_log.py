@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import structlog
-
 from bridge.observe.facts import (
     REMOTE,
     ConfigurationApplied,
@@ -29,6 +27,7 @@ from bridge.observe.facts import (
 )
 from bridge.observe.lines import MAX_REASON, about
 from bridge.observe.log import info_lines
+from bridge.observe.logger import structlog
 from bridge.observe.telemetry import Takes
 from hub.acceptance import DeadLetter
 from hub.facts import (

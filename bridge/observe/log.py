@@ -15,9 +15,9 @@ from functools import lru_cache
 from typing import Any, TextIO
 
 import orjson
-import structlog
 
 from bridge.config.models.process import LogLevel
+from bridge.observe.logger import structlog
 from bridge.observe.redaction import clean, redact
 
 _LEVELS: Mapping[LogLevel, int] = {

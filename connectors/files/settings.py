@@ -9,7 +9,7 @@ from connectors.duration import Duration
 
 
 class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, hide_input_in_errors=True)
 
 
 def _from_directory(path: Path, info: ValidationInfo) -> Path:

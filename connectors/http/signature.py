@@ -110,7 +110,7 @@ def _header_name(name: str) -> str:
 class HmacAuth(BaseModel):
     """A signature over the body as it was sent, by a vendor's scheme or by one that is spelled out."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, hide_input_in_errors=True)
 
     preset: Preset | None = None
     """The vendor whose scheme it is; header, algorithm, encoding, prefix and timestamp_header are then known."""

@@ -12,7 +12,7 @@ from hub.egress import Egress, EgressDefaults
 
 
 class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, hide_input_in_errors=True)
 
 
 def parts_of(connection_string: SecretStr) -> Mapping[str, str]:

@@ -65,7 +65,7 @@ class Management(Protocol):
 class Model(BaseModel):
     """JSON of the API; a key that is not of it is a mistake."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, hide_input_in_errors=True)
 
 
 class NoQuery(Model):

@@ -40,6 +40,7 @@ from bridge.config.models.sources import SourceSettings
 from bridge.config.reload import Reloader, waiting_for_restart
 from bridge.config.unstored import handed_over_at_once
 from bridge.heartbeat import Heartbeat, stages_of
+from bridge.held_words import held_words
 from bridge.housekeeping import Housekeeping
 from bridge.intake.expecting import Expectations
 from bridge.intake.journaling import Journaling
@@ -230,6 +231,7 @@ class Daemon:
             max_in_flight=self.settings.delivery.max_in_flight,
             health_timing=self._timing.store,
             precedence=self._precedence,
+            renderer=held_words,
         )
 
     def _build_listeners(self, *, has_api: bool) -> dict[str, Listener]:

@@ -1,6 +1,7 @@
-"""Characters that a header cannot hold, and text as it stands in an XML document."""
+"""Characters that a header cannot hold, text as it stands in an XML document, and text cut short."""
 
 import re
+import unicodedata
 from typing import Final
 
 CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f]+")
@@ -34,3 +35,25 @@ def escape_xml(text: str) -> str:
 
 def _escape(character: re.Match[str]) -> str:
     return _ESCAPES.get(character[0], "\ufffd")
+
+
+_ELLIPSIS: Final = "…"
+_JOINER: Final = "\N{ZERO WIDTH JOINER}"
+
+
+def cut_text(text: str, length: int) -> str:
+    """A text of at most `length` characters, which ends with an ellipsis where something was left out.
+
+    What belongs to one letter or picture, such as an accent or a joined emoji, is not parted.
+    """
+    if len(text) <= length:
+        return text
+    at = max(length - 1, 0)
+    while at > 0 and (unicodedata.combining(text[at]) or _JOINER in text[at - 1 : at + 1] or _varies(text[at])):
+        at -= 1
+    return text[:at].rstrip() + _ELLIPSIS if length > 0 else ""
+
+
+def _varies(character: str) -> bool:
+    """Whether a character says how the one before it looks: a variation selector, or a skin colour."""
+    return "\ufe00" <= character <= "\ufe0f" or "\U0001f3fb" <= character <= "\U0001f3ff"

@@ -14,6 +14,7 @@ from hub.acceptance import Approval, AuditEntry, HandedOver, Ingest
 from hub.backoff import Backoff
 from hub.bookkeeping import Bookkeeping
 from hub.clock import SteadyClock
+from hub.content.held import Renderer, no_renderer
 from hub.delivery.audiences import guarded_audiences
 from hub.delivery.bulkhead import Bulkhead, Destination
 from hub.delivery.dispatch import Dispatcher, Timing
@@ -101,7 +102,8 @@ class Hub:
     `full_for`. `hubs` are those kept here, `remotes` those that are remote; their names are in lower case wherever the hub
     is given one. Remote hubs that are in `at_once` get what an event causes by `hand_over`. `guards` and `reports`, how
     they take reports of phones, are those of all. `held` counts by hub the notifications of this process's queues that wait
-    for an approval. `precedence` is shared with those who hand over events.
+    for an approval. `precedence` is shared with those who hand over events. `renderer` makes the texts held here
+    that notifications name.
     """
 
     def __init__(
@@ -122,6 +124,7 @@ class Hub:
         timing: Timing = Timing(),
         health_timing: HealthTiming = HealthTiming(),
         precedence: Precedence | None = None,
+        renderer: Renderer = no_renderer,
     ) -> None:
         clock = clock or SteadyClock()
         self.health = StoreHealth(store, observer=observer, clock=clock, timing=health_timing)
@@ -174,6 +177,7 @@ class Hub:
             clock=clock,
             timing=timing,
             precedence=precedence,
+            renderer=renderer,
         )
 
     async def open(self) -> int:

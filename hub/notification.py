@@ -7,6 +7,7 @@ from enum import Enum
 from typing import ClassVar, Final
 
 from hub.frozen import frozen_dataclass
+from hub.identity import digest_of
 from hub.quiet import QuietHours
 from hub.tags import TagExpression
 
@@ -97,11 +98,34 @@ EVERYONE = Everyone()
 Audience = TagExpression | Everyone
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldText:
+    """Texts held here, for phones that registered no template: `document` says all of them, and `id` is its hash.
+
+    A notification that was read from the store has the id alone; the store keeps each document once, by its id.
+    """
+
+    id: int
+    name: str
+    document: bytes = field(default=b"", compare=False, repr=False)
+
+    @classmethod
+    def of(cls, name: str, document: bytes) -> "HeldText":
+        """The text that a document is."""
+        return cls(
+            id=int.from_bytes(digest_of(document.decode())[:8], "big", signed=True), name=name, document=document
+        )
+
+
 @frozen_dataclass(frozen=True, slots=True, kw_only=True)
 class TemplateContent:
-    """Properties for the templates that phones registered; names compare without case."""
+    """Properties for the templates that phones registered; names compare without case.
+
+    With a `text` they fill that one for phones that registered no template.
+    """
 
     properties: Mapping[str, str]
+    text: HeldText | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,13 +48,14 @@ def is_time_zone(text: str) -> bool:
 
 def locale_of(own: str | None, push_variables: Mapping[str, str] | None) -> str:
     """A phone's language tag, by the property `own` or its push variables; empty where it says none."""
-    said = own or _variable(push_variables, LOCALE)
-    return said.replace("_", "-") if _LOCALE.fullmatch(said) else ""
+    return own or _locale(_variable(push_variables, LOCALE))
 
 
 def time_zone_of(own: str | None, push_variables: Mapping[str, str] | None) -> str:
     """The name of a phone's time zone, likewise."""
-    said = own or _variable(push_variables, TIME_ZONE)
+    if own:
+        return own
+    said = _variable(push_variables, TIME_ZONE)
     return said if said and is_time_zone(said) else ""
 
 
@@ -65,6 +66,11 @@ def with_said(push_variables: Mapping[str, str], locale: str, time_zone: str) ->
         return push_variables
     others = {name: text for name, text in push_variables.items() if name.lower() not in map(str.lower, said)}
     return {**others, **said}
+
+
+@lru_cache(maxsize=1024)
+def _locale(text: str) -> str:
+    return text.replace("_", "-") if _LOCALE.fullmatch(text) else ""
 
 
 def _variable(push_variables: Mapping[str, str] | None, name: str) -> str:

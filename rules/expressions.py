@@ -52,6 +52,7 @@ from rules.expression_tree import (
 )
 from rules.filters import FILTERS
 from rules.grammar import MAX_DEPTH, parse
+from rules.localisation import Localisation
 from rules.text import rfc3339
 
 EVENT_NAMES: Names = {
@@ -185,10 +186,12 @@ class Expression:
         return Unmet(wanted=written, offset=0, seen=seen, error=error)
 
 
-def compile_expression(text: str, names: Names = EVENT_NAMES) -> Expression:
-    """Compile one bare expression. Raises: ExpressionError."""
+def compile_expression(
+    text: str, names: Names = EVENT_NAMES, *, localisation: Localisation | None = None
+) -> Expression:
+    """Compile one bare expression, for one reader where there is a `localisation`. Raises: ExpressionError."""
     try:
-        return _of_event(text) if names is EVENT_NAMES else _compiled(text, names)
+        return _of_event(text) if names is EVENT_NAMES else _compiled(text, names, localisation)
     except ExpressionError as error:
         cure = expression_cure(text)
         error.hint = (
@@ -203,13 +206,15 @@ def _of_event(text: str) -> Expression:
     return _compiled(text, EVENT_NAMES)
 
 
-def _compiled(text: str, names: Names) -> Expression:
+def _compiled(text: str, names: Names, localisation: Localisation | None = None) -> Expression:
     shown = " ".join(text.split())
     if _PLAIN_PATH.fullmatch(text):
         root, *keys = shown.split(".")
         if root in names and len(keys) < MAX_DEPTH:
             return Expression(shown, Path(root, tuple(keys), names[root], offset=len(text) - len(text.lstrip())))
     node = parse(text)
+    if localisation is not None:
+        localisation.give(node)
     _check(node, names, depth=0)
     return Expression(shown, _tree_of(node, names))
 

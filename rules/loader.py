@@ -18,6 +18,8 @@ from hub.topics import Levels
 from hub.windows import Window
 from rules import live_activity, models
 from rules.audience import AudienceTemplate, PushAudience, compile_installation, compile_tags, compile_user, everyone
+from rules.content.pushed import PushedContents
+from rules.content.reader import NamedContent
 from rules.engine import Rule, RuleSet
 from rules.errors import ExpressionError
 from rules.expressions import compile_expression
@@ -40,13 +42,13 @@ PLATFORMS: Mapping[str, Platform] = {each.name: each.platform for each in servic
 """The platforms by the names that a configuration uses."""
 
 _LATER_RULE_KEYS = ("also", "inhibit", "remind")
-_LATER_PUSH_KEYS = ("devices", "interruption", "locale", "tag_policy", "template")
+_LATER_PUSH_KEYS = ("devices", "interruption", "tag_policy", "template")
 _SOONEST, _LATEST = timedelta(seconds=1), timedelta(days=7)
 """What `unless_opened.after` may be: the notification and what phones said of it are kept for longer."""
 _LEAVE_OUT = "comment the rule out, or delete it"
 _PUSH_CURES = {
     name: f"what templates are filled with stands under with: {{ {name}: … }}"
-    for name in ("title", "subtitle", "body", "message", "text", "alert", "content", "data", "properties")
+    for name in ("title", "subtitle", "body", "message", "text", "alert", "data", "properties")
 }
 _RULE_CURES = {
     **dict.fromkeys(("if", "condition", "conditions", "expression", "where", "filter"), "did you mean when?"),
@@ -79,6 +81,8 @@ class HubScope:
     is_remote: bool = False
     time_zone: str = ""
     """Of phones that say none; empty: that of the process."""
+    locale: str = ""
+    """The language of its phones that say none, empty where that is each content's fallback."""
     topics: Mapping[str, Levels] = field(default_factory=dict)
     """Topics that its phones can be subscribed to, with their levels."""
 
@@ -91,6 +95,9 @@ class Scope:
     hubs: Mapping[str, HubScope]
     default_hub: str | None = None
     sinks: frozenset[str] = frozenset()
+    contents: Mapping[str, NamedContent] = field(default_factory=dict)
+    """Texts held here, by name, without those that have a mistake, which `mistaken_contents` names."""
+    mistaken_contents: frozenset[str] = frozenset()
     timezone: tzinfo = UTC
     """Of times that come without an offset."""
     windows: Mapping[str, Window] = field(default_factory=dict)
@@ -145,6 +152,8 @@ class RuleReader:
         self._hubless: Node | None = None
         self._sources = {source: source for source in sorted(scope.sources)}
         self._sinks = {sink: sink for sink in sorted(scope.sinks)}
+        self._contents = {name: name for name in sorted({*scope.contents, *scope.mistaken_contents})}
+        self._pushed = PushedContents(scope.contents, problems, timezone=name_of(scope.timezone))
         self._hubs = {hub: hub for hub in scope.hubs}
         entries = {} if defaults is None else fields(defaults, problems, models.Defaults, _LATER_RULE_KEYS)
         self._owner = self._owned_by(entries["owner"]) if "owner" in entries else ""
@@ -327,8 +336,9 @@ class RuleReader:
 
     def _complain_of_names(self) -> None:
         """Complain of each source, hub and sink that rules name and nothing defines."""
-        known = {"source": self._sources, "hub": self._hubs, "sink": self._sinks}
+        known = {"source": self._sources, "hub": self._hubs, "sink": self._sinks, "content": self._contents}
         sections = {
+            "content": True,
             "source": self._scope.sources_are_known,
             "hub": self._scope.hubs_are_known,
             "sink": self._scope.sinks_are_known,
@@ -365,8 +375,18 @@ class RuleReader:
         natives = self._natives(entries["native"], scope) if "native" in entries else ()
         has_native = "native" in entries and entries["native"].value != {}  # else said of what is in it
         properties = self._properties(entries["with"]) if "with" in entries else None
+        content = self._pushed.read(
+            self._named("content", entries["content"], self._contents) if "content" in entries else None,
+            entries,
+            properties or (),
+            hub_locale=scope.locale,
+            hub_timezone=scope.time_zone,
+            is_remote=scope.is_remote,
+        )
+        if "content" in entries and properties is None:
+            properties = ()
         if properties is None and not natives and not _has_later(node, ("template",)) and not has_native:
-            self._problems.add(node, "there is nothing to say", "give with: or native:", mark=node.key_mark)
+            self._problems.add(node, "there is nothing to say", "give with:, content: or native:", mark=node.key_mark)
         audience = self._audience(entries["to"], scope) if "to" in entries else None
         if "to" not in entries:
             self._problems.add(
@@ -401,6 +421,8 @@ class RuleReader:
             ttl_from=given.get("ttl_from") or TtlFrom.NOW,
             level=level,
             sensitive=given.get("sensitive") is True,
+            content=content,
+            content_mark=entries["content"].mark if "content" in entries else node.mark,
         )
 
     def _level(self, node: Node | None, audience: AudienceTemplate, to: Node, scope: HubScope) -> LevelPick | None:

@@ -200,6 +200,10 @@ class Push(Keys):
     """Who is notified: everyone, a tag expression with && || ! ( ), or an object with user or installation."""
     with_: Mapping[PropertyName, Template] | None = Field(default=None, alias="with")
     """The properties that fill the templates of the phones; each is a text with placeholders."""
+    content: Name | None = None
+    """Texts of the section content, for phones that registered no template; the properties of with fill them."""
+    locale: Name | None = None
+    """The language of the texts: device, which is the phone's own and the usual, or one for all, such as de-CH."""
     level: Template | None = None
     """An amount, such as "{{ data.amount }}": of a topic with levels in `to`, phones whose level is at or below it."""
     native: Native | None = None
@@ -347,7 +351,7 @@ else:  # some keys of a push
         __base__=Keys,
         **{
             name: (Push.model_fields[name].annotation, Push.model_fields[name])
-            for name in ("priority", "collapse", "ttl", "sensitive", "hub", "platforms")
+            for name in ("locale", "priority", "collapse", "ttl", "sensitive", "hub", "platforms")
         },
     )
     Defaults = create_model(

@@ -7,9 +7,10 @@ from hub.identity import digest_of, joined
 from hub.notification import Audience, Content, Notification, Platform, Priority, TemplateContent
 from hub.quiet import QuietHours
 from rules.audience import PushAudience
+from rules.content.texts import ContentTexts
 from rules.errors import RenderError
 from rules.event import Event
-from rules.explain import NOWHERE, FailedCondition
+from rules.explain import NOWHERE, FailedCondition, Place
 from rules.levels import LevelPick
 from rules.native import Native
 from rules.node import Mark
@@ -23,7 +24,7 @@ _GENERATION = ""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushPlan:
-    """A rule's `push`, compiled. `properties` None means that there are only native payloads."""
+    """A rule's `push`, compiled. `properties` None means that there are only native payloads; they fill `content` too."""
 
     rule: str
     hub: str
@@ -36,6 +37,8 @@ class PushPlan:
     ttl: timedelta | None
     ttl_from: TtlFrom = TtlFrom.NOW
     level: LevelPick | None = None
+    content: ContentTexts | None = None
+    content_mark: Mark = field(default=NOWHERE, compare=False, repr=False)
     schedule: Schedule | None = None
     sensitive: bool = False
     quiet: QuietHours | None = None
@@ -48,7 +51,7 @@ class PushPlan:
         """
         contents: list[Content] = []
         if self.properties is not None:
-            contents.append(TemplateContent(properties={name: text.render(event) for name, text in self.properties}))
+            contents.append(self._template_content(event))
         contents += [native.content(event) for native in self.natives]
         audience: Audience | None = self.audience.fill(event)
         if self.level is not None and audience is not None:
@@ -81,11 +84,24 @@ class PushPlan:
             for content in contents
         ]
 
+    def _template_content(self, event: Event) -> TemplateContent:
+        """The properties, which fill the text held here if there is one: that is tried now, not when it is sent."""
+        properties = {name: text.render(event) for name, text in self.properties or ()}
+        if self.content is None:
+            return TemplateContent(properties=properties)
+        try:
+            self.content.prove(properties)
+        except RenderError as error:
+            raise RenderError(f"content {self.content.name}: {error}") from None
+        return TemplateContent(properties=properties, text=self.content.held)
+
     def explain(self, event: Event, key: str) -> FailedCondition | None:
         """The first text that an event cannot fill, in the order of `notifications`; `key` is the path of the push."""
         for name, text in self.properties or ():
             if (failed := text.explain(event, f"{key}.with.{name}")) is not None:
                 return failed
+        if self.content is not None and (failed := self._explain_content(event, key)) is not None:
+            return failed
         for native in self.natives:
             if (failed := native.explain(event, f"{key}.native.{native.platform.value}")) is not None:
                 return failed
@@ -96,6 +112,15 @@ class PushPlan:
         if self.schedule is not None and (failed := self.schedule.explain(event)) is not None:
             return failed
         return None if self.collapse is None else self.collapse.explain(event, f"{key}.collapse")
+
+    def _explain_content(self, event: Event, key: str) -> FailedCondition | None:
+        assert self.content is not None
+        try:
+            self._template_content(event)
+        except RenderError as error:
+            place = Place(f"{key}.content", self.content_mark)
+            return FailedCondition(place=place, wanted=self.content.name, seen={}, error=str(error))
+        return None
 
     def is_heard(self, event: Event) -> bool:
         """Whether a phone may hear of the event's amount; what cannot be filled is a failure of the rule, later."""

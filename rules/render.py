@@ -10,6 +10,7 @@ from rules.explain import NOWHERE, FailedCondition, Place
 from rules.expression_tree import Names
 from rules.expressions import EVENT_NAMES, Expression, Unmet, compile_expression
 from rules.grammar import split
+from rules.localisation import Localisation
 from rules.node import Mark, Node
 from rules.text import text_of
 
@@ -94,9 +95,12 @@ class Text:
         return FailedCondition(place=place, wanted=wanted, seen=unfilled.seen, error=unfilled.error)
 
 
-def compile_text(text: str, names: Names = EVENT_NAMES) -> Text:
-    """Compile a text whose `{{ }}` may use `names`. Raises: ExpressionError, with the column in `text`."""
-    return _compiled_for_events(text) if names is EVENT_NAMES else _compiled(text, names)
+def compile_text(text: str, names: Names = EVENT_NAMES, *, localisation: Localisation | None = None) -> Text:
+    """Compile a text whose `{{ }}` may use `names`, for one reader where there is a `localisation`.
+
+    Raises: ExpressionError, with the column in `text`.
+    """
+    return _compiled_for_events(text) if names is EVENT_NAMES else _compiled(text, names, localisation)
 
 
 @lru_cache(maxsize=4096)
@@ -105,7 +109,7 @@ def _compiled_for_events(text: str) -> Text:
     return _compiled(text, EVENT_NAMES)
 
 
-def _compiled(text: str, names: Names) -> Text:
+def _compiled(text: str, names: Names, localisation: Localisation | None = None) -> Text:
     pieces: list[Piece] = []
     offsets: list[int] = []
     for offset, piece, is_placeholder in split(text):
@@ -114,7 +118,7 @@ def _compiled(text: str, names: Names) -> Text:
             continue
         offsets.append(offset)
         try:
-            pieces.append(compile_expression(piece, names))
+            pieces.append(compile_expression(piece, names, localisation=localisation))
         except ExpressionError as error:
             raise ExpressionError(str(error), column=offset + error.column, hint=error.hint) from error
     return Text(tuple(pieces), offsets=tuple(offsets))

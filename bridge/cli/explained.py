@@ -131,6 +131,7 @@ def _print_notification(notification: Mapping[str, Any]) -> None:
             "collapse": notification["collapse"],
             "sent at": notification["schedule_at"],
             "expires_at": notification["expires_at"],
+            "content": content.get("content", ""),
             **{f"property {name}": value for name, value in content.get("properties", {}).items()},
             **({"native": native["platform"], "payload": native["payload"]} if native else {}),
             **{f"header {name}": value for name, value in native.get("headers", {}).items()},
@@ -163,10 +164,14 @@ def _unless_opened(notification: Mapping[str, Any]) -> str:
 def _print_payload(payload: Mapping[str, Any]) -> None:
     typer.echo()
     missing = ", ".join(payload["missing"])
+    shown = payload["shown"] or {}
     print_fields(
         {
             "payload": f"{payload['platform']}, as {payload['registrations']} of these registrations get it",
             "missing properties": missing,
+            "language": shown.get("locale", ""),
+            "title": shown.get("title", ""),
+            "text": shown.get("body", ""),
             "not sent": payload["refused"],
             "POST": payload["url"],
             **payload["headers"],

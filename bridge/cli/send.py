@@ -24,6 +24,9 @@ def send(
     with_: Annotated[
         list[str] | None, typer.Option("--with", help="A property for the devices' templates: NAME=TEXT; repeat it.")
     ] = None,
+    content: Annotated[
+        str, typer.Option(help="A text of the configuration's content, for devices without a template: its name.")
+    ] = "",
     native: Annotated[str, typer.Option(help="Instead: a payload for this platform, as its service takes it.")] = "",
     payload: Annotated[Path | None, typer.Option(help="The file of that payload.")] = None,
     header: Annotated[list[str] | None, typer.Option(help="A header of that service: NAME=TEXT; repeat it.")] = None,
@@ -44,12 +47,17 @@ def send(
     body: dict[str, Any] = {"device": device, "tags": to, "everyone": everyone, "confirm": confirm}
     if sensitive:  # which a daemon of the version before does not know
         body["sensitive"] = True
-    if bool(with_) == bool(native) or bool(native) != (payload is not None) or (header and not native):
-        raise fail("say what: --with NAME=TEXT, or --native PLATFORM with --payload FILE", Exit.WRONG_ARGUMENTS)
+    if bool(with_ or content) == bool(native) or bool(native) != (payload is not None) or (header and not native):
+        raise fail(
+            "say what: --with NAME=TEXT or --content NAME, or --native PLATFORM with --payload FILE",
+            Exit.WRONG_ARGUMENTS,
+        )
     if payload is not None:
         body["native"] = {"platform": native, "payload": _payload(payload), "headers": pairs_of(header, "--header")}
     else:
         body["properties"] = pairs_of(with_, "--with")
+        if content:
+            body["content"] = content
     if preview:
         return Answer(client.post("hubs", client.hub(hub), "preview", body=body, timeout=30.0), _print_preview)
     return Answer(client.post("hubs", client.hub(hub), "notifications", body=body), _print_id)

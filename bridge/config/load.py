@@ -37,6 +37,7 @@ from hub.spelling import did_you_mean
 from rules.advice.reach import Produced, ReachCheck, check_map
 from rules.advice.services import check_native
 from rules.advice.together import check_together
+from rules.content.reader import NamedContent, read_contents
 from rules.document import Paths, load_document
 from rules.engine import RuleSet
 from rules.loader import PLATFORMS, HubScope, RuleReader, Scope, rules_in
@@ -120,6 +121,8 @@ def _read(
     assert isinstance(root.value, dict)
     sections = dict(root.value)
     rules, defaults, windows = (sections.pop(name, None) for name in ("rules", "defaults", "windows"))
+    contents_written = sections.pop("content", None)
+    contents = read_contents(contents_written, problems)
     directory = path if path.is_dir() else path.parent
     context = {"directory": directory, "files": files}
     if no_secrets:
@@ -128,7 +131,7 @@ def _read(
         sections = with_samples(sections, problems, context)
         root = replace(root, value={**root.value, **sections})
     plain = {name: _plain(name, node) for name, node in sections.items() if node.value is not None}
-    scope = _scope(plain)
+    scope = _scope(plain, contents, contents_written)
     scope = replace(scope, windows=read_windows(windows, problems, zone=name_of(scope.timezone)))
     reader = RuleReader(defaults, scope, problems, seconds_in=seconds_in)
     if problems.has_withheld:
@@ -160,7 +163,8 @@ def _read(
     warn_of_unproxied(checked, root, problems)
     if not no_secrets:  # which is for another machine than the one that it will run on
         warn_of_volume(checked.bridge.store, directory, checked.hubs, root, problems)
-    return Settings(**dict(with_egress(checked)), rules=rule_set, directory=directory)
+    contents_in_force = {name: content.texts for name, content in contents.items()}
+    return Settings(**dict(with_egress(checked)), rules=rule_set, contents=contents_in_force, directory=directory)
 
 
 def _with_samples(rules: Node | None, defaults: Node | None, scope: Scope, problems: Problems) -> Node | None:
@@ -228,7 +232,7 @@ def _plain(section: str, node: Node) -> Any:
     return plain
 
 
-def _scope(plain: Mapping[str, Any]) -> Scope:
+def _scope(plain: Mapping[str, Any], contents: Mapping[str, NamedContent], written: Node | None) -> Scope:
     """What rules may refer to; a hub with a mistake in it is still a hub."""
     hubs = {name: _hub(value) for name, value in _mapping(plain.get("hubs")).items()}
     return Scope(
@@ -238,6 +242,7 @@ def _scope(plain: Mapping[str, Any]) -> Scope:
                 platforms=hub.platforms.configured,
                 max_tags=hub.limits.max_tags,
                 is_remote=hub.is_remote,
+                locale=hub.locale,
                 topics={} if hub.registration is None else hub.registration.amounts,
                 time_zone=hub.timezone or "",
             )
@@ -246,6 +251,8 @@ def _scope(plain: Mapping[str, Any]) -> Scope:
         default_hub=default_hub(hubs),
         sinks=frozenset(_mapping(plain.get("sinks"))),
         timezone=_timezone(plain),
+        contents=contents,
+        mistaken_contents=frozenset(() if written is None or not isinstance(written.value, dict) else written.value),
         sources_are_known=isinstance(plain.get("sources", {}), dict),
         hubs_are_known=isinstance(plain.get("hubs", {}), dict),
         sinks_are_known=isinstance(plain.get("sinks", {}), dict),

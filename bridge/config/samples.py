@@ -31,6 +31,7 @@ def samples(number: int) -> Iterator[str]:
         "7d",
         "1MiB",
         "UTC",
+        "en",
         "utf-8",
         "lines",
         "WITHHELD00",

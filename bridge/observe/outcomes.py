@@ -31,9 +31,9 @@ from hub.facts import CannotMove, ImportAnswer
 from hub.flow import SuppressionCause
 from hub.follow_up import FollowedPushes, FollowUpOutcome
 from hub.outcome import DELIVERY_LABELS, DeviceAnswer, OutcomeName, State, Unreached
-from hub.quiet import Fate
 from hub.phone import PhoneOperation, PhoneOutcome
 from hub.phone_report import PhoneEvent, ReportLimit, ReportOutcome
+from hub.quiet import Fate
 from hub.store.contracts.people import Kept
 
 _INTRODUCTION = """# Outcomes, stages and reasons

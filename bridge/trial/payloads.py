@@ -1,13 +1,15 @@
 """The requests that would leave for a notification: one for each template of its audience, made by the senders."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from bridge.config.models.hubs import HubSettings
+from bridge.held_words import held_words
 from bridge.senders import senders_of
 from hub.content.rendering import Rendering, Templates
 from hub.notification import Notification, Platform
 from hub.platforms.base import Sender
+from hub.platforms.shown import Shown
 from hub.requests import Refused, RequestGroup
 from hub.target import Target
 
@@ -26,7 +28,7 @@ class Payload:
     `refused` says why no request can be made; then there is none, but `body` is the payload where there is one.
     `is_ready` is whether the text could be made, so that only a credential is missing where there is no request.
     `missing` are properties that the template reads and that the notification has not. `push_channels` are of those of
-    the sample that have the template.
+    the sample that have the template. `shown` is what a text held here says to them.
     """
 
     platform: Platform
@@ -37,6 +39,7 @@ class Payload:
     body: bytes = b""
     refused: str = ""
     missing: Collection[str] = ()
+    shown: Shown | None = None
 
     @property
     def registrations(self) -> int:
@@ -50,13 +53,14 @@ class Payloads:
     def __init__(self, hubs: Mapping[str, HubSettings], templates: Templates) -> None:
         self._senders: Mapping[tuple[str, Platform], Sender] = senders_of(hubs)
         self._missing: dict[Platform, Collection[str]] = {}
-        self._rendering = Rendering(templates, on_missing=self._note_missing)
+        self._rendering = Rendering(templates, on_missing=self._note_missing, renderer=held_words)
 
     async def of(self, notification: Notification, targets: Sequence[Target], *, most: int) -> list[Payload]:
         """Raises: StoreError."""
-        alike: dict[tuple[Platform, int | None], list[Target]] = {}
+        await self._rendering.prepare([], [notification])
+        alike: dict[Hashable, list[Target]] = {}
         for target in targets:
-            alike.setdefault((target.platform, target.template), []).append(target)
+            alike.setdefault(self._rendering.group(notification, target), []).append(target)
         return [await self._payload(notification, members) for members in list(alike.values())[:most]]
 
     async def close(self) -> None:
@@ -72,6 +76,7 @@ class Payloads:
             platform=first.platform,
             push_channels=[member.push_channel for member in members],
             missing=self._missing.get(first.platform, ()),
+            shown=self._rendering.shown(notification, first),
         )
         if rendered.unsendable:
             return replace(payload, refused=rendered.unsendable[0][1].reason)

@@ -84,7 +84,8 @@ def content_report(notification: Notification) -> dict[str, Any]:
     """What a notification says, in the shape in which the admin API takes it."""
     content = notification.content
     if not isinstance(content, NativeContent):
-        return {"properties": dict(content.properties)}
+        named = {} if content.text is None else {"content": content.text.name}
+        return {"properties": dict(content.properties), **named}
     payload = content.payload.decode("utf-8", "backslashreplace")  # as text: JSON read and written has other digits
     platform = traits_of(content.platform).name
     return {"native": {"platform": platform, "payload": payload, "headers": dict(content.headers)}}
@@ -99,6 +100,9 @@ def _payload(payload: Payload, *, hide_channels: bool) -> dict[str, Any]:
         "platform": payload.platform.value,
         "registrations": payload.registrations,
         "missing": list(payload.missing),
+        "shown": None
+        if payload.shown is None
+        else {"locale": payload.shown.locale, "title": payload.shown.title, "body": payload.shown.text},
         "refused": payload.refused,
         "url": shown(payload.url),
         "headers": dict(payload.headers),

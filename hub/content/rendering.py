@@ -3,11 +3,12 @@
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Container, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from hub.content.expressions import MAX_FILLED
+from hub.content.held import HeldTexts, Renderer, TextStore, no_renderer, text_of
 from hub.content.identifying import with_data
 from hub.content.templates import CompiledTemplate, Rendered, compile_template
 from hub.dates import parse_date
@@ -16,6 +17,7 @@ from hub.installation import Template
 from hub.notification import NativeContent, Notification, Platform, Priority
 from hub.outcome import OutcomeName, Reaction
 from hub.phone_report import ReportPolicies
+from hub.platforms.shown import Shown
 from hub.platforms.table import traits_of
 from hub.push import PushGroup, PushPage, SendResult
 from hub.target import StoredTemplate, Target
@@ -44,6 +46,20 @@ _SOUNDING = SendResult(
     reason="its push service cannot send it without a sound, and its phone was in its quiet hours",
 )
 
+_UNREADABLE = SendResult(
+    reaction=Reaction.DROP,
+    outcome=OutcomeName.INVALID_NOTIFICATION_FORMAT,
+    reason="the text held here is not known, or cannot be filled",
+)
+_BROADCAST = SendResult(
+    reaction=Reaction.DROP,
+    outcome=OutcomeName.SKIPPED,
+    reason="a broadcast channel shows no text held here",
+)
+
+_MANY = 100
+"""Phones from which on a page is likely one of several."""
+
 _Key = tuple[int, Platform]
 
 
@@ -63,7 +79,7 @@ class RenderedPushes:
     unsendable: list[tuple[Target, SendResult]] = field(default_factory=list)
 
 
-class Templates(Protocol):
+class Templates(TextStore, Protocol):
     """What rendering asks of the store."""
 
     async def templates(self, ids: Sequence[int]) -> Mapping[int, StoredTemplate]: ...
@@ -78,22 +94,26 @@ class Rendering:
         *,
         on_missing: Callable[[Notification, Platform, Collection[str]], None] = lambda *_: None,
         policies: ReportPolicies | None = None,
+        renderer: Renderer = no_renderer,
         templates_kept: int = TEMPLATES_KEPT,
     ) -> None:
         """`on_missing` gets, once for each notification and template, the properties that a template lacks.
 
         `policies` say which hubs have the id of the notification in their payloads; they may change while it works.
+        `renderer` makes the texts held here that notifications name.
         `templates_kept` bounds the compiled templates that `trim` leaves.
         """
         self._store = store
         self._templates_kept = templates_kept
         self._on_missing = on_missing
         self._policies = {} if policies is None else policies
+        self._held = HeldTexts(store, renderer, self._policies)
         self._reported: OrderedDict[tuple[str, _Key], None] = OrderedDict()
         self._compiled: OrderedDict[_Key, CompiledTemplate | None] = OrderedDict()
 
-    async def prepare(self, targets: Sequence[Target]) -> None:
-        """Have the templates of these targets at hand. Raises: StoreError."""
+    async def prepare(self, targets: Sequence[Target], notifications: Sequence[Notification] = ()) -> None:
+        """Have the templates of these targets at hand, and the texts of these notifications. Raises: StoreError."""
+        await self._held.prepare(notifications)
         missing: set[_Key] = set()
         for key in {(target.template, target.platform) for target in targets if target.template is not None}:
             if key in self._compiled:
@@ -111,9 +131,18 @@ class Rendering:
                 turn_ends_at = time.perf_counter() + _SLICE
 
     def trim(self) -> None:
-        """Forget templates not used for long; call when no pushes are being made."""
+        """Forget templates and texts not used for long; call when no pushes are being made."""
+        self._held.trim()
         while len(self._compiled) > self._templates_kept:
             self._compiled.popitem(last=False)
+
+    def group(self, notification: Notification, target: Target) -> Hashable:
+        """What a target has in common with those that get the same of a notification, but for its push variables."""
+        return target.platform, target.template, self._held.group(notification, target)
+
+    def shown(self, notification: Notification, target: Target) -> Shown | None:
+        """What a text held here says to a target; None where it gets something else, or nothing."""
+        return self._held.shown(notification, target)
 
     def pages(
         self, notification: Notification, targets: Sequence[Target], *, silent: Container[int] = ()
@@ -126,6 +155,9 @@ class Rendering:
         the ordinals in `silent` are to make no sound.
         """
         made = RenderedPushes()
+        if text_of(notification) is not None:
+            self._add_held(made, notification, [each for each in targets if each.template is None], silent)
+            targets = [each for each in targets if each.template is not None]
         if len(targets) == 1 and not targets[0].push_variables:  # the common case of an event
             self._add_alike(made, notification, targets, targets[0].ordinal in silent)
             return made
@@ -144,6 +176,41 @@ class Rendering:
         for (*_, is_silent), members in alike.items():
             self._add_alike(made, notification, members, is_silent)
         return made
+
+    def _add_held(
+        self, made: RenderedPushes, notification: Notification, targets: Sequence[Target], silent: Container[int]
+    ) -> None:
+        """Pushes of a text held here: filled once for all phones of a platform that get the same."""
+        alike: dict[tuple[Platform, Hashable, bool], list[Target]] = {}
+        group_of = self._held.group
+        for target in targets:
+            key = (target.platform, group_of(notification, target), target.ordinal in silent)
+            mine = alike.get(key)
+            if mine is None:
+                alike[key] = [target]
+            else:
+                mine.append(target)
+        prefix = _id_prefix(notification)
+        for (platform, group, is_silent), members in alike.items():
+            rendered = self._held_for(notification, platform, group, is_shared=len(targets) >= _MANY)
+            if is_silent:
+                rendered = _soundless(rendered, platform)
+            is_broadcast = traits_of(platform).is_broadcast
+            channels = [each for each in members if is_broadcast(each.push_channel)]
+            made.unsendable += [(each, _BROADCAST) for each in channels]
+            phones = [each for each in members if not is_broadcast(each.push_channel)] if channels else members
+            if phones:
+                id_ = prefix.rstrip("-")
+                _add(made, notification, phones, rendered, prefix=prefix, collapse_id=id_, is_silent=is_silent)
+
+    def _held_for(
+        self, notification: Notification, platform: Platform, group: Hashable, *, is_shared: bool
+    ) -> Rendered | SendResult:
+        render = self._held.rendered_for_many if is_shared else self._held.rendered
+        try:
+            return render(notification, platform, group) or _UNREADABLE
+        except FilledTooLargeError:
+            return _TOO_LARGE
 
     def _has_own_payload(self, notification: Notification, target: Target) -> bool:
         """Whether a target's push variables fill something of its template."""

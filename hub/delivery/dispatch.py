@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pyroaring import BitMap
 
 from hub.clock import SteadyClock
+from hub.content.held import Renderer, no_renderer
 from hub.content.rendering import Rendering
 from hub.delivery.audiences import find_audiences
 from hub.delivery.bulkhead import PAGES, Bulkhead
@@ -105,6 +106,7 @@ class Dispatcher:
         clock: Callable[[], float] | None = None,
         timing: Timing = Timing(),
         precedence: Precedence | None = None,
+        renderer: Renderer = no_renderer,
     ) -> None:
         clock = clock or SteadyClock()
         self._store = store = health.store
@@ -113,7 +115,7 @@ class Dispatcher:
         self._observer = observer
         self._timing = timing
         self._precedence = precedence = precedence or Precedence()
-        self._rendering = Rendering(store, on_missing=self._report_missing, policies=reports)
+        self._rendering = Rendering(store, on_missing=self._report_missing, policies=reports, renderer=renderer)
         self._remotes = {} if remotes is None else remotes  # an empty one is filled by a reload
         self._guards = {} if guards is None else guards
         self._retry = StoreRetry(health, backoff=timing.record_backoff)
@@ -568,7 +570,8 @@ class Dispatcher:
 
     async def _audiences(self, work: Sequence[Work]) -> Sequence[Audience]:
         audiences = await find_audiences(self._store, work, self._guards)
-        await self._rendering.prepare([target for audience in audiences for target in audience.targets])
+        targets = [target for audience in audiences for target in audience.targets]
+        await self._rendering.prepare(targets, [piece.notification for piece in work])
         return audiences
 
     async def _postpone(self, pieces: Sequence[Work], delay: float, service: Service | None = None) -> None:

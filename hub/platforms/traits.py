@@ -9,12 +9,15 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, Protocol
 
+import orjson
+
 from hub.errors import InvalidRequestError, TemplateError
 from hub.notification import NativeContent, Platform
 from hub.platforms.advice import Complaints, Written
 from hub.platforms.base import Sender
 from hub.platforms.hints import Hints
 from hub.platforms.settings import PlatformSettings
+from hub.platforms.shown import Shown
 from hub.platforms.soundless import Soundless
 from hub.platforms.xml_payload import xml_root
 
@@ -123,6 +126,10 @@ class Traits:
     sample_template: str = '{"title":"$(title)","body":"$(body)"}'
     data_path: Sequence[str] = ()
     """Where in a JSON payload an app finds keys of its own: the names of the objects on the way."""
+    shown_size: int = 4096
+    """Bytes that a payload made of a text held here may have; senders add a little to some payloads."""
+    shown_headers: Mapping[str, str] = {}
+    """The headers of such a payload."""
     wants_text: Callable[[tuple[str, ...]], bool] | None = None
     """Whether a value at a path of a JSON payload has to be a text, as its service refuses a number there."""
 
@@ -200,6 +207,10 @@ class Traits:
         if self.payload is PayloadKind.XML:
             xml_root(body)
         return TemplateBody(text=body, kind=self.payload)
+
+    def shown_payload(self, shown: Shown) -> bytes:
+        """The payload that shows a text held here; what only the app reads is added where `data_path` leads."""
+        return orjson.dumps({"title": shown.title, "body": shown.text})
 
     def native_content(self, headers: Mapping[str, str], body: bytes) -> NativeContent:
         """The body of a native send that is known to be JSON where the payload is; `headers` of the request in lower case.

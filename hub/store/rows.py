@@ -15,6 +15,7 @@ from hub.notification import (
     Audience,
     Content,
     Everyone,
+    HeldText,
     NativeContent,
     Notification,
     Platform,
@@ -57,7 +58,7 @@ def said_by(notification: Notification) -> tuple[Any, ...]:
     """What a notification says and to whom, by the columns from `hub` to `expires_at`."""
     content = notification.content
     if isinstance(content, TemplateContent):
-        format_, payload, headers = TEMPLATE, orjson.dumps(dict(content.properties)), None
+        format_, payload, headers = TEMPLATE, orjson.dumps(dict(content.properties)), _named_text(content.text)
     else:
         format_, payload = content.platform.value, content.payload
         headers = orjson.dumps(dict(content.headers)).decode() if content.headers else None
@@ -86,7 +87,7 @@ def notification_of(row: Sequence[Any]) -> Notification:
     trace, tracestate = parted_trace(joined_text)
     parsed: Content
     if format_ == TEMPLATE:
-        parsed = TemplateContent(properties=orjson.loads(content))
+        parsed = TemplateContent(properties=orjson.loads(content), text=_text_named(headers))
     else:
         parsed = NativeContent(
             platform=PLATFORM_NAMED[format_], payload=content, headers=orjson.loads(headers) if headers else {}
@@ -110,6 +111,18 @@ def notification_of(row: Sequence[Any]) -> Notification:
         sensitive=bool(sensitive),
         quiet=None if quiet is None else quiet_of(quiet),
     )
+
+
+def _named_text(text: HeldText | None) -> str | None:
+    """Where headers of a native payload stand: a program that knows no texts reads a template notification there."""
+    return None if text is None else orjson.dumps({"text": text.name, "id": str(text.id)}).decode()
+
+
+def _text_named(headers: str | None) -> HeldText | None:
+    if not headers:
+        return None
+    named = orjson.loads(headers)
+    return HeldText(id=int(named["id"]), name=named["text"])
 
 
 def audience_of(text: str | None) -> Audience:

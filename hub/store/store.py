@@ -296,6 +296,9 @@ class SqlStore:
     async def templates(self, ids: Sequence[int]) -> Mapping[int, StoredTemplate]:
         return await self._registry.templates(ids)
 
+    async def held_texts(self, ids: Sequence[int]) -> Mapping[int, bytes]:
+        return await self._outbox.held_texts(ids)
+
     # Registry
 
     async def put_installations(self, hub: str, installations: Sequence[Installation]) -> None:

@@ -104,7 +104,7 @@ def test_a_directory_is_one_configuration(tmp_path: Path) -> None:
     (tmp_path / "rules-b.yaml").write_text("rules: [ { name: b, push: { to: x, wiht: { a: b } } } ]")
     _, problems = check(tmp_path, environ={})
     assert [str(problem).replace(f"{tmp_path}/", "") for problem in problems] == [
-        "rules-b.yaml:1:21: rules[0].push: there is nothing to say (give with: or native:)",
+        "rules-b.yaml:1:21: rules[0].push: there is nothing to say (give with:, content: or native:)",
         "rules-b.yaml:1:36: rules[0].push.wiht: unknown key (did you mean with?)",
     ]
 

@@ -56,10 +56,6 @@ MISTAKES = [
         "5:70: tests[0].steps[0].expect.suppressed.throttle: known, but not supported by this version yet",
     ),
     (
-        "{ event: { source: bank, data: {} }, expect: { pushes: [ { locale: de } ] } }",
-        "5:68: tests[0].steps[0].expect.pushes[0].locale: known, but not supported by this version yet",
-    ),
-    (
         "{ event: { source: bank, data: {} }, expect: { push: [] } }",
         "5:56: tests[0].steps[0].expect.push: unknown key (did you mean pushes?)",
     ),
@@ -161,7 +157,7 @@ def test_a_mistake_in_a_step_is_named_at_its_place_with_what_was_likely_meant(
          "even number of hex digits"),
         ("{ id: a, templates: { t: { body: '{' } } }", "3:36: tests[0].devices[0].templates: templates.t: "
          "body: it is no JSON"),
-        ("{ id: a, locale: de }", "3:25: tests[0].devices[0].locale: known, but not supported by this version yet"),
+        ("{ id: a, tz: UTC }", "3:25: tests[0].devices[0].tz: known, but not supported by this version yet"),
     ],
 )  # fmt: skip
 def test_a_mistake_in_a_device_is_named_at_its_place(here: Path, device: str, complaint: str) -> None:

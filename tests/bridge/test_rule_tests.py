@@ -427,3 +427,40 @@ def test_no_test_opens_a_connection(here: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("socket.getaddrinfo", refused)
     steps(here, f"{{ event: {{ source: bank, data: {DEBIT} }}, expect: {{ outcome: accepted }} }}", devices="{ id: a }")
     run(here)
+
+
+WORDED = """
+version: 1
+sources: { bank: { http: { path: /in/bank }, map: { id: "{{ data.id }}" } } }
+content:
+  debit:
+    locales:
+      en: { title: "Debit {{ amount | money('CHF') }}", body: paid }
+      de: { title: "Belastung {{ amount | money('CHF') }}", body: bezahlt }
+    fallback: en
+rules: [ { name: debit, push: { to: everyone, content: debit, with: { amount: "{{ data.amount }}" } } } ]
+hubs: { acme: { default: true } }
+"""
+IN_TWO_LANGUAGES = "{ id: zurich, locale: de-CH }, { id: paris, templates: {} }"
+
+
+@pytest.mark.parametrize(
+    ("push", "complaint"),
+    [
+        ('{ content: debit, locale: de, title: "Belastung CHF 1\'250.00", body: bezahlt }', ""),
+        ("{ locale: en, title: 'Debit CHF 1,250.00', devices: [paris, zurich] }", ""),
+        ("{ title: 'Debit CHF 1,250.00' }", ""),
+        ("{ locale: fr }", "expect.pushes[0].locale: expected fr, saw none, but de, en"),
+        ("{ locale: de, body: paid }", "expect.pushes[0].body: expected paid, saw bezahlt"),
+        ("{ content: credit }", "expect.pushes[0].content: expected credit, saw debit"),
+    ],
+)
+def test_a_push_is_compared_by_what_phones_of_a_language_read(push: str, complaint: str, tmp_path: Path) -> None:
+    (tmp_path / "acme.yaml").write_text(WORDED)
+    steps(
+        tmp_path,
+        f"{{ event: {{ data: {{ id: 1, amount: 1250 }} }}, expect: {{ pushes: [ {push} ] }} }}",
+        devices=IN_TWO_LANGUAGES,
+    )
+    result = run(tmp_path, code=1 if complaint else 0)
+    assert complaint in result.output.replace('"', "")

@@ -29,6 +29,9 @@ class Templates:
         self._templates = {int(number[1:]): template for number, template in templates.items()}
         self.asked: list[list[int]] = []
 
+    async def held_texts(self, ids: Sequence[int]) -> Mapping[int, bytes]:
+        return {}
+
     async def templates(self, ids: Sequence[int]) -> Mapping[int, StoredTemplate]:
         self.asked.append(list(ids))
         return {number: self._templates[number] for number in ids if number in self._templates}

@@ -60,7 +60,7 @@ PUSH = "push: { to: x, with: { a: b } }"
             "{ name: r, push: { with: { a: b } } }",
             "push: to is missing (an audience has to be named, even to: everyone)",
         ),
-        ("{ name: r, push: { to: x } }", "rules[0].push: there is nothing to say (give with: or native:)"),
+        ("{ name: r, push: { to: x } }", "rules[0].push: there is nothing to say (give with:, content: or native:)"),
         ("{ name: r, push: { to: [x], with: { a: b } } }", "rules[0].push.to: expected a text"),
         ("{ name: r, push: { to: { usr: x }, with: { a: b } } }", "push.to.usr: unknown key (did you mean user?)"),
         (

@@ -1,7 +1,9 @@
 """Notifications and what became of them; an operator's own sends."""
 
 import secrets
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Self
 
@@ -23,16 +25,18 @@ from bridge.admin.api.operation import (
     moment,
     place_in,
 )
+from bridge.config.models.document import Settings
 from hub.acceptance import AuditEntry
 from hub.api.wire.content import native_content, template_content
 from hub.errors import ConfirmationError, InvalidRequestError, NotFoundError
 from hub.follow_up import KeptFollowUp
-from hub.notification import EVERYONE, Audience, Content, NativeContent, Notification
+from hub.notification import EVERYONE, Audience, Content, HeldText, NativeContent, Notification
 from hub.outcome import State, Unreached
 from hub.people import people_of
 from hub.platforms.table import services
 from hub.store.contracts.telemetry import KeptNotification
 from hub.tags import Tag, installation_tag
+from rules.errors import RenderError
 
 _LIST = "notifications"
 _OF_PUSHES = (Unreached.EXPIRED, Unreached.REFUSED)
@@ -139,12 +143,16 @@ class Native(Model):
 
 
 class Send(Model):
-    """Whom to tell what: one of device, tags and everyone; one of properties (for the templates of phones) and native."""
+    """Whom to tell what: one of device, tags and everyone; one of properties (for the templates of phones) and native.
+
+    With `content` the properties fill that text of the configuration for phones that registered no template.
+    """
 
     device: Annotated[str, Field(max_length=256, description="The id of one device.")] = ""
     tags: Annotated[str, Field(max_length=4096, description="A tag expression.")] = ""
     everyone: StrictBool = False
     properties: dict[str, JsonValue] | None = None
+    content: Annotated[str, Field(max_length=120, description="A text of the configuration's content, by name.")] = ""
     native: Native | None = None
     expires_at: AwareDatetime | None = None
     sensitive: Annotated[StrictBool, Field(description="Clear what it says from the store at its end.")] = False
@@ -159,7 +167,7 @@ class Send(Model):
     def _check_choices(self) -> Self:
         if (bool(self.device), bool(self.tags), self.everyone).count(True) != 1:
             raise ValueError("say to whom: one of device, tags and everyone")
-        if (self.properties is None) == (self.native is None):
+        if (self.properties is None and not self.content) == (self.native is None):
             raise ValueError("say what: one of properties and native")
         return self
 
@@ -295,7 +303,7 @@ async def _notification_of(call: Call, body: Send) -> Notification:
         id=secrets.token_hex(16),
         hub=hub,
         audience=await _audience(call, body),
-        content=_content(body),
+        content=_content(body, call.management.settings, hub),
         expires_at=body.expires_at,
         sensitive=body.sensitive,
     )
@@ -306,6 +314,20 @@ async def _preview(call: Call) -> Preview:
     notification = await _notification_of(call, call.body)
     confirm = await call.management.hub.confirmation_for(notification)
     return await preview_of(call.management, notification, confirm=confirm)
+
+
+def _text(name: str, properties: Mapping[str, str], settings: Settings, hub: str) -> HeldText:
+    """The text of the configuration, which the properties fill. Raises: InvalidRequestError."""
+    texts = settings.content_of(hub, name)
+    if texts is None:
+        raise InvalidRequestError(f"content: {name[:120]!r} is none; there are {known(sorted(settings.contents))}")
+    if settings.hubs[hub].is_remote:
+        raise InvalidRequestError(f"content: the hub {hub} is remote, and knows no texts of this configuration")
+    try:
+        texts.prove(properties)
+    except RenderError as error:
+        raise InvalidRequestError(f"content {name}: {error}") from error
+    return texts.held
 
 
 def _named(notification: Notification) -> str:
@@ -324,10 +346,13 @@ async def _audience(call: Call, body: Send) -> Audience:
     return Tag(installation_tag(body.device))
 
 
-def _content(body: Send) -> Content:
+def _content(body: Send, settings: Settings, hub: str) -> Content:
     """Raises: InvalidRequestError."""
     if body.native is None:
-        return template_content(orjson.dumps(body.properties))
+        content = template_content(orjson.dumps(body.properties or {}))
+        return (
+            replace(content, text=_text(body.content, content.properties, settings, hub)) if body.content else content
+        )
     platform = _PLATFORMS.get(body.native.platform.lower())
     if platform is None:
         raise InvalidRequestError(

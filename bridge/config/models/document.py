@@ -15,6 +15,8 @@ from bridge.config.models.process import BridgeSettings
 from bridge.config.models.sinks import SinkSettings
 from bridge.config.models.sources import SourceSettings
 from bridge.config.section import HubName, Name, Section
+from rules.content.models import Content, ContentName
+from rules.content.texts import ContentTexts, Reader
 from rules.engine import RuleSet
 from rules.models import Defaults, Rule, Window
 
@@ -62,6 +64,8 @@ class Document(Sections):
     """Named calendars: when phones are left in peace, or when alone something is sent."""
     rules: tuple[Rule, ...] = ()
     """What is pushed, to whom, for which events; in order."""
+    content: Mapping[ContentName, Content] = Field(default_factory=dict)
+    """Texts in several languages, for phones that registered no template of their own; a push names one."""
     defaults: Defaults = Defaults()
     """What all rules have unless they say otherwise."""
 
@@ -70,7 +74,14 @@ class Settings(Sections):
     """A whole configuration, checked. `directory` is where its relative paths begin."""
 
     rules: RuleSet
+    contents: Mapping[str, ContentTexts] = Field(default_factory=dict)
     directory: Path
+
+    def content_of(self, hub: str, name: str) -> ContentTexts | None:
+        """A text held here as phones of a hub read it; None: there is none of this name."""
+        texts = self.contents.get(name)
+        reader = Reader(locale=self.hubs[hub].locale, timezone=self.hubs[hub].timezone or self.bridge.timezone)
+        return None if texts is None else texts.for_reader(reader)
 
     @property
     def store_path(self) -> Path:

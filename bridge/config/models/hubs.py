@@ -20,6 +20,7 @@ from hub.platforms.settings import PlatformSettings
 from hub.platforms.table import services
 from hub.rate import Rate
 from hub.tags import MaxTags, parse
+from rules.content.locales import is_locale
 
 
 class HubLimits(Section):
@@ -157,6 +158,15 @@ class ReportsSettings(Section):
 _LIST_EVERY = 900.0
 
 
+def _locale(text: str) -> str:
+    if text and not is_locale(text):
+        raise ValueError("no language of CLDR, such as de or de-CH")
+    return text.replace("_", "-")
+
+
+LocaleName = Annotated[str, AfterValidator(_locale)]
+
+
 class HubSettings(Section):
     """One notification hub: one mobile app. The only hub of a configuration is the default one.
 
@@ -181,6 +191,8 @@ class HubSettings(Section):
     """How reports of its apps are taken: that a push was received, opened, or acted on."""
     jobs: JobSettings = JobSettings()
     """Where import and export jobs of the wire API may read and write."""
+    locale: LocaleName = ""
+    """The language of phones that say none; without it, each content's fallback."""
     remote: Remote | None = None
     """Its phones are registered and pushed to by another hub over REST."""
     mirror: Literal["local", "remote"] | None = None

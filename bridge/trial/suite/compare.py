@@ -1,6 +1,7 @@
 """How what a step came to differs from what was expected of it."""
 
 import json
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -183,13 +184,45 @@ def _push_differences(expected: ExpectedPush, seen: SeenPush) -> list[Difference
     content = notification.content
     properties = {} if isinstance(content, NativeContent) else content.properties
     found += _missing(("with",), expected.with_, properties)
-    given = {name: text for name, text in {"title": expected.title, "body": expected.body}.items() if text is not None}
-    found += _missing((), given, properties)
+    lines = {"title": expected.title, "subtitle": expected.subtitle, "body": expected.body}
+    given = {name: text for name, text in lines.items() if text is not None}
+    text = None if isinstance(content, NativeContent) else content.text
+    if "content" in said:
+        found += _different(("content",), expected.content, None if text is None else text.name)
+    if text is None and expected.locale is None:
+        found += _missing((), given, properties)
+    elif given or expected.locale is not None:
+        found += _shown_differences(expected.locale, given, seen)
     if said & {"payload", "headers"}:
         found += _payload_differences(expected, seen)
     if "unless_opened" in said:
         found += _follow_up_differences(expected.unless_opened, seen.tried.unless_opened)
     return found
+
+
+def _shown_differences(locale: str | None, given: Mapping[str, str], seen: SeenPush) -> list[Difference]:
+    """Of the texts that phones read, which differ by their languages: the nearest ones count.
+
+    A space of any kind is a space: CLDR writes several in numbers, and none can be told from another in a file.
+    """
+    given = {name: _with_plain_spaces(text) for name, text in given.items()}
+    shown = [payload.shown for payload in seen.payloads if payload.shown is not None]
+    if locale is not None:
+        languages = sorted({each.locale for each in shown})
+        shown = [each for each in shown if each.locale.casefold() == locale.casefold()]
+        if not shown:
+            read = InWords(f"none, but {', '.join(languages)}" if languages else "no device that reads a content")
+            return [Difference(at=("locale",), expected=locale, seen=read)]
+    if not shown:
+        unread = InWords("no device that reads a content")
+        return [Difference(at=(name,), expected=text, seen=unread) for name, text in given.items()]
+    lines = [{"title": each.title, "subtitle": each.subtitle, "body": each.body} for each in shown]
+    texts = [{name: _with_plain_spaces(text) for name, text in each.items()} for each in lines]
+    return min((_missing((), given, each) for each in texts), key=len)
+
+
+def _with_plain_spaces(text: str) -> str:
+    return "".join(" " if unicodedata.category(character) == "Zs" else character for character in text)
 
 
 def _follow_up_differences(expected: ExpectedFollowUp | None, seen: FollowUp | None) -> list[Difference]:

@@ -28,12 +28,15 @@ def _service(device: GivenDevice, hub: HubSettings) -> Traits:
 
 
 def _installation(device: GivenDevice, service: Traits) -> Installation:
-    templates = device.templates or {"sample": GivenTemplate(body=service.sample_template)}
+    is_bare = device.locale is not None or "templates" in device.model_fields_set
+    sample = {} if is_bare else {"sample": GivenTemplate(body=service.sample_template)}
+    templates = device.templates or sample
     document = {
         "platform": service.platform.value,
         "pushChannel": device.push_channel or service.sample_push_channel(device.id),
         "userId": device.user,
         "tags": list(device.tags),
+        "locale": device.locale,
         "templates": {name: _template(template) for name, template in templates.items()},
     }
     return installation_from_document(device.id, document)

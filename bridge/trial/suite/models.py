@@ -142,7 +142,9 @@ class GivenDevice(Section):
     user: Text | None = None
     """Its user, for `to: { user: … }`."""
     templates: Mapping[str, GivenTemplate] = Field(default_factory=dict)
-    """Its templates by name; a template that shows title and body unless given."""
+    """Its templates by name; one that shows title and body unless given, or {} or `locale` say that it has none."""
+    locale: Text | None = None
+    """Its language, such as de-CH: texts of content come in it."""
     push_channel: Text | None = None
     """Its handle; one that fits its push service unless given."""
     hub: Text | None = None
@@ -191,10 +193,16 @@ class ExpectedPush(Section):
     """The push services that it goes out by: these and no others."""
     with_: Mapping[str, str] = Field(default_factory=dict, alias="with")
     """Properties that it has, among others."""
+    content: str | None = None
+    """The content that it names; null where it names none."""
+    locale: Text | None = None
+    """A language in which it is read; title, subtitle and body are those of that language."""
     title: str | None = None
-    """Short for with.title."""
+    """What is read first; with.title, where it names no content."""
+    subtitle: str | None = None
+    """The second line, of a content alone."""
     body: str | None = None
-    """Short for with.body."""
+    """What is read below; with.body, where it names no content."""
     payload: Any = None
     """What the payload of a device has: JSON as part of its JSON, or text as part of its text."""
     headers: Mapping[str, str] = Field(default_factory=dict)
@@ -304,9 +312,8 @@ class SuiteFile(Section):
 
 
 LATER = {
-    ("tests", "*", "devices", "*"): ("locale", "tz"),
+    ("tests", "*", "devices", "*"): ("tz",),
     ("tests", "*", "steps", "*", "expect"): ("held", "cancelled"),
     ("tests", "*", "steps", "*", "expect", "suppressed"): ("throttle", "quiet_hours", "silence", "dedupe", "inhibit"),
-    ("tests", "*", "steps", "*", "expect", "pushes", "*"): ("locale", "content"),
 }
 """Keys that a later version will have, by where they stand."""

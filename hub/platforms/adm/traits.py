@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 
+import orjson
+
 from hub.notification import Platform
 from hub.platforms.adm.advice import advise
-from hub.platforms.adm.body import is_adm_text
+from hub.platforms.adm.body import MAX_DATA, is_adm_text
 from hub.platforms.adm.settings import AdmSettings
 from hub.platforms.advice import Complaints, Written
 from hub.platforms.base import Sender
+from hub.platforms.shown import Shown
 from hub.platforms.traits import Description, Seen, Traits
 
 
@@ -28,12 +31,18 @@ class AdmTraits(Traits):
     data_path = ("data",)
     sample_template = '{"data":{"title":"$(title)","body":"$(body)"}}'
     wants_text = staticmethod(is_adm_text)
+    shown_size = MAX_DATA
 
     def sender(self, settings: AdmSettings) -> Sender:
         """See `Traits.sender`."""
         from hub.platforms.adm.sender import AdmSender
 
         return AdmSender(settings)
+
+    def shown_payload(self, shown: Shown) -> bytes:
+        """See `Traits.shown_payload`: the app shows what it gets."""
+        said = {"title": shown.title, "body": shown.text, "image": shown.image}
+        return orjson.dumps({"data": {name: text for name, text in said.items() if text}})
 
     async def look(self, settings: AdmSettings, *, push_channel: str = "") -> Sequence[Seen]:
         """See `Traits.look`."""

@@ -4,7 +4,9 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
+
+import orjson
 
 from hub.errors import InvalidRequestError
 from hub.identity import digest_of
@@ -13,9 +15,10 @@ from hub.platforms.advice import Complaints, Written
 from hub.platforms.apns.advice import advise
 from hub.platforms.apns.handle import PREFIX, is_channel_id
 from hub.platforms.apns.hints import HINTS
-from hub.platforms.apns.payload import ALERT, RINGING, push_type_of
+from hub.platforms.apns.payload import ALERT, MAX_PAYLOAD, RINGING, push_type_of
 from hub.platforms.apns.settings import ApnsSettings
 from hub.platforms.base import Sender
+from hub.platforms.shown import Shown
 from hub.platforms.soundless import Soundless, changed, silence_aps
 from hub.platforms.traits import BroadcastChannels, Description, Seen, Traits
 
@@ -38,6 +41,7 @@ class ApnsTraits(Traits):
     hints = HINTS
     expiry_header = "apns-expiration"
     collapse_header = "apns-collapse-id"
+    shown_size = MAX_PAYLOAD
     sample_template = '{"aps":{"alert":{"title":"$(title)","body":"$(body)"}}}'
 
     def sender(self, settings: ApnsSettings) -> Sender:
@@ -64,6 +68,18 @@ class ApnsTraits(Traits):
         text = f"certificate for {', '.join(read.topics)}, until {read.expires_at:%Y-%m-%d}"
         is_over = read.is_expired(time.time())
         return [Seen(text=text, cure="it has expired: make a new one in Apple's developer account" if is_over else "")]
+
+    def shown_payload(self, shown: Shown) -> bytes:
+        """See `Traits.shown_payload`."""
+        alert = {"title": shown.title, "subtitle": shown.subtitle, "body": shown.body}
+        aps: dict[str, Any] = {"alert": {name: text for name, text in alert.items() if text}}
+        if shown.sound != "none":
+            aps["sound"] = shown.sound or "default"
+        if shown.category:
+            aps["category"] = shown.category
+        if not shown.image:
+            return orjson.dumps({"aps": aps})
+        return orjson.dumps({"aps": {**aps, "mutable-content": 1}, "image": shown.image})
 
     def push_channel(self, text: str) -> str:
         """See `Traits.push_channel`."""

@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 
+import orjson
+
 from hub.notification import Platform
 from hub.platforms.baidu.settings import BaiduSettings
 from hub.platforms.base import Sender
+from hub.platforms.shown import Shown
 from hub.platforms.traits import Description, Traits
 
 
@@ -31,6 +34,10 @@ class BaiduTraits(Traits):
         from hub.platforms.baidu.sender import BaiduSender
 
         return BaiduSender(settings)
+
+    def shown_payload(self, shown: Shown) -> bytes:
+        """See `Traits.shown_payload`."""
+        return orjson.dumps({"title": shown.title, "description": shown.text})
 
     def joined_handles(self, handles: Sequence[str]) -> str:
         """See `Traits.joined_handles`."""

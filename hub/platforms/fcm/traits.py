@@ -3,14 +3,17 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import orjson
+
 from hub.notification import NativeContent, Platform
 from hub.platforms.advice import Complaints, Written
 from hub.platforms.base import Sender
 from hub.platforms.fcm.advice import advise
-from hub.platforms.fcm.body import is_fcm_text, v1_body
+from hub.platforms.fcm.body import MAX_PAYLOAD, is_fcm_text, v1_body
 from hub.platforms.fcm.handle import push_channel_of
 from hub.platforms.fcm.settings import FcmSettings
 from hub.platforms.fcm.soundless import silence
+from hub.platforms.shown import Shown
 from hub.platforms.soundless import Soundless, changed
 from hub.platforms.traits import Description, PayloadKind, Seen, TemplateBody, Traits, text_of
 
@@ -38,6 +41,7 @@ class FcmTraits(Traits):
     header_advice = "hints for FCM stand in message.android, .apns and .webpush"
     sample_template = '{"message":{"notification":{"title":"$(title)","body":"$(body)"}}}'
     wants_text = staticmethod(is_fcm_text)
+    shown_size = MAX_PAYLOAD
 
     def sender(self, settings: FcmSettings) -> Sender:
         """See `Traits.sender`."""
@@ -48,6 +52,16 @@ class FcmTraits(Traits):
     def push_channel(self, text: str) -> str:
         """See `Traits.push_channel`."""
         return push_channel_of(text)
+
+    def shown_payload(self, shown: Shown) -> bytes:
+        """See `Traits.shown_payload`."""
+        notification = {"title": shown.title, "body": shown.text}
+        if shown.image:
+            notification["image"] = shown.image
+        android = {"channel_id": shown.channel, "sound": "" if shown.sound == "none" else shown.sound}
+        said = {name: text for name, text in android.items() if text}
+        message: dict[str, Any] = {"notification": notification}
+        return orjson.dumps({"message": {**message, "android": {"notification": said}} if said else message})
 
     async def look(self, settings: FcmSettings, *, push_channel: str = "") -> Sequence[Seen]:
         """See `Traits.look`."""

@@ -6,12 +6,15 @@ Notification Hubs does not know it, so there is no description of its registrati
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+import orjson
+
 from hub.notification import Platform
 from hub.platforms.advice import Complaints, Written
 from hub.platforms.base import Sender
 from hub.platforms.huawei.advice import advise
-from hub.platforms.huawei.body import is_huawei_text
+from hub.platforms.huawei.body import MAX_MESSAGE, is_huawei_text
 from hub.platforms.huawei.settings import HuaweiSettings
+from hub.platforms.shown import Shown
 from hub.platforms.traits import Seen, Traits
 
 _DRY_RUN: Final = b'{"message":{"data":{"pushbridge":"doctor"}},"validate_only":true}'
@@ -34,12 +37,18 @@ class HuaweiTraits(Traits):
     data_path = ("message", "data")
     sample_template = '{"message":{"notification":{"title":"$(title)","body":"$(body)"}}}'
     wants_text = staticmethod(is_huawei_text)
+    shown_size = MAX_MESSAGE - 200
 
     def sender(self, settings: HuaweiSettings) -> Sender:
         """See `Traits.sender`."""
         from hub.platforms.huawei.sender import HuaweiSender
 
         return HuaweiSender(settings)
+
+    def shown_payload(self, shown: Shown) -> bytes:
+        """See `Traits.shown_payload`."""
+        said = {"title": shown.title, "body": shown.text, "image": shown.image}
+        return orjson.dumps({"message": {"notification": {name: text for name, text in said.items() if text}}})
 
     async def look(self, settings: HuaweiSettings, *, push_channel: str = "") -> Sequence[Seen]:
         """See `Traits.look`."""

@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from hub.characters import escape_xml
 from hub.errors import InvalidRequestError
 from hub.notification import Platform
 from hub.platforms.base import Sender
 from hub.platforms.mpns.payload import CLASSES, TARGETS
 from hub.platforms.mpns.settings import MpnsSettings
+from hub.platforms.shown import Shown
 from hub.platforms.traits import Description, PayloadKind, TemplateBody, Traits
 from hub.platforms.xml_payload import local_name, parsed
 
@@ -30,6 +32,11 @@ class MpnsTraits(Traits):
     )
     payload = PayloadKind.XML
     header_prefix = "X-"
+    shown_size = 3072
+    shown_headers = {  # noqa: RUF012 - read only, as the attributes of all traits are
+        "X-WindowsPhone-Target": TARGETS["toast"],
+        "X-NotificationClass": str(CLASSES["toast"]),
+    }
     sample_template = (
         '<wp:Notification xmlns:wp="WPNotification"><wp:Toast><wp:Text1>$(title)</wp:Text1>'
         "<wp:Text2>$(body)</wp:Text2></wp:Toast></wp:Notification>"
@@ -54,6 +61,12 @@ class MpnsTraits(Traits):
     def sample_push_channel(self, device: str) -> str:
         """See `Traits.sample_push_channel`."""
         return f"https://sample.notify.live.net/{device}"
+
+    def shown_payload(self, shown: Shown) -> bytes:
+        """See `Traits.shown_payload`."""
+        texts = f"<wp:Text1>{escape_xml(shown.title)}</wp:Text1><wp:Text2>{escape_xml(shown.text)}</wp:Text2>"
+        toast = f"<wp:Toast>{texts}</wp:Toast>"
+        return f'<wp:Notification xmlns:wp="WPNotification">{toast}</wp:Notification>'.encode()
 
     def template_body(self, body: str, headers: Mapping[str, Any]) -> TemplateBody:
         """See `Traits.template_body`; target and class follow from what the notification holds."""

@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
@@ -10,12 +10,14 @@ from hub.identity import digest_of
 from hub.notification import Platform
 from hub.platforms.advice import Complaints, Written
 from hub.platforms.base import Sender
+from hub.platforms.shown import Shown
 from hub.platforms.soundless import Soundless, changed, with_header
 from hub.platforms.traits import Description, Seen, Traits
 from hub.platforms.webpush.advice import advise
 from hub.platforms.webpush.hints import HINTS
 from hub.platforms.webpush.payload import is_silent, silence
 from hub.platforms.webpush.settings import WebPushSettings
+from hub.platforms.webpush.sizes import MAX_MESSAGE
 from hub.platforms.webpush.subscription import joined, push_channel_of
 
 _SAMPLE_POINT: Final = (
@@ -36,6 +38,7 @@ class WebPushTraits(Traits):
     header_names = ("TTL", "Urgency", "Topic")
     hints = HINTS
     collapse_header = "topic"
+    shown_size = MAX_MESSAGE - 200
     data_path = ("notification", "data")
     sample_template = '{"notification":{"title":"$(title)","body":"$(body)"}}'
 
@@ -74,6 +77,21 @@ class WebPushTraits(Traits):
     def soundless(self, fields: Mapping[str, str], payload: bytes) -> Soundless | None:
         """See `Traits.soundless` (Notifications API, `silent`); a service worker decides what it makes of its own JSON."""
         return Soundless(with_header(fields, "Urgency", "low"), changed(payload, silence))
+
+    def shown_payload(self, shown: Shown) -> bytes:
+        """See `Traits.shown_payload`: a notification without a title would show nothing."""
+        is_page = shown.deep_link.startswith(("https://", "http://"))
+        said = {
+            "title": shown.title or shown.text,
+            "body": shown.text,
+            "navigate": shown.deep_link if is_page else "",
+            "lang": shown.locale,
+            "image": shown.image,
+        }
+        notification: dict[str, Any] = {name: text for name, text in said.items() if text}
+        return orjson.dumps(
+            {"notification": {**notification, "silent": True} if shown.sound == "none" else notification}
+        )
 
     def is_silent(self, fields: Mapping[str, str], payload: bytes) -> bool:
         """See `Traits.is_silent`."""

@@ -3,17 +3,19 @@
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
+from hub.characters import escape_xml
 from hub.errors import InvalidRequestError, TemplateError
 from hub.notification import NativeContent, Platform
 from hub.platforms.advice import Complaints, Written
 from hub.platforms.base import Sender
+from hub.platforms.shown import Shown
 from hub.platforms.soundless import Soundless, with_header
 from hub.platforms.traits import Description, PayloadKind, Seen, TemplateBody, Traits, text_of
 from hub.platforms.wns.advice import advise
 from hub.platforms.wns.hints import HINTS
-from hub.platforms.wns.payload import REPLACEABLE, TYPES, type_of
+from hub.platforms.wns.payload import MAX_PAYLOAD, REPLACEABLE, TYPES, type_of
 from hub.platforms.wns.settings import WnsSettings
 from hub.platforms.xml_payload import xml_root
 
@@ -38,6 +40,8 @@ class WnsTraits(Traits):
     header_prefix = "X-WNS-"
     hints = HINTS
     collapse_header = "x-wns-tag"
+    shown_size = MAX_PAYLOAD
+    shown_headers = {"X-WNS-Type": TYPES["toast"]}  # noqa: RUF012 - read only, as the attributes of all traits are
     sample_template = (
         '<toast><visual><binding template="ToastGeneric">'
         "<text>$(title)</text><text>$(body)</text></binding></visual></toast>"
@@ -69,6 +73,17 @@ class WnsTraits(Traits):
     def sample_push_channel(self, device: str) -> str:
         """See `Traits.sample_push_channel`."""
         return f"https://sample.notify.windows.com/w/?token={quote(device, safe='')}"
+
+    def shown_payload(self, shown: Shown) -> bytes:
+        """See `Traits.shown_payload`: a toast, whose `launch` is the link or what the app reads, as a query."""
+        link = f' activationType="protocol" launch="{escape_xml(shown.deep_link)}"' if shown.deep_link else ""
+        if not link and shown.for_app:
+            link = f' launch="{escape_xml(urlencode(shown.for_app))}"'
+        image = f'<image placement="hero" src="{escape_xml(shown.image)}"/>' if shown.image else ""
+        texts = "".join(f"<text>{escape_xml(text)}</text>" for text in (shown.title, *shown.lines) if text)
+        audio = '<audio silent="true"/>' if shown.sound == "none" else ""
+        binding = f'<binding template="ToastGeneric">{texts}{image}</binding>'
+        return f"<toast{link}><visual>{binding}</visual>{audio}</toast>".encode()
 
     def template_body(self, body: str, headers: Mapping[str, Any]) -> TemplateBody:
         """See `Traits.template_body`: XML, and for another type than toast, tile and badge JSON or text too.

@@ -325,6 +325,9 @@ class Outbox(Protocol):
 
     async def templates(self, ids: Sequence[int]) -> Mapping[int, StoredTemplate]: ...
 
+    async def held_texts(self, ids: Sequence[int]) -> Mapping[int, bytes]:
+        """The documents of texts held here, as they were when a notification that names them was accepted."""
+
     async def backlog(self) -> Mapping[Service | None, int]:
         """Notifications and pages that are not done, by service; what is for a remote hub counts under None. Those in the
         queues of other processes are counted as of their last renewals."""

@@ -53,6 +53,7 @@ from hub.store.outbox.queues import RESERVE, Claimed, Queues, QueueState
 from hub.store.outbox.recording import MarkDead
 from hub.store.outbox.remembering import SeenSweep, SeenWindow
 from hub.store.outbox.tally import Tally
+from hub.store.outbox.texts import KeptTexts, keep_texts, read_texts
 from hub.store.rows import HELD, LANE_OF, LANES, ORDERED, SCHEDULED, SINGLE, hub_key, hub_of, service_key, service_of
 from hub.store.sinks.writing import numbers_needed
 from hub.store.telemetry.auditing import audit_write
@@ -112,6 +113,7 @@ class SqlOutbox:
             self.ownership = Ownership(sharing, self._queues, now=clock.now, monotonic=monotonic)
             self.ownership.waiting = self._waiting_here
         self._hand = InHand(monotonic=monotonic)
+        self._texts = KeptTexts()
         self._work: dict[Key, Work] = {}
         self._tally = Tally()
         self._sweep = SeenSweep(window)
@@ -367,6 +369,9 @@ class SqlOutbox:
         assert result is not None
         return result
 
+    async def held_texts(self, ids: Sequence[int]) -> Mapping[int, bytes]:
+        return await self._database.read(lambda connection: read_texts(connection, ids))
+
     async def duplicates(self, batch: Sequence[Ingest]) -> frozenset[int]:
         oldest = self._sweep.oldest(self._clock.now() - self._shift)
         return await self._database.read(lambda connection: accepting.duplicates(connection, batch, oldest=oldest))
@@ -386,6 +391,9 @@ class SqlOutbox:
     async def _accept(
         self, claim: Callable[[Connection], bool], batch: Sequence[Ingest], *, start: int
     ) -> AcceptanceResult | None:
+        if texts := self._texts.missing(batch):
+            await self.write(lambda connection: keep_texts(connection, texts), flow=accepting.flow_of(batch))
+            self._texts.add(texts)
         queue = self._queues.next()
         fence = self._queues.fences.get(queue)
         if fence is None or not self.may_start():

@@ -12,8 +12,9 @@ from functools import partial
 import orjson
 from pyroaring import BitMap
 
-from hub.notification import PLATFORM_NAMED, Everyone, NativeContent, Notification, Platform
+from hub.notification import PLATFORM_NAMED, Everyone, NativeContent, Notification, Platform, TemplateContent
 from hub.outcome import Unreached
+from hub.platforms.table import services
 from hub.store.connection import Connection, Row
 from hub.store.contracts.outbox import PAGE_SIZE, Audience
 from hub.store.decide.audience import (
@@ -35,6 +36,9 @@ from hub.store.registry.tags import TagSets
 from hub.tags import Tag, is_direct, matches, tag_key, tag_keys
 from hub.target import Target
 from hub.windows import all_zones
+
+_AT_ONCE = 20_000
+"""Registrations that are looked at by one statement, to see whether their phone has a template."""
 
 MAX_CANDIDATES = 256
 """Registrations that are tried one by one, at most."""
@@ -58,6 +62,23 @@ class _Asked:
     @property
     def is_native(self) -> bool:
         return isinstance(self.notification.content, NativeContent)
+
+    @property
+    def has_text(self) -> bool:
+        """Whether phones without a template of their own get a text held here."""
+        return has_text(self.notification)
+
+    @property
+    def kinds(self) -> Sequence[str]:
+        """Of registrations that receive its content."""
+        if self.has_text:
+            return ("native", "template")
+        return ("native",) if self.is_native else ("template",)
+
+
+def has_text(notification: Notification) -> bool:
+    """Whether phones without a template of their own get a text held here."""
+    return isinstance(notification.content, TemplateContent) and notification.content.text is not None
 
 
 def nowhere(notification: Notification) -> Audience:
@@ -153,13 +174,14 @@ def _try_candidates(connection: Connection, place: Place, asked: Sequence[_Asked
     wanted = BitMap.union(BitMap(), *[one.candidates for one in asked if one.candidates])
     rows = connection.read_by_keys(statements.CANDIDATES, list(wanted), hub=place.hub, shard=place.shard)
     known = {row[0]: row for row in rows}
+    spoken_for = _spoken_for_candidates(connection, place, asked, known, now)
     for one in asked:
         matched = _matching(one, known)
         live = [row for row in matched if _lives(row, now)]
         chosen = [row for row in live if _receives(one, row)]
         skipped: dict[Platform, BitMap] = {}
-        if one.is_native:
-            chosen, skipped = _without_doubles(chosen)
+        if one.is_native or one.has_text:
+            chosen, skipped = _without_doubles([row for row in chosen if row[0] not in spoken_for])
         if chosen:
             one.audience = Audience(targets=_targets(chosen), skipped=skipped)
         else:
@@ -183,7 +205,31 @@ def _lives(row: Row, now: float) -> bool:
 
 
 def _receives(one: _Asked, row: Row) -> bool:
-    return (row[3] is None) is one.is_native and PLATFORM_NAMED[row[1]] in one.platforms
+    is_kind = one.has_text or (row[3] is None) is one.is_native
+    return is_kind and PLATFORM_NAMED[row[1]] in one.platforms
+
+
+def _spoken_for_candidates(
+    connection: Connection, place: Place, asked: Sequence[_Asked], known: Mapping[int, Row], now: float
+) -> BitMap:
+    """The native registrations among candidates whose phone has a template: no text held here is for them."""
+    natives = {
+        ordinal
+        for one in asked
+        if one.has_text
+        for ordinal in one.candidates or ()
+        if ordinal in known and known[ordinal][3] is None
+    }
+    return BitMap(spoken_for(connection, place, natives, now)) if natives else BitMap()
+
+
+def spoken_for(connection: Connection, place: Place, natives: Iterable[int], now: float) -> Iterator[int]:
+    """Those of native registrations to which no text held here is pushed, as their phone has a template of its own."""
+    wanted = list(natives)
+    for first in range(0, len(wanted), _AT_ONCE):
+        keys = wanted[first : first + _AT_ONCE]
+        rows = connection.read_by_keys(statements.SPOKEN_FOR, keys, hub=place.hub, shard=place.shard, now=now)
+        yield from (ordinal for (ordinal,) in rows)
 
 
 def _without_doubles(chosen: Sequence[Row]) -> tuple[list[Row], dict[Platform, BitMap]]:
@@ -192,6 +238,9 @@ def _without_doubles(chosen: Sequence[Row]) -> tuple[list[Row], dict[Platform, B
     skipped: dict[Platform, BitMap] = {}
     for row in chosen:
         ordinal, platform, channel = row[:3]
+        if row[3] is not None:  # each template has its push
+            kept.append(row)
+            continue
         if (platform, channel) in seen:
             skipped.setdefault(PLATFORM_NAMED[platform], BitMap()).add(ordinal)
         else:
@@ -212,7 +261,7 @@ def _join_bitmaps(connection: Connection, place: Place, sets: TagSets, asked: Se
     wanted = BitMap()
     for one in asked:
         if one.candidates is None:
-            wanted |= _match(one, sets, dead)
+            wanted |= _match(connection, place, one, sets, dead, now)
     found = {target.ordinal: target for target in targets(connection, place, wanted, now=now)}
     for one in asked:
         one.audience = _audience(one, sets, dead, found)
@@ -234,16 +283,17 @@ def _tags_for_bitmaps(one: _Asked) -> Iterator[TagId]:
                 yield kind_id(kind, platform)
 
 
-def _match(one: _Asked, sets: TagSets, dead: BitMap) -> BitMap:
+def _match(connection: Connection, place: Place, one: _Asked, sets: TagSets, dead: BitMap, now: float) -> BitMap:
     """Find what the audience means; the registrations that have to be looked at for that.
 
     Those are a small audience itself, flagged ones of a large native one, and of an empty one the first of each kind.
     """
-    kind = "native" if one.is_native else "template"
     siblings = BitMap()
     for platform in one.platforms:
-        matched = _matched(one, sets, kind, platform)
-        if one.is_native:
+        matched = BitMap.union(*(_matched(one, sets, kind, platform) for kind in one.kinds))
+        if one.has_text:
+            matched -= _without_text(connection, place, sets, platform, matched - dead, now)
+        if "native" in one.kinds:
             siblings |= (matched - dead) & sets.members(kind_id("sibling", platform))
         if alive := matched - dead:
             one.by_platform[platform] = alive
@@ -261,13 +311,37 @@ def _match(one: _Asked, sets: TagSets, dead: BitMap) -> BitMap:
     return first
 
 
+def _without_text(
+    connection: Connection, place: Place, sets: TagSets, platform: Platform, matched: BitMap, now: float
+) -> BitMap:
+    """The native registrations of an audience to which no text held here is pushed.
+
+    They are found from the fewer: those of the audience, or the templates of the platform. Where there are none, and no
+    tiles, there is nothing to look for.
+    """
+    natives = matched & sets.members(kind_id("native", platform))
+    templates = sets.members(kind_id("template", platform)) - sets.members(DEAD)
+    has_tiles = any(each.platform is platform and each.has_tiles for each in services())
+    if not natives or not (templates or has_tiles):
+        return BitMap()
+    if has_tiles or len(natives) <= len(templates):
+        return BitMap(spoken_for(connection, place, natives, now))
+    found = BitMap()
+    wanted = list(templates)
+    for first in range(0, len(wanted), _AT_ONCE):
+        keys = wanted[first : first + _AT_ONCE]
+        rows = connection.read_by_keys(statements.SPOKEN_FOR_BY, keys, hub=place.hub, shard=place.shard, now=now)
+        found |= BitMap([ordinal for (ordinal,) in rows])
+    return natives & found
+
+
 def _matched(one: _Asked, sets: TagSets, kind: str, platform: Platform) -> BitMap:
     members = lambda key: sets.members(key_id(key))  # noqa: E731
     return matching(one.notification.audience, members, sets.members(kind_id(kind, platform)))
 
 
 def _audience(one: _Asked, sets: TagSets, dead: BitMap, found: Mapping[int, Target]) -> Audience:
-    skipped = _doubles(one, sets, found) if one.is_native else {}
+    skipped = _doubles(one, sets, found) if "native" in one.kinds else {}
     for platform, doubles in skipped.items():
         one.by_platform[platform] -= doubles
     if sum(map(len, one.by_platform.values())) > PAGE_SIZE:

@@ -12,7 +12,7 @@ from hub.store.contracts.registry import AudiencePreview, SampledRegistration
 from hub.store.decide.audience import Kind, matching, platforms_for
 from hub.store.decide.tag_index import DEAD, key_id, kind_id
 from hub.store.registry import statements
-from hub.store.registry.audience import audiences, doubles_among, targets
+from hub.store.registry.audience import audiences, doubles_among, has_text, spoken_for, targets
 from hub.store.registry.places import Place
 from hub.store.registry.rows import device_of
 from hub.store.registry.tags import TagSets
@@ -46,11 +46,19 @@ def preview(
     expired = BitMap([ordinal for (ordinal,) in connection.read(EXPIRED, hub=place.hub, shard=place.shard, now=now)])
     gone = sets.members(DEAD) | expired
     is_native = isinstance(guarded.content, NativeContent)
+    holds_text = has_text(guarded)
     meant = list(platforms_for(guarded.content, guarded.platforms, Platform.known()))
     all_ = _matched(sets, guarded)
     live = {kind: ordinals - gone for kind, ordinals in all_.items()}
-    reached = {platform: live[platform, not is_native] for platform in meant if live[platform, not is_native]}
-    skipped = _doubles(connection, place, sets, reached, now) if is_native else {}
+    reached = {platform: live[platform, not is_native] for platform in meant}
+    if holds_text:
+        bare = {platform: live[platform, False] for platform in meant}
+        reached = {
+            platform: reached[platform] | (bare[platform] - BitMap(spoken_for(connection, place, bare[platform], now)))
+            for platform in meant
+        }
+    reached = {platform: ordinals for platform, ordinals in reached.items() if ordinals}
+    skipped = _doubles(connection, place, sets, reached, now) if is_native or holds_text else {}
     for platform, doubles in skipped.items():
         reached[platform] = reached[platform] - doubles
     unguarded = all_ if guarded is notification else _matched(sets, notification)
@@ -63,7 +71,7 @@ def preview(
         counts={platform: len(ordinals) for platform, ordinals in reached.items()},
         skipped={platform: len(ordinals) for platform, ordinals in skipped.items()},
         samples=_samples(connection, place, reached),
-        without_template={} if is_native else _without_template(connection, place, live, meant),
+        without_template={} if is_native or holds_text else _without_template(connection, place, live, meant),
         other_platforms={
             platform: len(ordinals)
             for (platform, is_template), ordinals in live.items()

@@ -209,6 +209,26 @@ CANDIDATES = Statement(
 )
 """The dead and the expired too: they say why nobody is reached."""
 
+_WITH_TEMPLATE = "t.templates LIKE '[[%' AND t.dead_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > :now)"
+SPOKEN_FOR = Statement(
+    "registry_spoken_for",
+    "SELECT n.ordinal FROM device n WHERE n.hub = :hub AND n.shard = :shard AND n.ordinal IN (:keys)"
+    " AND ((n.installation_id IS NOT NULL AND n.registration_id IS NOT NULL) OR EXISTS (SELECT 1 FROM device t"
+    " WHERE t.hub = n.hub AND t.shard = n.shard AND t.channel_key = n.channel_key AND t.platform = n.platform"
+    f" AND t.push_channel = n.push_channel AND {_WITH_TEMPLATE}))",
+    (("ordinal", _BIGINT),),
+)
+"""Native registrations to which no text held here is pushed: their push channel has a template, or is a tile's."""
+SPOKEN_FOR_BY = Statement(
+    "registry_spoken_for_by",
+    "SELECT n.ordinal FROM registration r JOIN device t ON t.hub = r.hub AND t.shard = r.shard AND t.ordinal = r.device"
+    " JOIN device n ON n.hub = t.hub AND n.shard = t.shard AND n.channel_key = t.channel_key AND n.platform = t.platform"
+    f" AND n.push_channel = t.push_channel WHERE r.hub = :hub AND r.shard = :shard AND r.ordinal IN (:keys)"
+    f" AND {_WITH_TEMPLATE}",
+    (("ordinal", _BIGINT),),
+)
+"""The same by template registrations, without tiles."""
+
 # Tags
 
 TAG_CHANGES = Statement(

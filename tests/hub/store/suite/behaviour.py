@@ -26,6 +26,7 @@ from tests.hub.store.suite.registrations import Registrations
 from tests.hub.store.suite.sinks import Sinks
 from tests.hub.store.suite.taking import Taking
 from tests.hub.store.suite.tallying import Tallying
+from tests.hub.store.suite.texts import Texts
 from tests.hub.store.suite.tracing import Tracing
 
 
@@ -57,5 +58,6 @@ class StoreBehaviour(
     Holding,
     Quieting,
     Accounting,
+    Texts,
 ):
     """The contracts of `hub.store.contracts`, as far as all stores share them."""

@@ -1,0 +1,31 @@
+"""Texts of the configuration as the hub asks for them when it sends (`hub/content/held.py`)."""
+
+from collections.abc import Mapping
+from typing import cast
+
+from hub.content.held import HeldWords
+from hub.platforms.shown import Shown
+from rules.content.texts import ContentTexts, Group
+from rules.errors import ExpressionError, RenderError
+
+
+def held_words(document: bytes) -> HeldWords:
+    """The text that a document of the store says. Raises: ValueError: the document is of another program."""
+    try:
+        return _HeldWords(ContentTexts.of(document))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"a text held here cannot be read: {type(error).__name__}") from error
+
+
+class _HeldWords:
+    def __init__(self, texts: ContentTexts) -> None:
+        self._texts = texts
+
+    def group(self, locale: str, time_zone: str) -> Group:
+        return self._texts.group(locale, time_zone)
+
+    def shown(self, properties: Mapping[str, str], group: object) -> Shown:
+        try:
+            return self._texts.shown(properties, cast("Group", group))
+        except (RenderError, ExpressionError) as error:
+            raise ValueError(str(error)) from error

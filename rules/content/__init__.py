@@ -1,0 +1,1 @@
+"""Texts held here, by name and language, for phones that registered no template; read `texts.py` first."""

@@ -69,6 +69,7 @@ from bridge.observe.metrics import Metrics
 from bridge.observe.mirror_log import MirrorLog
 from bridge.observe.process_metrics import LISTENERS
 from bridge.observe.recent import RecentEvents
+from bridge.observe.silence_log import SilenceLog
 from bridge.observe.store_metrics import POSTGRES, SQLITE
 from bridge.observe.telemetry import Telemetry
 from bridge.observe.tracing.traces import Traces
@@ -152,7 +153,7 @@ class Daemon:
         engine = POSTGRES if settings.bridge.store.is_postgres else SQLITE
         self.metrics = Metrics(version=version("pushbridge"), engine=engine, **metric_names(settings))
         self.traces = Traces(version=version("pushbridge"), instance=socket.gethostname(), report=self._traced)
-        self.telemetry = Telemetry(self.metrics, self.recent_events, FactLog(), MirrorLog(), self.traces)
+        self.telemetry = Telemetry(self.metrics, self.recent_events, FactLog(), MirrorLog(), SilenceLog(), self.traces)
         self.mirrors = Mirrors(observer=self.telemetry, is_shared=settings.bridge.store.is_postgres)
         self.store = self._build_store()
         self.hub = self._build_hub(local)
@@ -618,6 +619,10 @@ class Daemon:
             self.metrics.mirrors.set_states(
                 await self.mirrors.states(self.hub.store),
                 {name: hub.list_every for name, hub in self.mirrors.hubs.items()},
+            )
+            now, known = self.hub.store.now(), self.hub.store.known_silences
+            self.metrics.silences.set_silences(
+                [silence for silence in known if silence.until > now], await self.hub.store.silence_usage()
             )
             self.metrics.delivery.set_devices(await self.hub.store.registrations_by_platform())
 

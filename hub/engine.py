@@ -30,9 +30,12 @@ from hub.facts import (
     Crashed,
     NotificationApproved,
     NotificationsEnded,
+    NotificationsSilenced,
     NotificationUnreached,
     PersonErased,
     SendAccepted,
+    SilenceChanged,
+    SilencesReleased,
 )
 from hub.guards import AudienceGuard, Guards, needs_approval
 from hub.installation import Installation, Registration
@@ -45,6 +48,7 @@ from hub.phone_report import PhoneReport, ReportPolicies, ReportPolicy, TakenRep
 from hub.precedence import Precedence
 from hub.push import PushPage, host_of
 from hub.reporting import Reporting
+from hub.silence import NewSilence, Silence, silence_for
 from hub.store.contracts.listing import ListPage
 from hub.store.contracts.outbox import AcceptanceResult, Service
 from hub.store.contracts.people import Erased
@@ -316,6 +320,7 @@ class Hub:
                 max_bytes=kept.max_journal_bytes,
             ),
             partial(store.forget_dead, kept=_DEAD_KEPT),
+            store.forget_silences,
             partial(store.forget_jobs, kept=_JOBS_KEPT),
             partial(store.forget_phones, kept=_DEAD_KEPT, subscriptions_kept=_SUBSCRIPTIONS_KEPT),
             store.fold,
@@ -364,6 +369,8 @@ class Hub:
         hub that is away is asked again until `withdrawn` comes true. Raises: WithdrawnError.
         """
         for_now = [each for each in notifications if each.hub in self._at_once] if self._at_once else []
+        if for_now and (silences := self.store.silences_in_force):  # acceptance holds these, or drops them
+            for_now = [each for each in for_now if silence_for(each, silences) is None]
         if for_now:
             new = await self._caused_anew(arrivals())
             for_now = [each for each in for_now if each.id in new]
@@ -525,12 +532,14 @@ class Hub:
             len(arrival.notifications) for index, arrival in enumerate(arrivals) if index not in result.duplicates
         )
         if accepted := accepted - result.not_sent:
-            self._dispatcher.submit(result.work, accepted=accepted)
-        self._withdrawn(result)
+            self._dispatcher.submit(result.work, accepted=accepted, silenced=len(result.silenced))
+        self._tell_of(result)
         return result
 
-    def _withdrawn(self, result: AcceptanceResult) -> None:
-        """Tell of notifications that rules withdrew."""
+    def _tell_of(self, result: AcceptanceResult) -> None:
+        """Tell of notifications that rules withdrew, and that silences hold or drop."""
+        if result.silenced:
+            self._observer.observe(NotificationsSilenced(silenced=result.silenced))
         ended = Counter((each.hub, State.CANCELLED) for those in result.withdrawn.values() for each in those)
         if ended:
             self._observer.observe(NotificationsEnded(counts=ended))
@@ -558,10 +567,24 @@ class Hub:
         start = self._dispatcher.free_slots
         result = await self.store.replay(letter_id, ingest, outcome=outcome, start=start, actor=actor)
         if result is not None and (accepted := len(ingest.notifications) - len(result.repeated) - result.not_sent):
-            self._dispatcher.submit(result.work, accepted=accepted)
+            self._dispatcher.submit(result.work, accepted=accepted, silenced=len(result.silenced))
         if result is not None:
-            self._withdrawn(result)
+            self._tell_of(result)
         return result
+
+    # Silences
+
+    async def add_silence(self, new: NewSilence) -> Silence:
+        """Hold or drop what it covers from now on. Raises: CapacityError; StoreError: not done."""
+        silence = await self._write(lambda: self.store.add_silence(new))
+        self._observer.observe(SilenceChanged(silence=silence))
+        return silence
+
+    async def remove_silence(self, silence_id: str, *, actor: str) -> Silence:
+        """End it, and release what it holds. Raises: NotFoundError: none of this id is in force; StoreError: not done."""
+        silence = await self._write(lambda: self.store.remove_silence(silence_id, actor=actor))
+        self._observer.observe(SilenceChanged(silence=silence))
+        return silence
 
     # People
 
@@ -753,14 +776,21 @@ class Hub:
         )
 
     async def _look_at_held(self) -> None:
-        """Count what is held, and end what nobody approved in time. Raises: StoreError."""
-        if not self.held and not any(guard.confirm_above for guard in self.guards.values()):
+        """Count what is held, end what nobody approved in time or a silence drops, and release what silences held that have
+        ended. Raises: StoreError."""
+        has_silences = bool(self.store.known_silences)
+        if not has_silences and not self.held and not any(guard.confirm_above for guard in self.guards.values()):
             return
-        recorded = await self.store.end_held()
-        if recorded.ended:
-            self._observer.observe(NotificationsEnded(counts=recorded.ended))
-        for notification, why, count in recorded.unreached:
-            self._observer.observe(NotificationUnreached(notification=notification, why=why, count=count))
+        while True:
+            recorded = await self.store.end_held()
+            if recorded.ended:
+                self._observer.observe(NotificationsEnded(counts=recorded.ended))
+            for notification, why, count in recorded.unreached:
+                self._observer.observe(NotificationUnreached(notification=notification, why=why, count=count))
+            if not recorded.ended:
+                break
+        while has_silences and (released := await self.store.release_silenced()):
+            self._observer.observe(SilencesReleased(count=released))
         self.held = dict(await self.store.held())
 
     async def _tally(self) -> None:

@@ -17,6 +17,7 @@ from hub.outcome import OutcomeName, State, Unreached
 from hub.phone import PhoneOperation, PhoneOutcome
 from hub.phone_report import PhoneEvent, ReportLimit, TakenReports
 from hub.quiet import Fate
+from hub.silence import Silence, Silenced
 from hub.work import Lane
 
 
@@ -277,6 +278,27 @@ class QuietHoursKept:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NotificationsSilenced:
+    """Notifications are held or dropped by a silence, with its acceptance or when their turn came."""
+
+    silenced: Silenced
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SilencesReleased:
+    """So many notifications that ended silences held go on."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SilenceChanged:
+    """A silence was begun, or with `removed_by` in it was ended before its time."""
+
+    silence: Silence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NotificationApproved:
     """A notification that was held goes on; `actor` says so."""
 
@@ -476,6 +498,9 @@ HubFact = (
     | NotificationUnreached
     | NotificationHeld
     | QuietHoursKept
+    | NotificationsSilenced
+    | SilencesReleased
+    | SilenceChanged
     | NotificationApproved
     | NotificationsEnded
     | ChannelsGone

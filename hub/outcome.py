@@ -105,7 +105,7 @@ class State(Explained):
     SCHEDULED = "Scheduled", "The notification waits for its time."
     HELD = (
         "Held",
-        "The notification is for more phones than go without a confirmation, and waits for an approval.",
+        "The notification waits for an approval, being for more phones than go without one, or for a silence to end.",
     )
     PROCESSING = "Processing", "Pushes of the notification are being made."
     COMPLETED = "Completed", "Every push has an outcome; see the outcomes for which."
@@ -215,7 +215,7 @@ class DeviceAnswer(Explained):
     FAILED = "failed", "its push ended, and not well"
     WAITING = "waiting", "its push waits to be tried"
     UNDER_WAY = "under_way", "its push is on its way"
-    HELD = "held", "the notification waits for an approval"
+    HELD = "held", "the notification is held: it waits for an approval, or for the end of a silence"
     QUIET_HOURS = "quiet_hours", "quiet hours hold its push"
     AUDIENCE_UNKNOWN = "audience_unknown", "the audience has not been looked for yet"
     DEAD = "dead", "its push channel is dead"

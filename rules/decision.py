@@ -28,13 +28,23 @@ class Failure:
     detail: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """A rule with `mode: observe` matched: what it would have said, or why it could not have."""
+
+    rule: str
+    notifications: tuple[Notification, ...] = ()
+    failure: Failure | None = None
+
+
 @frozen_dataclass(frozen=True, slots=True)
 class Decision:
     """All that the rules say of one event; empty when none matched.
 
     `matched` names every rule that matched, failed ones included, in order; `errors` are rules whose match or `when`
     could not be evaluated (a type clash): they count as not matched. `flow` is the flow control of rules that fired, for
-    the store to decide; a rule that cancels may have no intent.
+    the store to decide; a rule that cancels may have no intent. `observed` are rules that only look on: they are in none
+    of the others.
     """
 
     intents: tuple[Intent, ...] = ()
@@ -42,3 +52,4 @@ class Decision:
     matched: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
     flow: tuple[RuleFlow, ...] = ()
+    observed: tuple[Observed, ...] = ()

@@ -7,8 +7,9 @@ from datetime import datetime
 from hub.acceptance import Reason
 from hub.flow import RuleFlow
 from hub.follow_up import FollowUp
+from hub.notification import Notification
 from rules.conditions import Condition
-from rules.decision import Decision, Failure, Intent
+from rules.decision import Decision, Failure, Intent, Observed
 from rules.errors import RenderError, TooLateError, TypeClashError, UnsafeTagError
 from rules.event import Event
 from rules.explain import NOWHERE, Explanation, FailedCondition, Place, RuleResult
@@ -26,8 +27,9 @@ class Rule:
     cancels by its `flow`.
 
     `owner` is the team that answers for it, empty where none is named. `report_to` are the sinks that are told what became
-    of its notifications, `unless_opened` says who is told of phones that have not opened one. `key` is its path in the
-    configuration and `mark` its place there; `source_mark` and `stop_mark` are the places of its sources and of `stop`.
+    of its notifications, `unless_opened` says who is told of phones that have not opened one. Of a rule that `observes`
+    nothing comes but that it is counted. `key` is its path in the configuration and `mark` its place there; `source_mark`
+    and `stop_mark` are the places of its sources and of `stop`.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Rule:
     push: PushPlan | None = None
     flow: FlowPlan | None = None
     stop: bool = False
+    observes: bool = False
     report_to: tuple[str, ...] = ()
     unless_opened: FollowUp | None = None
     key: str = field(default="", compare=False)
@@ -82,10 +85,12 @@ class Rule:
         if condition is not None:
             return self._explanation(RuleResult.ERROR if condition.error else RuleResult.NOT_MATCHED, condition)
         condition = None if self.flow is None else self.flow.explain(event)
-        if self.push is None and condition is None:
+        if self.push is None and condition is None and not self.observes:
             return self._explanation(RuleResult.FIRED if self.cancels else RuleResult.STOPPED)
         if self.push is not None and condition is None:
             condition = self.push.explain(event, f"{self.key}.push")
+        if self.observes:
+            return self._explanation(RuleResult.OBSERVED, condition)
         return self._explanation(RuleResult.FIRED if condition is None else RuleResult.FAILED, condition)
 
     @property
@@ -159,6 +164,7 @@ class RuleSet:
         matched: list[str] = []
         errors: list[str] = []
         flows: list[RuleFlow] = []
+        observed: list[Observed] = []
         last = -1
         for entry in self._index.candidates(event):
             position, rest = entry[0], entry[1]  # by number: `whole` is not met, it would be one more miss of the cache
@@ -171,24 +177,19 @@ class RuleSet:
             except (TypeClashError, RenderError):
                 errors.append(rule.name)
                 continue
+            notifications, flow, failure = _said(rule, event, now=now)
+            if rule.observes:
+                observed.append(Observed(rule=rule.name, notifications=tuple(notifications), failure=failure))
+                continue
             matched.append(rule.name)
-            if rule.push is not None or rule.flow is not None:
-                try:
-                    notifications = [] if rule.push is None else rule.push.notifications(event, now=now)
-                    if rule.flow is not None:
-                        notifications = rule.flow.keyed(notifications, event)
-                        if notifications or rule.cancels:
-                            flows.append(rule.flow.of(event, rule.push, now=now))
-                    intents += [Intent(rule=rule.name, notification=notification) for notification in notifications]
-                except UnsafeTagError as error:
-                    failures.append(Failure(rule=rule.name, reason=Reason.TAG_UNSAFE, detail=str(error)))
-                except TooLateError as error:
-                    failures.append(Failure(rule=rule.name, reason=Reason.EXPIRED, detail=str(error)))
-                except RenderError as error:
-                    failures.append(Failure(rule=rule.name, reason=Reason.RENDER, detail=str(error)))
+            intents += [Intent(rule=rule.name, notification=notification) for notification in notifications]
+            if flow is not None:
+                flows.append(flow)
+            if failure is not None:
+                failures.append(failure)
             if rule.stop:
                 break
-        return Decision(tuple(intents), tuple(failures), tuple(matched), tuple(errors), tuple(flows))
+        return Decision(tuple(intents), tuple(failures), tuple(matched), tuple(errors), tuple(flows), tuple(observed))
 
     def explain(self, event: Event, *, own_only: bool = False, most: int | None = None) -> list[Explanation]:
         """What becomes of each rule for an event, in their order: it fires, or the first condition that fails.
@@ -208,6 +209,26 @@ class RuleSet:
             if rule.stop and explanation.result in _MATCHED:
                 stopped_by = rule.name
         return explanations
+
+
+def _said(rule: Rule, event: Event, *, now: datetime) -> tuple[Sequence[Notification], RuleFlow | None, Failure | None]:
+    """What a rule that matched says with its flow control, or why it cannot."""
+    if rule.push is None and rule.flow is None:
+        return (), None, None
+    try:
+        notifications = [] if rule.push is None else rule.push.notifications(event, now=now)
+        flow = None
+        if rule.flow is not None:
+            notifications = rule.flow.keyed(notifications, event)
+            if notifications or rule.cancels:
+                flow = rule.flow.of(event, rule.push, now=now)
+        return notifications, flow, None
+    except UnsafeTagError as error:
+        return (), None, Failure(rule=rule.name, reason=Reason.TAG_UNSAFE, detail=str(error))
+    except TooLateError as error:
+        return (), None, Failure(rule=rule.name, reason=Reason.EXPIRED, detail=str(error))
+    except RenderError as error:
+        return (), None, Failure(rule=rule.name, reason=Reason.RENDER, detail=str(error))
 
 
 _MATCHED = (RuleResult.FIRED, RuleResult.FAILED, RuleResult.STOPPED)

@@ -23,6 +23,8 @@ class RuleResult(Enum):
     NOT_MATCHED = "not matched"
     ERROR = "error"
     """A comparison has no answer for this event; it counts as not matched."""
+    OBSERVED = "observed"
+    """It matched, and has `mode: observe`: nothing came of it."""
     FAILED = "failed"
     """It matched, and a text or the audience cannot be filled."""
     NOT_REACHED = "not reached"

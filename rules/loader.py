@@ -181,7 +181,14 @@ class RuleReader:
             self._problems.add(node, "name is missing")
             return None
         name = self._name(entries["name"])
-        stop = self._values(models.Rule, entries).get("stop", False)
+        given = self._values(models.Rule, entries)
+        stop, observes = given.get("stop", False), given.get("mode") is models.Mode.OBSERVE
+        if observes and stop is True:
+            self._problems.warn(
+                entries["stop"],
+                "does nothing while the rule has mode: observe",
+                "it stops again when mode is taken out",
+            )
         push = self._push(name, entries["push"]) if "push" in entries else None
         if "schedule" in entries:
             push = self._scheduled(entries["schedule"], push)
@@ -202,8 +209,9 @@ class RuleReader:
             match=compile_match(entries["match"], self._problems) if "match" in entries else MATCH_ALL,
             when=self._when(entries["when"]) if "when" in entries else None,
             push=push,
-            stop=stop is True,
             flow=flow,
+            stop=stop is True and not observes,
+            observes=observes,
             report_to=self._rule_sinks(entries["report_to"]) if "report_to" in entries else (),
             unless_opened=self._unless_opened(entries["unless_opened"], push) if "unless_opened" in entries else None,
             key=node.key,

@@ -8,6 +8,7 @@ time that pydantic would add.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import Enum
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -302,11 +303,20 @@ class Cancel(Keys):
     """The key, as `key` of the rules that send them fills it: what of it has not started is cancelled."""
 
 
+class Mode(Enum):
+    """Whether a rule acts."""
+
+    ACT = "act"
+    OBSERVE = "observe"
+
+
 class Rule(Keys):
     """One rule: which events it is about, and what is pushed when one fits."""
 
     name: Name
     """What metrics, logs and notifications call this rule; no two have the same."""
+    mode: Mode = Mode.ACT
+    """With observe the rule is tried and counted for each event, and pushes nothing, stops nothing and fails nothing."""
     source: Name | Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
     """The sources whose events are looked at; without it those of all."""
     match: Match | None = None

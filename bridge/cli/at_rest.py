@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from bridge.admin.api.operation import Management
     from bridge.config.models.document import Settings
 
-KEPT = ("hubs", "notifications", "statistics", "dead-letters", "audit", "users", "journal")
+KEPT = ("hubs", "notifications", "statistics", "dead-letters", "audit", "users", "journal", "silences")
 """First segments of the paths of what a store keeps; recent events and status are in a daemon's memory alone."""
 
 IN_STORE: Mapping[tuple[str, ...], tuple[str, ...]] = {("events",): ("journal",)}

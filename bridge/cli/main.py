@@ -34,6 +34,7 @@ COMMANDS = (
     "import",
     "mirror",
     "dead-letters",
+    "silences",
     "users",
     "backup",
     "restore",

@@ -106,6 +106,7 @@ def _print_notification(notification: Mapping[str, Any]) -> None:
             "format": notification["format"],
             "state": f"{notification['state']}: {notification['state_meaning']}",
             "held for": notification["held_for"] and how_many(notification["held_for"], "registration"),
+            "silenced by": notification["silenced_by"],
             "no device reached": _unreached(notification),
             "because": "\n".join(notification["reasons"]),
             "accepted at": notification["accepted_at"],

@@ -49,7 +49,7 @@ class Journaling:
         event = in_flight.event
         if event is None:
             return JournalDraft()
-        if in_flight.decision.matched:
+        if in_flight.decision.matched or in_flight.decision.observed:
             if (self._can_ask_again and not in_flight.sensitive) or not self._has_room(event.origin, is_matched=True):
                 return JournalDraft(content=self._content(in_flight, event, ()))
         elif not self._has_room(event.origin):
@@ -74,6 +74,15 @@ class Journaling:
         if decision.failures:
             detail["failures"] = [
                 {"rule": each.rule, "reason": each.reason.value, "detail": each.detail} for each in decision.failures
+            ]
+        if decision.observed:
+            detail["observed"] = [
+                {
+                    "rule": each.rule,
+                    "notifications": len(each.notifications),
+                    **({} if each.failure is None else {"failure": each.failure.detail}),
+                }
+                for each in decision.observed
             ]
         if decision.intents:
             detail["notifications"] = [[each.rule, each.notification.id] for each in decision.intents]

@@ -338,7 +338,8 @@ class Pipeline:
             ]
             return replace(decision, intents=tuple(intents))
         if self._rules.sensitive:
-            named = {*decision.matched, *(failure.rule for failure in decision.failures)}
+            failed = (failure.rule for failure in decision.failures)
+            named = {*decision.matched, *failed, *(each.rule for each in decision.observed)}
             in_flight.sensitive = not named.isdisjoint(self._rules.sensitive)
         return decision
 

@@ -218,6 +218,8 @@ class FactLog:
                 _log.warning("event refused", **said, reason=reason, detail=event.detail)
             else:
                 said["rules"] = event.decision.matched
+                if event.decision.observed:
+                    said["observed"] = [each.rule for each in event.decision.observed]
                 taken.append(said)
         if taken:
             info_lines("event taken", taken)

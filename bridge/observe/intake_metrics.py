@@ -73,9 +73,9 @@ class IntakeMetrics(MetricTable):
     )
     _rule_evaluations = counter(
         "rule_evaluations",
-        "Rules that matched, or could not be evaluated.",
+        "Rules that matched, matched with mode: observe, or could not be evaluated.",
         rule=Named.RULES,
-        outcome=("match", "error"),
+        outcome=("match", "observed", "error"),
     )
     _suppressed = counter(
         "rule_suppressed",
@@ -145,6 +145,7 @@ class IntakeMetrics(MetricTable):
         taken = Counter((event.message.source, INGEST[event.outcome]) for event in fact.events)
         matched = Counter(self._rule(rule) for event in fresh for rule in event.decision.matched)
         failed = Counter(self._rule(rule) for event in fresh for rule in event.decision.errors)
+        observed = Counter(self._rule(each.rule) for event in fresh for each in event.decision.observed)
         for (source, outcome), count in taken.items():
             self._ingest.labels(source, outcome).inc(count)
         now = self._clock()
@@ -157,7 +158,7 @@ class IntakeMetrics(MetricTable):
                 self._suppressed.labels(self._rule(each.rule), each.cause.value).inc()
             for withdrawal in event.withdrawn:
                 self._withdrawn.labels(self._rule(withdrawal.rule)).inc()
-        for outcome, rules in (("match", matched), ("error", failed)):
+        for outcome, rules in (("match", matched), ("observed", observed), ("error", failed)):
             for rule, count in rules.items():
                 self._rule_evaluations.labels(rule, outcome).inc(count)
         self._count_dead_letters(letter for event in fresh for letter in event.dead_letters)

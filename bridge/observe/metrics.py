@@ -18,6 +18,7 @@ from bridge.observe.phone_metrics import PhoneMetrics
 from bridge.observe.process_metrics import ProcessMetrics
 from bridge.observe.queue_metrics import QueueMetrics
 from bridge.observe.quiet_metrics import QuietMetrics
+from bridge.observe.silence_metrics import SilenceMetrics
 from bridge.observe.sink_metrics import SinkMetrics
 from bridge.observe.source_metrics import SourceMetrics
 from bridge.observe.store_metrics import SQLITE, StoreMetrics
@@ -65,6 +66,7 @@ class Metrics:
         self.phones = PhoneMetrics(self._set)
         self.sinks = SinkMetrics(self._set)
         self.follow_ups = FollowUpMetrics(self._set)
+        self.silences = SilenceMetrics(self._set)
         self.traces = TraceMetrics(self._set)
         self.process = ProcessMetrics(self._set, version=version)
         self.takes: Takes = {
@@ -78,6 +80,7 @@ class Metrics:
             **self.phones.takes,
             **self.sinks.takes,
             **self.follow_ups.takes,
+            **self.silences.takes,
             **self.traces.takes,
             **self.process.takes,
         }

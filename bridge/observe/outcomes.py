@@ -34,6 +34,7 @@ from hub.outcome import DELIVERY_LABELS, DeviceAnswer, OutcomeName, State, Unrea
 from hub.phone import PhoneOperation, PhoneOutcome
 from hub.phone_report import PhoneEvent, ReportLimit, ReportOutcome
 from hub.quiet import Fate
+from hub.silence import SilenceAction
 from hub.store.contracts.people import Kept
 
 _INTRODUCTION = """# Outcomes, stages and reasons
@@ -194,6 +195,11 @@ SECTIONS: Sequence[Section] = (
         title="Which pushes are looked at again",
         where="`about` in the `follow_ups` of a notification in the admin API, for rules with `unless_opened`.",
         names=FollowedPushes,
+    ),
+    Section(
+        title="What a silence does",
+        where="`action` of `/api/v1/silences`, and the label `action` of `pushbridge_silences`; see `flow-control.md`.",
+        names=SilenceAction,
     ),
     Section(
         title="How a source fares",

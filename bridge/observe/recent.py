@@ -14,6 +14,7 @@ from hub.facts import (
     AudienceFound,
     NotificationApproved,
     NotificationHeld,
+    NotificationsSilenced,
     NotificationUnreached,
     PersonErased,
     PushesDeferred,
@@ -25,6 +26,7 @@ from hub.facts import (
 )
 from hub.notification import Audience, NativeContent, Notification, Platform
 from hub.quiet import Fate, held_text, reason_for
+from hub.silence import SilenceAction
 
 HUB_API = "hub API"
 """The source that an entry names when no event caused it."""
@@ -160,6 +162,7 @@ class RecentEvents:
             NotificationHeld: self._notification_held,
             QuietHoursKept: self._quiet_hours_kept,
             NotificationApproved: self._notification_approved,
+            NotificationsSilenced: self._notifications_silenced,
             PersonErased: self._person_erased,
         }
 
@@ -264,6 +267,13 @@ class RecentEvents:
             record.reason = reason_for(quiet, fact.fate)
         self._notify(entry)
 
+    def _notifications_silenced(self, fact: NotificationsSilenced) -> None:
+        for notification, silence in fact.silenced:
+            entry, record = self._find(notification)
+            done = "held" if silence.action is SilenceAction.HOLD else "dropped"
+            record.reason = shown(f"{done} by silence {silence.id} of {silence.actor}: {silence.reason}")
+            self._notify(entry)
+
     def _notification_approved(self, fact: NotificationApproved) -> None:
         known = self._records.get(fact.notification_id)
         if known is not None:
@@ -299,7 +309,7 @@ class RecentEvents:
                 taken.outcome,
                 "" if taken.reason is None else taken.reason.value,
                 shown(taken.detail) if taken.detail else "",
-                taken.decision.matched,
+                _rules_of(taken),
                 notifications,
                 letters,
             )
@@ -339,6 +349,14 @@ class RecentEvents:
         if entry is not None:
             for listener in self._listeners:
                 listener(entry)
+
+
+def _rules_of(taken: InFlightEvent) -> tuple[str, ...]:
+    """Those that matched, and those that only look on."""
+    decision = taken.decision
+    if not decision.observed:
+        return decision.matched
+    return (*decision.matched, *(f"{each.rule} (observed)" for each in decision.observed))
 
 
 def _letter(letter: DeadLetter) -> Mapping[str, str]:

@@ -33,6 +33,7 @@ from hub.facts import (
     AudienceFound,
     Crashed,
     NotificationHeld,
+    NotificationsSilenced,
     PropertiesMissing,
     PushesDeferred,
     QuietHoursKept,
@@ -48,6 +49,7 @@ from hub.precedence import PAGES as PAGES_FLOW
 from hub.precedence import Precedence
 from hub.push import PushPage
 from hub.quiet import Fate, Ruling
+from hub.silence import silence_for
 from hub.store.contracts.outbox import Audience, PageResult, Service, Work
 from hub.store.health import StoreHealth
 from hub.work import Lane
@@ -179,10 +181,11 @@ class Dispatcher:
         """Pieces of work taken and not yet recorded."""
         return len(self._in_hand)
 
-    def submit(self, work: Sequence[Work], *, accepted: int) -> None:
-        """Start what is in hand with its acceptance; `accepted` says how many there were with those left in the store."""
+    def submit(self, work: Sequence[Work], *, accepted: int, silenced: int = 0) -> None:
+        """Start what is in hand with its acceptance; `accepted` says how many there were with those left in the store,
+        and `silenced` how many of these a silence holds or drops."""
         self.pending += accepted
-        if len(work) < accepted:
+        if len(work) + silenced < accepted:
             self.has_backlog = True
         if work:
             self._take(work)
@@ -387,6 +390,31 @@ class Dispatcher:
             self._idle.set()
 
     def _start(self, work: Sequence[Work]) -> None:
+        """Deliver what no silence covers; what has begun goes on all the same."""
+        assert self._group is not None
+        if silences := self._store.silences_in_force:
+            covered = [
+                piece
+                for piece in work
+                if not piece.number and piece.ordinals is None and silence_for(piece.notification, silences)
+            ]
+            if covered:
+                self._group.create_task(self._guarded(self._silence, covered))
+                silent = {id(piece) for piece in covered}
+                work = [piece for piece in work if id(piece) not in silent]
+        self._deliver(work)
+
+    async def _silence(self, work: Sequence[Work]) -> None:
+        """Have a silence hold or drop what it covers; what it does not cover any more goes on."""
+        silenced = await self._retry.until_stored("silence", lambda: self._store.silence(work))
+        if silenced:
+            self._observer.observe(NotificationsSilenced(silenced=silenced))
+        ids = {notification.id for notification, _ in silenced}
+        self._drop([piece for piece in work if piece.notification.id in ids])
+        if left := self._not_withdrawn([piece for piece in work if piece.notification.id not in ids]):
+            self._deliver(left)
+
+    def _deliver(self, work: Sequence[Work]) -> None:
         """Whole notifications to remote hubs, pushes to the phones registered here; each on its own.
 
         A hub can be both, while its phones move: then pushes that were begun here end here, and nothing new begins.

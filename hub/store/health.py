@@ -26,6 +26,8 @@ OPERATIONS: Mapping[str, str] = {
     "postpone": "postpone",
     "expand": "expand",
     "hold": "postpone",
+    "silence": "postpone",
+    "release_silenced": "postpone",
     "held": "count",
     "hold_until": "postpone",
     "quiet": "count",
@@ -78,6 +80,8 @@ OPERATIONS: Mapping[str, str] = {
     **dict.fromkeys(
         ("published", "drop_dead_letters", "cancel", "stop", "approve", "put_direct", "add_reports"), "write"
     ),
+    **dict.fromkeys(("add_silence", "remove_silence", "forget_silences"), "write"),
+    "silence_usage": "read",
     **dict.fromkeys(("advance_offsets", "forget_offsets"), "write"),
     **dict.fromkeys(("mark_channels_dead", "rename_channels", "revive"), "write"),
     **dict.fromkeys(("unreported", "sink_usage", "follow_up_usage"), "read"),

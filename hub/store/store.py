@@ -20,6 +20,7 @@ from hub.outcome import NotificationDetails, State
 from hub.phone import Phone, Topics
 from hub.phone_report import PhoneReport, ReportPolicy, TakenReports
 from hub.report import Reporter
+from hub.silence import NewSilence, Silence, Silenced, SilenceUse
 from hub.store.accounting.accounting import SqlAccounting
 from hub.store.clock import StoreClock
 from hub.store.connection import Database
@@ -70,6 +71,7 @@ from hub.store.people.people import ErasureLog, SqlPeople
 from hub.store.phones.phones import SqlPhones
 from hub.store.registry.registry import SqlRegistry, mark_dead
 from hub.store.reports.reports import SqlReports
+from hub.store.silences.silences import SqlSilences
 from hub.store.sinks.sinks import SqlSinks
 from hub.store.telemetry.listing import SCANNED
 from hub.store.telemetry.telemetry import SqlTelemetry
@@ -137,6 +139,7 @@ class SqlStore:
         self._follow_ups = SqlFollowUps(database, self._clock, self._outbox, self._registry.place_of)
         self._reports = SqlReports(database, self._clock, self._outbox, self._registry.place_of)
         self._accounting = SqlAccounting(database, self._outbox)
+        self._silences = SqlSilences(database, self._clock, self._outbox, shift=lambda: self._outbox.shift)
         self._jobs = SqlJobs(database, now=self._clock.now)
         self._mirrors = SqlMirrors(
             database, now=self._clock.now, place_of=self._registry.place_of, make_place=self._registry.make_place
@@ -153,6 +156,7 @@ class SqlStore:
     async def open(self) -> int:
         await self._database.open()
         left_over = await self._outbox.open()
+        await self._silences.read()
         await self._people.open()
         return left_over
 
@@ -174,6 +178,7 @@ class SqlStore:
     async def tick(self) -> None:
         """One turn of `tend`. Raises: StoreError."""
         await self._outbox.tend()
+        await self._silences.read()
         await self._people.tend()
 
     async def probe(self) -> None:
@@ -253,6 +258,36 @@ class SqlStore:
 
     async def end_held(self) -> Recorded:
         return await self._outbox.end_held()
+
+    # Silences
+
+    @property
+    def known_silences(self) -> Sequence[Silence]:
+        return self._silences.known
+
+    @property
+    def silences_in_force(self) -> Sequence[Silence]:
+        return self._silences.in_force
+
+    async def add_silence(self, new: NewSilence) -> Silence:
+        return await self._silences.add(new)
+
+    async def remove_silence(self, silence_id: str, *, actor: str) -> Silence:
+        return await self._silences.remove(silence_id, actor=actor)
+
+    async def silence_usage(self) -> Mapping[str, SilenceUse]:
+        return await self._silences.usage()
+
+    async def silence(self, work: Sequence[Work]) -> Silenced:
+        return await self._outbox.silence(work)
+
+    async def release_silenced(self) -> int:
+        return await self._outbox.release_silenced(await self._silences.ended_with_held())
+
+    async def forget_silences(self) -> bool:
+        return await self._silences.forget()
+
+    # Work in hand
 
     async def take(self, lane: Lane, wanted: Mapping[Service | None, int]) -> Sequence[Work]:
         return await self._outbox.take(lane, wanted)

@@ -60,7 +60,8 @@ class ReachCheck:
         _check_texts(rule, sources, self._problems)
         _check_match(rule, sources, self._problems)
         _check_stopped(node, rule, self._stops.before(rule), self._problems)
-        if "stop" in rule and rule["stop"].value is True:
+        is_observed = "mode" in rule and rule["mode"].value == "observe"
+        if "stop" in rule and rule["stop"].value is True and not is_observed:
             self._stops.add(rule)
 
 

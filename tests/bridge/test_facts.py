@@ -9,12 +9,13 @@ from bridge.observe.fact_log import FactLog
 from bridge.observe.facts import Fact, MessagesGivenUp
 from bridge.observe.metrics import Metrics
 from bridge.observe.recent import RecentEvents
+from bridge.observe.silence_log import SilenceLog
 from bridge.observe.telemetry import Taker, Telemetry
 from hub.facts import ResultsLate, StoreRecovered
 from hub.work import Lane
 
 FACTS = get_args(Fact)
-TAKERS: list[Taker] = [Metrics(version="1", sources=[], rules=[], hubs=[]), RecentEvents(), FactLog()]
+TAKERS: list[Taker] = [Metrics(version="1", sources=[], rules=[], hubs=[]), RecentEvents(), FactLog(), SilenceLog()]
 
 
 @pytest.mark.parametrize("fact", FACTS, ids=lambda fact: fact.__name__)
@@ -52,6 +53,7 @@ def test_no_fact_is_taken_by_two_parts_of_the_metrics() -> None:
         metrics.sinks,
         metrics.traces,
         metrics.follow_ups,
+        metrics.silences,
         metrics.process,
     )
     assert len(metrics.takes) == sum(len(part.takes) for part in parts)

@@ -83,6 +83,7 @@ from tests.hub.examples import notification
 BASE_UNITS = ("seconds", "bytes", "ratio", "messages", "devices", "info")
 STATES_AND_COUNTS = {
     "pushbridge_waiting_follow_ups",
+    "pushbridge_silences",
     "pushbridge_schemas_cached",
     "pushbridge_source_up",
     "pushbridge_pns_circuit_open",
@@ -175,6 +176,7 @@ def test_no_label_can_hold_what_has_no_bounds() -> None:
     assert labels == {
         *("source", "outcome", "rule", "reason", "hub", "platform", "kind", "queue", "state", "credential"),
         *("owner", "engine", "op", "file", "le", "version", "revision", "config_hash", "listener", "limit", "scheme"),
+        "action",
         "operation",
         "cause",
         "stage",
@@ -198,7 +200,7 @@ COMBINATIONS: dict[str, Any] = {
     "source_info": [("", "orders"), ("", "bank")],
     "rule_info": [("", "paid")],
     "http_connections_refused_total": product(["total", "per_client"], ["admin", "probes", "intake", "hub_api"]),
-    "rule_evaluations_total": product(["match", "error"], ["paid", "_other"]),
+    "rule_evaluations_total": product(["match", "observed", "error"], ["paid", "_other"]),
     "dead_letters_total": [("decode", "_none", "orders"), ("render", "paid", "orders")],
     "journal_not_kept_total": product(values_of(NotKept), SOURCES),
     "template_property_missing_total": product(HUBS, ["_other"]),
@@ -303,7 +305,7 @@ def test_twenty_hubs_and_ten_thousand_rules_stay_within_the_budget_of_series() -
     many = metrics(rules=[f"rule-{number}" for number in range(10_000)], hubs=[f"hub-{n}" for n in range(20)])
     counts = {family.name: len(family.samples) for family in families(many)}
     assert counts["pushbridge_pns_deliveries"] <= 1320
-    assert counts["pushbridge_rule_evaluations"] == 2 * (MAX_RULES + 1)
+    assert counts["pushbridge_rule_evaluations"] == 3 * (MAX_RULES + 1)
     assert sum(counts.values()) < 5000
 
 

@@ -308,6 +308,18 @@ def test_tests_stand_beside_the_rules_and_are_no_part_of_the_configuration(here:
     run(here / "more", "--config", str(here / "acme.yaml"))
 
 
+def test_a_rule_that_observes_is_expected_as_such_and_pushes_nothing(here: Path) -> None:
+    config = here / "acme.yaml"
+    config.write_text(config.read_text().replace("  - name: large\n", "  - name: large\n    mode: observe\n"))
+    steps(here, f"{{ event: {{ source: bank, data: {DEBIT} }}, expect: {{ rules: [audit], observed: [large] }} }}")
+    run(here)
+    steps(here, f"{{ event: {{ source: bank, data: {DEBIT} }}, expect: {{ observed: [], rules: [audit, large] }} }}")
+    assert failures(here) == [
+        'expect.rules: expected ["audit", "large"], saw ["audit"]',
+        'expect.observed: expected [], saw ["large"]',
+    ]
+
+
 def test_what_no_test_has_tried_is_named_with_its_place(here: Path) -> None:
     steps(
         here,

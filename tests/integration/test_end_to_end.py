@@ -316,7 +316,7 @@ NAMES = """
 LABELS = {
     *("source", "outcome", "rule", "stage", "reason", "route", "method", "code", "hub", "platform", "kind", "queue"),
     *("state", "credential", "engine", "op", "version", "le", "file", "listener", "limit", "revision", "config_hash"),
-    *("owner", "property", "event", "scheme", "cause"),
+    *("owner", "property", "event", "scheme", "cause", "action"),
 }
 """Labels with values from configuration or closed sets; never a handle, a tag, an id, a text."""
 

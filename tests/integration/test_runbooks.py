@@ -208,6 +208,11 @@ async def to_many(night: Night) -> None:
     await post(night.daemon, "large", team="large")
 
 
+async def silent(night: Night) -> None:
+    command = "pushbridge silences add --rule large --hold --for 1h --reason"
+    await told(night.daemon, f'{command} "a night\'s work"')
+
+
 async def wrong_tokens(night: Night) -> None:
     async with httpx.AsyncClient(timeout=60) as client:
         for number in range(25):
@@ -232,6 +237,8 @@ FAULTS: Mapping[str, Fault] = {
     "PushbridgePnsThrottled": Fault(scene="many faults", prints=r"QUOTA_EXCEEDED", make=throttled),
     "PushbridgePnsFailureRatioHigh": Fault(scene="many faults", prints=r"wns .*(50\d|[Ss]erver)", make=failing),
     "PushbridgeNotificationsHeld": Fault(scene="many faults", prints=r"Held", make=to_many),
+    "PushbridgeSilenceForgotten": Fault(scene="many faults", prints=r"hold +rule large .*a night's work", make=silent),
+    "PushbridgeSilenceHoldsMuch": Fault(scene="many faults", prints=r"hold +rule large", make=silent),
     "PushbridgeAuthFailures": Fault(
         scene="many faults", prints=r"hub_api .*25 requests had wrong credentials", make=wrong_tokens
     ),

@@ -7,6 +7,7 @@ from hub.acceptance import Reason
 from hub.notification import NativeContent, Platform, TemplateContent
 from rules.decision import Failure
 from rules.engine import RuleSet
+from rules.explain import RuleResult
 from tests.rules.support import NOW, event, load
 
 DEBIT = """
@@ -94,6 +95,25 @@ def test_a_rule_that_stops_ends_the_evaluation(tmp_path: Path) -> None:
     compiled = rules(text, tmp_path)
     assert compiled.route(event({"test": True}), now=NOW).matched == ("quiet",)
     assert compiled.route(event({"test": False}), now=NOW).matched == ("loud",)
+
+
+def test_a_rule_that_observes_fires_stops_and_fails_nothing(tmp_path: Path) -> None:
+    text = """
+        rules:
+          - { name: would-say, mode: observe, push: { to: "t:{{ data.tag }}", with: { a: b } } }
+          - { name: would-stop, mode: observe, stop: true }
+          - { name: loud, push: { to: x, with: { a: b } } }
+    """
+    compiled, (warning,) = load(text, tmp_path)
+    assert "does nothing while the rule has mode: observe" in str(warning)
+    decision = compiled.route(event({"tag": "news"}), now=NOW)
+    assert (decision.matched, [intent.rule for intent in decision.intents]) == (("loud",), ["loud"])
+    assert [(each.rule, len(each.notifications)) for each in decision.observed] == [("would-say", 1), ("would-stop", 0)]
+    failing = compiled.route(event({"tag": "a || b"}), now=NOW)
+    assert (failing.failures, failing.observed[0].failure is not None) == ((), True)
+    explained = compiled.explain(event({"tag": "a || b"}))
+    assert [each.result for each in explained] == [RuleResult.OBSERVED, RuleResult.OBSERVED, RuleResult.FIRED]
+    assert (explained[0].condition is not None, explained[1].condition) == (True, None)
 
 
 def test_a_rule_of_another_source_does_not_fire(tmp_path: Path) -> None:

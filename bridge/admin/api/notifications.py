@@ -25,6 +25,7 @@ from bridge.admin.api.operation import (
     moment,
     place_in,
 )
+from bridge.admin.api.silences import silence_said
 from bridge.config.models.document import Settings
 from hub.acceptance import AuditEntry
 from hub.api.wire.content import native_content, template_content
@@ -51,7 +52,8 @@ class NotificationSummary(Model):
     `audience` is a tag expression or `everyone`, `format` is `template` or a platform; `outcomes` count pushes by platform.
     `config_hash` and `revision` say which configuration decided, and are empty for a send. `unreached` says why no phone
     got it, and `unreached_count` of how many registrations, where there are any. One in state Held is `held_for` so many.
-    `trace` is the W3C traceparent that it came with, or was given; empty for none.
+    `trace` is the W3C traceparent that it came with, or was given; empty for none. `silence` is the id of the silence that
+    decided about it last, empty for none.
     """
 
     id: str
@@ -77,6 +79,7 @@ class NotificationSummary(Model):
     config_hash: str
     revision: str
     trace: str
+    silence: str
 
 
 class Failure(Model):
@@ -117,6 +120,7 @@ class NotificationModel(NotificationSummary):
     reasons: list[str]
     follow_ups: list[FollowUp]
     cancelled_by: Annotated[str, Field(description="The rule and the event that withdrew it; empty where none did.")]
+    silenced_by: Annotated[str, Field(description="The silence in words: who asked for it, until when, and why.")]
 
 
 class Notifications(Model):
@@ -202,10 +206,11 @@ def summary_of(kept: KeptNotification) -> dict[str, Any]:
         "outcomes": {platform: dict(counts) for platform, counts in kept.counts.items()},
         "unreached": "" if kept.unreached is None else kept.unreached.value,
         "unreached_count": 0 if is_held else kept.unreached_count,
-        "held_for": kept.unreached_count if is_held else None,
+        "held_for": kept.unreached_count if is_held and not kept.silence else None,
         "config_hash": kept.configuration.hash,
         "revision": kept.configuration.revision,
         "trace": kept.trace,
+        "silence": kept.silence,
     }
 
 
@@ -250,6 +255,7 @@ async def notification_model(management: Management, kept: KeptNotification) -> 
         failures=[Failure(outcome=outcome, reason=reason, count=count) for outcome, reason, count in kept.failures],
         follow_ups=[_follow_up(each) for each in kept.follow_ups],
         cancelled_by=kept.cancelled_by,
+        silenced_by=silence_said(management, kept.silence),
     )
 
 

@@ -25,7 +25,8 @@ class Condition(Model):
 
 
 class RuleTrace(Model):
-    """A rule, and what became of it for the event: `fired`, `failed`, `not matched`, `stopped`, `error`, `not reached`.
+    """A rule, and what became of it for the event: `fired`, `observed`, `failed`, `not matched`, `stopped`, `error`, or
+    `not reached`.
 
     `owner` is who answers for the rule, empty where it does not say so."""
 
@@ -65,7 +66,12 @@ def rules_of(
         asked = settings.rules.explain(_event_of(event, detail, content), own_only=True)
         return TracedRules(rules=[RuleTrace(**report(each)) for each in asked])
     failed = {failure["rule"] for failure in detail.get("failures", ())}
-    matched = [_matched(settings, rule, rule in failed, is_same=is_same) for rule in detail.get("rules", ())]
+    matched = [
+        _matched(settings, rule, "failed" if rule in failed else "fired", is_same=is_same)
+        for rule in detail.get("rules", ())
+    ]
+    observed = [each["rule"] for each in detail.get("observed", ())]
+    matched += [_matched(settings, rule, "observed", is_same=is_same) for rule in observed]
     return TracedRules(rules=matched, missing=missing)
 
 
@@ -84,13 +90,13 @@ def _missing(hash_now: str, settings: Settings, content: Mapping[str, Any] | Non
     return f"{why}: only the rules that matched then are named"
 
 
-def _matched(settings: Settings, rule: str, is_failed: bool, *, is_same: bool) -> RuleTrace:
+def _matched(settings: Settings, rule: str, result: str, *, is_same: bool) -> RuleTrace:
     place = next((str(each.place) for each in settings.rules.rules if each.name == rule), "") if is_same else ""
     return RuleTrace(
         rule=rule,
         owner=settings.rules.owners.get(rule, ""),
         place=place,
-        result="failed" if is_failed else "fired",
+        result=result,
         condition=None,
         stopped_by="",
     )

@@ -29,6 +29,7 @@ from bridge.observe.tracing.export import Sent, SpanExport
 from bridge.observe.tracing.spans import EventTrace, Kind, Span, Value, child_of
 from hub.facts import (
     NotificationHeld,
+    NotificationsSilenced,
     NotificationUnreached,
     PageAnswered,
     PushesDeferred,
@@ -90,6 +91,7 @@ class Traces:
             RemoteAnswered: self._remote_answered,
             NotificationUnreached: self._unreached,
             NotificationHeld: self._held,
+            NotificationsSilenced: self._silenced,
             PushesDeferred: self._deferred,
         }
 
@@ -306,6 +308,11 @@ class Traces:
 
     def _held(self, fact: NotificationHeld) -> None:
         self._at(fact.notification, "held for an approval", attributes={"pushbridge.registrations": fact.count})
+
+    def _silenced(self, fact: NotificationsSilenced) -> None:
+        for notification, silence in fact.silenced:
+            attributes = {"pushbridge.silence": silence.id, "pushbridge.action": silence.action.value}
+            self._at(notification, "silenced", attributes=attributes)
 
     def _deferred(self, fact: PushesDeferred) -> None:
         platform = REMOTE if fact.platform is None else fact.platform.value

@@ -43,10 +43,11 @@ class SeenUnopened:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What a step came to. `fired` are names of rules, each once."""
+    """What a step came to. `fired` and `observed` are names of rules, each once."""
 
     tried: Sequence[TriedEvent] = ()
     fired: Sequence[str] = ()
+    observed: Sequence[str] = ()
     pushes: Sequence[SeenPush] = ()
     unopened: Sequence[SeenUnopened] = ()
     duplicates: int = 0
@@ -87,6 +88,8 @@ def differences(expected: Expected, seen: Seen) -> list[Difference]:
     found: list[Difference] = []
     if "rules" in said and set(expected.rules) != set(seen.fired):
         found.append(Difference(at=("rules",), expected=sorted(set(expected.rules)), seen=sorted(seen.fired)))
+    if "observed" in said and set(expected.observed) != set(seen.observed):
+        found.append(Difference(at=("observed",), expected=sorted(set(expected.observed)), seen=sorted(seen.observed)))
     if "outcome" in said:
         outcomes = list(dict.fromkeys(each.outcome.value for each in seen.tried))
         found += _different(("outcome",), [expected.outcome], outcomes)

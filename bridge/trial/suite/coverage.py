@@ -53,7 +53,7 @@ class _CoveredRule:
         self.seen: list[set[bool]] = [set() for _ in self.conditions]
 
     def see(self, event: Event, result: RuleResult) -> None:
-        self.fired |= result in FIRED
+        self.fired |= result in FIRED or result is RuleResult.OBSERVED
         answers = [condition.holds(event) for condition in self._of_match]
         met = {condition.choice: False for condition in self._of_match}
         for condition, holds in zip(self._of_match, answers, strict=True):

@@ -215,8 +215,9 @@ class _Reader:
             return None
 
     def _expected(self, expected: Expected, node: Node, devices: Collection[str]) -> None:
-        for index, rule in enumerate(expected.rules):
-            self._known(node.find(("rules", index)), rule, self._rules, "rule")
+        for key, rules in (("rules", expected.rules), ("observed", expected.observed)):
+            for index, rule in enumerate(rules):
+                self._known(node.find((key, index)), rule, self._rules, "rule")
         for index, letter in enumerate(expected.dead_letter):
             if letter.rule:
                 self._known(node.find(("dead_letter", index, "rule")), letter.rule, self._rules, "rule")

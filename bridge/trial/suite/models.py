@@ -240,6 +240,8 @@ class Expected(Section):
 
     rules: tuple[Text, ...] = ()
     """The rules that fire: these and no others. A rule without push that ends the evaluation is one of them."""
+    observed: tuple[Text, ...] = ()
+    """The rules with `mode: observe` that match: these and no others."""
     outcome: _Outcome | None = None
     """What becomes of each event of the step."""
     reason: _Reason | None = None

@@ -28,6 +28,7 @@ from hub.store.contracts.outbox import AcceptanceResult
 from hub.store.outbox.remembering import SeenWindow
 from hub.store.sqlite.store import SqliteStore
 from rules.event import Event
+from rules.explain import RuleResult
 from rules.node import Mark, Node
 
 _MOST = 100_000
@@ -170,16 +171,16 @@ class _Bench:
         return self._seen(tried)
 
     def _seen(self, tried: Sequence[TriedEvent]) -> Seen:
-        fired = {
-            explanation.rule: None
+        results = {
+            (explanation.rule, explanation.result): None
             for each in tried
             if not _is_repeated(each)
             for explanation in each.explanations
-            if explanation.result in FIRED
         }
         return Seen(
             tried=tried,
-            fired=list(fired),
+            fired=list(dict.fromkeys(rule for rule, result in results if result in FIRED)),
+            observed=[rule for rule, result in results if result is RuleResult.OBSERVED],
             pushes=[self._push(notification) for each in tried for notification in each.notifications],
             duplicates=sum(map(_is_repeated, tried)),
         )

@@ -15,6 +15,7 @@ from hub.flow import Suppression, Withdrawal
 from hub.notification import Notification, Platform
 from hub.outcome import OutcomeName, State, Unreached
 from hub.quiet import Fate
+from hub.silence import Silenced
 from hub.target import StoredTemplate, Target
 from hub.work import Lane
 
@@ -75,6 +76,8 @@ class AcceptanceResult:
     withdrawn: Mapping[int, Sequence[Withdrawal]] = field(default_factory=dict)
     failed: Mapping[int, Sequence[DeadLetter]] = field(default_factory=dict)
     not_sent: int = 0
+    silenced: Silenced = ()
+    """Notifications that were taken and that wait, or are dropped, by a silence in force."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,7 +294,8 @@ class Outbox(Protocol):
         """How many notifications are held in the queues of this process, by hub."""
 
     async def end_held(self) -> Recorded:
-        """End notifications of this process's queues that nobody approved in time."""
+        """End held notifications of this process's queues: what nobody approved in time, whose time has passed while a
+        silence held it, and what a silence drops."""
 
     async def take(self, lane: Lane, wanted: Mapping[Service | None, int]) -> Sequence[Work]:
         """Due work of the queues that this process owns: of each service up to as many as wanted, in order of due, without

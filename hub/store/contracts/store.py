@@ -14,6 +14,7 @@ from hub.store.contracts.people import People
 from hub.store.contracts.phone_reports import PhoneReports
 from hub.store.contracts.phones import Phones
 from hub.store.contracts.registry import Registry
+from hub.store.contracts.silences import Silences
 from hub.store.contracts.sinks import Sinks
 from hub.store.contracts.telemetry import Telemetry
 
@@ -30,6 +31,7 @@ class Store(
     Jobs,
     Mirrors,
     Sinks,
+    Silences,
     FollowUps,
     Accounting,
     Fleet,

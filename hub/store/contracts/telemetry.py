@@ -23,7 +23,8 @@ class KeptNotification:
 
     `unreached` says why it ended and no phone got it, `unreached_count` of how many registrations; of one that is held
     it is for so many. `trace` is a W3C traceparent, empty for none. `has_content` is false once its content is cleared.
-    `cancelled_by` names the rule and the event that withdrew it, empty where none did."""
+    `cancelled_by` names the rule and the event that withdrew it, empty where none did. `silence` is the id of the silence
+    that decided about it last, empty for none."""
 
     id: str
     hub: str
@@ -50,6 +51,7 @@ class KeptNotification:
     trace: str = ""
     has_content: bool = True
     cancelled_by: str = ""
+    silence: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

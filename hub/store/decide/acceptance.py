@@ -9,6 +9,7 @@ from hub.flow import Suppression, Withdrawal
 from hub.identity import digest_of, joined
 from hub.notification import Notification
 from hub.outcome import State
+from hub.silence import Silence, SilenceAction, silence_for
 from hub.store.decide.flow import FlowState
 from hub.store.decide.flowing import NO_FLOW, BatchFlow, FlowClaims, as_journaled
 
@@ -18,19 +19,21 @@ class Claims:
     """What the store knows of a batch: marks of events accepted before, and ids of notifications, as their 16 bytes.
 
     `flow` is what it knows of the flow keys that the batch names, locked in order; `offsets` the next offset of each
-    partition of which something was accepted.
+    partition of which something was accepted; `silences` those in force.
     """
 
     marks: Set[bytes] = frozenset()
     notifications: Set[bytes] = frozenset()
     flow: FlowClaims = NO_FLOW
     offsets: Mapping[Partition, int] = field(default_factory=dict)
+    silences: Sequence[Silence] = ()
 
 
 class Admitted(NamedTuple):
     """A notification that is new. In state Processing it starts at once; `due` is the store's time.
 
-    `follows` is the id of the notification of its key that has to end before, None where it may start.
+    `follows` is the id of the notification of its key that has to end before, None where it may start. In state Held a
+    `silence` covers it: then `due` is for who writes the row.
     """
 
     number: int
@@ -41,6 +44,7 @@ class Admitted(NamedTuple):
     due: float
     configuration: ConfigurationVersion
     follows: bytes | None = None
+    silence: Silence | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,16 +159,27 @@ def decide_acceptance(
                 approvals.append((number, ingest.approval))
             state, due, follows = State.ENQUEUED, now, None
             schedule_at = notification.schedule_at
+            silence = silence_for(notification, claims.silences) if claims.silences else None
+            if silence is not None and silence.action is SilenceAction.DROP:
+                admitted.append(
+                    Admitted(number, notification, key, State.HELD, now, ingest.configuration, silence=silence)
+                )
+                continue
             if schedule_at is not None and (at := schedule_at.timestamp()) > time_of_day:
                 state, due = State.SCHEDULED, at
                 if flow is not None:
                     flow.waits(notification)
             elif flow is not None and notification.in_order:
                 follows = flow.before(notification, key)
-            if state is State.ENQUEUED and follows is None and start > 0:
+            if state is State.ENQUEUED and follows is None and silence is not None:
+                state = State.HELD
+                if flow is not None:
+                    flow.waits(notification)
+            elif state is State.ENQUEUED and follows is None and start > 0:
                 start -= 1
                 state = State.PROCESSING
-            admitted.append(Admitted(number, notification, key, state, due, ingest.configuration, follows))
+            held_by = silence if state is State.HELD else None
+            admitted.append(Admitted(number, notification, key, state, due, ingest.configuration, follows, held_by))
         if has_new and ingest.audit is not None:
             audits.append(ingest.audit)
     admission = Admission(

@@ -18,7 +18,9 @@ from hub.store.letters.writing import letter_writes
 from hub.store.outbox.flowing import DIGEST_ADDRESSEE, FlowOfBatch, digest_addressees
 from hub.store.outbox.holding import ADD_APPROVAL, approval_rows
 from hub.store.outbox.queues import FENCES, Queues
-from hub.store.rows import ORDERED, SCHEDULED, SINGLE, STATES, configuration_id, said_by
+from hub.store.outbox.silencing import due_of
+from hub.store.rows import HELD, ORDERED, SCHEDULED, SINGLE, STATES, configuration_id, said_by, seconds
+from hub.store.silences.reading import BY_NOBODY, IN_FORCE, silences_of
 from hub.store.telemetry.auditing import audit_write
 from hub.trace_context import joined_trace
 
@@ -94,6 +96,7 @@ _COLUMNS = (
     ("flow_key", "bytea"),
     ("follows", "bytea"),
     ("quiet", "text"),
+    ("silence", "text"),
 )
 INSERT = Statement(
     "notification.insert",
@@ -183,10 +186,16 @@ def accept(
     """
     start = arrivals.start
     marks = [mark for mark in arrivals.marks if mark is not None]
-    fences, marked, known = connection.read_all_by_keys(
-        [(FENCES, [arrivals.queue] if start else []), (MARKS, marks), (KNOWN, arrivals.ids)],
+    fences, marked, known, silences = connection.read_all_by_keys(
+        [
+            (FENCES, [arrivals.queue] if start else []),
+            (MARKS, marks),
+            (KNOWN, arrivals.ids),
+            (IN_FORCE, BY_NOBODY if arrivals.ids else []),
+        ],
         owner=queues.owner,
         oldest=oldest,
+        steady=marked_at,
     )
     if arrivals.queue not in queues.ours(fences):
         start = 0
@@ -195,6 +204,7 @@ def accept(
         notifications={key for (key,) in known},
         offsets=next_offsets(connection, arrivals.partitions),
         flow=NO_FLOW if arrivals.flow is None else arrivals.flow.claim(connection),
+        silences=silences_of(silences),
     )
     admission = decide_acceptance(
         arrivals.batch,
@@ -206,7 +216,7 @@ def accept(
         time_of_day=time_of_day,
         flow_now=marked_at,
     )
-    _write(connection, arrivals, claims, admission, now, (int(marked_at), oldest))
+    _write(connection, arrivals, claims, admission, now, time_of_day, (int(marked_at), oldest))
     if arrivals.flow is not None and admission.withdrawn:
         arrivals.flow.withdraw(connection, admission, claims.flow, queues, reporter, now=now)
     return admission
@@ -243,9 +253,12 @@ def _write(
     claims: Claims,
     admission: Admission,
     now: float,
+    time_of_day: float,
     marking: tuple[int, int],
 ) -> None:
-    rows, addressees = notification_rows(admission.notifications, arrivals.queue, arrivals.numbers, now)
+    rows, addressees = notification_rows(
+        admission.notifications, arrivals.queue, arrivals.numbers, now, time_of_day=time_of_day
+    )
     unique: list[tuple[Statement, Sequence[Row]]] = [
         (REMEMBER, [(mark, *marking) for mark in admission.marks]),
         (INSERT, rows),
@@ -292,22 +305,24 @@ def _offset_writes(
 
 
 def notification_rows(
-    admitted: Sequence[Admitted], queue: int, numbers: range, now: float
+    admitted: Sequence[Admitted], queue: int, numbers: range, now: float, *, time_of_day: float
 ) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
     """The rows, and those of further addressees."""
     rows: list[tuple[Any, ...]] = []
     addressees: list[tuple[Any, ...]] = []
     versions: dict[int, int | None] = {}
-    for number, notification, key, state, due, version, follows in admitted:
+    for number, notification, key, state, due, version, follows, silence in admitted:
         if id(version) not in versions:
             versions[id(version)] = None if version == NO_CONFIGURATION else configuration_id(version)
         lane = SCHEDULED if state is State.SCHEDULED else SINGLE if follows is None else ORDERED
+        if silence is not None:
+            lane, due = HELD, due_of(silence, seconds(notification.expires_at), time_of_day=time_of_day)
         people = people_of(notification)
         fixed = (now, STATES[state], lane, due, versions[id(version)], people[0] if people else None)
         trace = joined_trace(notification.trace, notification.tracestate)
         flow = (notification.flow_key or None, follows)
-        sensitive = 1 if notification.sensitive else None
-        others = (trace, sensitive, *flow, quiet_text(notification.quiet))
+        sensitive, silenced_by = 1 if notification.sensitive else None, None if silence is None else silence.id
+        others = (trace, sensitive, *flow, quiet_text(notification.quiet), silenced_by)
         rows.append((numbers[number], queue, key, *said_by(notification), *fixed, *others))
         addressees += [(queue, numbers[number], person) for person in people[1:]]
     return rows, addressees

@@ -1,4 +1,4 @@
-"""Notifications that wait for an approval: held, approved, or ended by their own expiry."""
+"""Notifications that are held: approved, ended by their own expiry, or dropped by a silence."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,6 +13,7 @@ from hub.store.contracts.outbox import Recorded, Work
 from hub.store.outbox.clearing import clear_writes
 from hub.store.outbox.opening import ROW_COLUMNS
 from hub.store.outbox.queues import Queues
+from hub.store.outbox.silencing import DROPPED
 from hub.store.rows import HELD, NOTIFICATION, SINGLE, notification_of
 from hub.store.sinks.writing import ended_writes
 
@@ -22,11 +23,12 @@ ANY = 2**62
 HELD_FOR = 7 * 24 * 3600.0
 """Seconds that a notification without an expiry of its own waits for an approval."""
 
-SLICE = 100
+SLICE = 500
 
 HOLD = Statement(
     "notification.hold",
-    "UPDATE notification SET state = :state, lane = :lane, service = '', due = :due, unreached_count = :count"
+    "UPDATE notification SET state = :state, lane = :lane, service = '', due = :due, unreached_count = :count,"
+    " silence = NULL"
     " WHERE queue = :queue AND n = :n AND due IS NOT NULL AND done = 0",
     columns=(
         ("state", "text"),
@@ -56,12 +58,12 @@ ADD_APPROVAL = Statement(
 APPROVE = Statement(
     "notification.approve",
     "UPDATE notification SET state = :state, lane = :lane, due = :now, schedule_at = :time_of_day, unreached_count = NULL"
-    " WHERE id = :id AND state = 'Held' RETURNING queue, n, hub",
+    " WHERE id = :id AND state = 'Held' AND silence IS NULL RETURNING queue, n, hub",
 )
 """An id is one notification's in all queues. What was held begins to age with its approval, as what was scheduled does."""
 OVERDUE = Statement(
     "notification.held_overdue",
-    f"SELECT n.queue, n.n, coalesce(n.unreached_count, 0), {NOTIFICATION} FROM notification n"
+    f"SELECT n.queue, n.n, coalesce(n.unreached_count, 0), n.due, n.silence, {NOTIFICATION} FROM notification n"
     " WHERE n.queue = :queue AND n.lane = :lane AND n.service = '' AND n.due <= :time_of_day LIMIT :limit",
     columns=(("queue", "bigint"), ("lane", "bigint"), ("time_of_day", "double precision"), ("limit", "bigint")),
 )
@@ -74,7 +76,7 @@ END = Statement(
 COUNT = Statement(
     "notification.held_count",
     "SELECT hub, count(*) FROM notification WHERE queue IN (SELECT queue FROM queue WHERE owner = :owner)"
-    " AND lane = :lane AND service = '' AND due IS NOT NULL GROUP BY hub",
+    " AND lane = :lane AND service = '' AND due IS NOT NULL AND silence IS NULL GROUP BY hub",
 )
 
 
@@ -122,18 +124,33 @@ def approve(
 
 
 class Overdue(NamedTuple):
-    """A notification that nobody approved in time, and for how many registrations it is."""
+    """A notification whose time has passed or that is to be dropped, and for how many registrations it is."""
 
     queue: int
     n: int
     registrations: int
     notification: Notification
+    dropped_by: str
+    """The silence that drops it; empty: its time has passed."""
+
+    def ended(self, now: float) -> EndedNotification:
+        if self.dropped_by:
+            actor = f"silence {self.dropped_by}"
+            return EndedNotification(
+                notification=self.notification, state=State.CANCELLED, counts={}, at=now, actor=actor
+            )
+        return EndedNotification(
+            notification=self.notification, state=State.ABANDONED, counts={}, at=now, why=Unreached.EXPIRED
+        )
 
 
 def overdue(connection: Connection, queues: Sequence[int], *, time_of_day: float) -> list[Overdue]:
-    """Some of what nobody approved in time."""
+    """Some of what is held and has to end now."""
     rows = connection.read_many(OVERDUE, [(queue, HELD, time_of_day, SLICE) for queue in queues])
-    return [Overdue(queue, n, size, notification_of(columns)) for queue, n, size, *columns in rows]
+    return [
+        Overdue(queue, n, size, notification_of(columns), (silence or "") if due == DROPPED else "")
+        for queue, n, size, due, silence, *columns in rows
+    ]
 
 
 def end(
@@ -145,20 +162,19 @@ def end(
     now: float,
     reporter: Reporter | None,
 ) -> Recorded:
-    """End what nobody approved in time. `numbers` are for reports, by queue."""
+    """End it. `numbers` are for reports, by queue."""
     ours = queues.still_ours(connection, {one.queue for one in found})
-    mine = [one for one in found if one.queue in ours]
-    state, why = State.ABANDONED, Unreached.EXPIRED
-    ends = [
-        (one.queue, EndedNotification(notification=one.notification, state=state, counts={}, at=now, why=why))
-        for one in mine
+    mine = [(one, one.ended(now)) for one in found if one.queue in ours]
+    ends = [(one.queue, about) for one, about in mine]
+    rows = [
+        (about.state.value, now, None if about.why is None else about.why.value, one.queue, one.n)
+        for one, about in mine
     ]
-    rows = [(state.value, now, why.value, one.queue, one.n) for one in mine]
-    cleared = clear_writes((one.queue, one.n) for one in mine if one.notification.sensitive)
+    cleared = clear_writes((one.queue, one.n) for one, _ in mine if one.notification.sensitive)
     connection.write_all([(END, rows), *cleared, *ended_writes(ends, numbers, reporter, now=now)])
     return Recorded(
-        ended=Counter((one.notification.hub, state) for one in mine),
-        unreached=[(one.notification, why, one.registrations) for one in mine],
+        ended=Counter((one.notification.hub, about.state) for one, about in mine),
+        unreached=[(one.notification, about.why, one.registrations) for one, about in mine if about.why is not None],
     )
 
 

@@ -14,6 +14,7 @@ from hub.errors import ConflictError, StoreError
 from hub.notification import Notification
 from hub.outcome import State
 from hub.report import Reporter
+from hub.silence import Silenced
 from hub.store.clock import StoreClock
 from hub.store.connection import Connection, Database
 from hub.store.contracts.fleet import FleetState, Member, OwnershipCounts
@@ -42,6 +43,7 @@ from hub.store.outbox import (
     queues,
     quieting,
     recording,
+    silencing,
     stopping,
     summing,
     taking,
@@ -205,11 +207,11 @@ class SqlOutbox:
         """See which queues there are, and claim none. Raises: StoreError."""
         states = await self._database.read(queues.states)
         self._queues.opened([state.queue for state in states])
+        ((self._shift, _),) = Counter(state.shift for state in states).most_common(1)
         return states
 
     async def _claim_all(self) -> None:
         states = await self.look()
-        self._shift = states[0].shift
         self._clock.resume(max(state.beat for state in states))
         free = [(state.queue, state.fence) for state in states]
         owner, numbering = self._queues.owner, self._queues.numbering
@@ -222,7 +224,6 @@ class SqlOutbox:
 
     async def _join(self, ownership: Ownership) -> None:
         states = await self.look()
-        ((self._shift, _),) = Counter(state.shift for state in states).most_common(1)
         plan = await ownership.renew()
         self._clock.restart()
         behind = max(state.beat for state in states) - self._clock.wall()
@@ -435,20 +436,23 @@ class SqlOutbox:
             withdrawn=admission.withdrawn,
             failed=admission.failed,
             not_sent=admission.not_sent,
+            silenced=[(one.notification, one.silence) for one in admission.notifications if one.silence is not None],
         )
 
     def _begin(self, admission: Admission, arrivals: Arrivals, now: float) -> list[Work]:
         """Hold what starts at once, and know of what waits."""
         work: list[Work] = []
         place = Place(arrivals.queue, SINGLE, "")
-        waiting = scheduled = ordered = 0
-        for number, notification, _, state, due, _, follows in admission.notifications:
+        waiting = scheduled = ordered = held = 0
+        for number, notification, _, state, due, _, follows, _ in admission.notifications:
             if state is State.PROCESSING:
                 n = arrivals.numbers[number]
                 piece = Work(queue=arrivals.queue, n=n, notification=notification, accepted_at=now, due_at=due)
                 self._hand.hold((arrivals.queue, n), place)
                 self._work[arrivals.queue, n] = piece
                 work.append(piece)
+            elif state is State.HELD:
+                held += 1
             elif state is State.SCHEDULED:
                 scheduled += 1
                 self._next_release[place.queue] = min(self._next_release.get(place.queue, math.inf), due)
@@ -463,6 +467,7 @@ class SqlOutbox:
         self._tally.add(ORDERED, "", ordered)
         if self.ownership is None:  # else they may be of other processes' queues, and a count comes soon
             self._tally.add(SCHEDULED, "", -sum(map(len, admission.withdrawn.values())))
+        self._tally.add(HELD, "", held)
         return work
 
     async def offsets(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
@@ -780,12 +785,52 @@ class SqlOutbox:
         if not found:
             return Recorded()
         reporter = self._reporter
-        numbers = await self._numbers_for(((queue, notification) for queue, _, _, notification in found), reporter)
+        numbers = await self._numbers_for(((one.queue, one.notification) for one in found), reporter)
         recorded = await self.write(
             lambda connection: holding.end(connection, found, self._queues, numbers, now=self.now(), reporter=reporter)
         )
         self._tally.add(HELD, "", -sum(recorded.ended.values()))
         return recorded
+
+    # Silences
+
+    @property
+    def shift(self) -> float:
+        """Seconds by which the store's time was moved with the host's clock."""
+        return self._shift
+
+    async def silence(self, work: Sequence[Work]) -> Silenced:
+        work = [piece for piece in work if not piece.is_withdrawn]
+        if not work:
+            return ()
+        silenced = await self.write(
+            lambda connection: silencing.silence(
+                connection, work, self._queues, steady=self.now() - self._shift, time_of_day=self._clock.wall()
+            )
+        )
+        for piece, _ in silenced:
+            self._leave(piece)
+            before = _place_of(piece)
+            self._tally.add(before.lane, before.service, -1)
+            self._tally.add(HELD, "", 1)
+        return [(piece.notification, silence) for piece, silence in silenced]
+
+    async def release_silenced(self, ended: Sequence[str]) -> int:
+        """Release a slice of what these silences hold in queues of this process; how many."""
+        if not (ended and self._queues.fences) or self._tally.count(SINGLE, "") >= silencing.ENOUGH_WAITS:
+            return 0
+
+        def job(connection: Connection) -> tuple[list[int], float]:
+            now = self.now()
+            time_of_day = self._clock.wall()
+            return silencing.release(connection, ended, self._queues, now=now, time_of_day=time_of_day), now
+
+        released, now = await self.write(job)
+        self._tally.add(HELD, "", -len(released))
+        self._tally.add(SINGLE, "", len(released))
+        for queue in {queue for queue in released if self._queues.owns(queue)}:
+            self._hand.waits(Place(queue, SINGLE, ""), now)
+        return len(released)
 
     async def give_back(self, work: Sequence[Work]) -> None:
         for piece in work:

@@ -29,6 +29,10 @@ class Tally:
         """Whether anything without a service waits in a lane."""
         return self._counts[lane, ""] > 0
 
+    def count(self, lane: int, service: str) -> int:
+        """How many wait in one place."""
+        return self._counts[lane, service]
+
     def services(self) -> set[str]:
         """Keys of services for which something waits."""
         return {service for (_, service), count in self._counts.items() if service and count > 0}

@@ -34,6 +34,7 @@ class ReadOnlyStore(SqlStore):
         """Raises: StoreError: there is none, it is another program's, or its schema is not the one of this program."""
         await self._reader.open()
         await self._outbox.look()
+        await self._silences.read()
         return 0
 
     async def close(self) -> None:

@@ -27,7 +27,7 @@ _COLUMNS = (
     "t.n, t.queue, t.id, t.hub, t.source, t.event_id, t.rule, t.audience, t.format, t.priority,"
     " coalesce(t.content_size, length(t.content)), t.state,"
     " t.accepted_at, t.schedule_at, t.expires_at, t.started_at, t.ended_at, t.counts, t.unreached,"
-    " t.unreached_count, c.revision, c.hash, t.trace, t.content_size, t.cancelled_by"
+    " t.unreached_count, c.revision, c.hash, t.trace, t.content_size, t.cancelled_by, t.silence"
 )
 _SOURCE = "notification t LEFT JOIN configuration c ON c.id = t.configuration"
 
@@ -149,7 +149,7 @@ def sent(connection: Connection, notification_id: str) -> Notification:
 def _notification(row: Row, failures: Sequence[tuple[str, str, int]] = ()) -> KeptNotification:
     _, _, key, hub, source, event_id, rule, audience, format_, priority, size, state = row[:12]
     accepted, schedule, expires, started, ended, counts, unreached, unreached_count, *rest = row[12:]
-    revision, config_hash, trace, cleared, cancelled_by = rest
+    revision, config_hash, trace, cleared, cancelled_by, silence = rest
     version = NO_CONFIGURATION if config_hash is None else ConfigurationVersion(revision=revision, hash=config_hash)
     kept_counts: Mapping[str, Mapping[str, int]] = orjson.loads(counts) if counts else {}
     return KeptNotification(
@@ -176,6 +176,7 @@ def _notification(row: Row, failures: Sequence[tuple[str, str, int]] = ()) -> Ke
         trace=parted_trace(trace).trace,
         has_content=cleared is None,
         cancelled_by=cancelled_by or "",
+        silence=silence or "",
     )
 
 

@@ -23,6 +23,7 @@ from tests.hub.store.suite.received import Received
 from tests.hub.store.suite.recording import Recording
 from tests.hub.store.suite.registering import Registering
 from tests.hub.store.suite.registrations import Registrations
+from tests.hub.store.suite.silencing import Silencing
 from tests.hub.store.suite.sinks import Sinks
 from tests.hub.store.suite.taking import Taking
 from tests.hub.store.suite.tallying import Tallying
@@ -57,6 +58,7 @@ class StoreBehaviour(
     FollowUps,
     Holding,
     Quieting,
+    Silencing,
     Accounting,
     Texts,
 ):

@@ -12,6 +12,7 @@ from rules.explain import FailedCondition, Place
 from rules.flow_words import OnExcess
 from rules.push import PushPlan
 from rules.render import Text
+from rules.units import spelled
 
 MAX_KEY = 1024
 """Bytes of a key: one that is longer holds what is no key, such as a text for phones."""
@@ -116,9 +117,40 @@ class FlowPlan:
         """What the rule says of the latest event of a digest. Raises: RenderError, and others of a push."""
         notifications = push.notifications(replace(event, digest=digest), now=max(now, digest.at))
         return [
-            replace(each, id=part_of_digest(digest.id, each.content), schedule_at=digest.at)
+            replace(each, id=part_of_digest(digest.id, each.content), schedule_at=each.schedule_at or digest.at)
             for each in self.keyed(notifications, event)
         ]
+
+    def stored(self) -> tuple[str, ...]:
+        """The rule's keys of a configuration that keep state."""
+        holders = {"dedupe": self.dedupe, "throttle": self.throttle, "key": self.key, "cancel": self.cancel}
+        return tuple(name for name, holder in holders.items() if holder is not None)
+
+    @property
+    def may_suppress(self) -> bool:
+        """Whether what the rule sends depends on events before."""
+        return self.dedupe is not None or self.throttle is not None
+
+    def said(self, event: Event) -> list[str]:
+        """What holds for an event by its keys, in words: without the events before, that is all there is to say.
+
+        The keys are values of the event. Raises: RenderError.
+        """
+        said = []
+        if self.dedupe is not None:
+            said.append(f"dedupe: once in {spelled(self.dedupe.within)} for the key {self.dedupe.key.fill(event)}")
+        if self.throttle is not None:
+            throttle, excess = self.throttle, "dropped"
+            if throttle.on_excess is OnExcess.DIGEST:
+                excess = "gathered into a digest"
+            key = throttle.key.fill(event)
+            said.append(f"throttle: {throttle.most} in {spelled(throttle.per)} for the key {key}; more is {excess}")
+        if self.key is not None:
+            order = ", in order of the key" if self.in_order else ""
+            said.append(f"key: {self.key.fill(event)}{order}")
+        if self.cancel is not None:
+            said.append(f"cancel: what waits under the key {self.cancel.fill(event)}")
+        return said
 
     def explain(self, event: Event) -> FailedCondition | None:
         """The first key that an event cannot fill."""

@@ -51,7 +51,7 @@ class FlowReader:
                     message = "this rule pushes nothing"
                     self._problems.add(entries[key], message, "give it a push", mark=entries[key].key_mark)
         is_digest = plan.throttle is not None and plan.throttle.on_excess is OnExcess.DIGEST
-        if is_digest and push is not None and push.schedule is not None:
+        if is_digest and push is not None and push.schedule is not None and push.schedule.at is not None:
             self._problems.add(
                 entries["throttle"],
                 "a digest is sent at the end of its window, and schedule.at names another time",

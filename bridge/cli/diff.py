@@ -160,6 +160,8 @@ def _notes(old: "Settings", new: "Settings", reached: Mapping[tuple[str, str], i
         )
     if gone := sorted(before.keys() - after.keys()):
         yield f"the draft has no source {', '.join(gone)}"
+    if any(rule.flow is not None and rule.flow.may_suppress for each in (old, new) for rule in each.rules.rules):
+        yield "each event is taken by itself: what dedupe and throttle would keep back is not counted"
     if reached:
         yield "registrations are counted in today's registry"
 

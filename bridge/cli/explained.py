@@ -41,6 +41,9 @@ def print_explained(report: Mapping[str, Any]) -> None:
     if report["rules"]:
         print_rules(report["rules"])
     print_failures(report["failures"])
+    for rule, said in report["flow"].items():
+        typer.echo()
+        print_fields({"flow control of": rule, "holds": "\n".join(said)})
     for notification in report["notifications"]:
         _print_notification(notification)
     if "sent" in report:

@@ -379,7 +379,7 @@ def _check_sinks(root: Node, rules: RuleSet, problems: Problems) -> None:
 
 def _check_unstored(root: Node, plain: Mapping[str, Any], rules: RuleSet, problems: Problems) -> None:
     hubs = {name: _hub(value) for name, value in _mapping(plain.get("hubs")).items()}
-    check_rules(rules, {name.lower() for name in handed_over_at_once(hubs)}, problems)
+    check_rules(rules, {name.lower() for name in handed_over_at_once(hubs)}, problems, has_no_other=needs_no_disk(hubs))
     check_follow_ups(rules, {name.lower(): hub for name, hub in hubs.items()}, problems)
     if needs_no_disk(hubs):
         placed = _entries(root, "dead_letters", "sources")

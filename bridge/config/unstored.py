@@ -54,9 +54,12 @@ def warn_of_volume(
             problems.warn(root.find(("bridge", "store", "url")), f"a daemon does not start here: {what}", cure)
 
 
-def check_rules(rules: RuleSet, at_once: Collection[str], problems: Problems) -> None:
-    """Name rules that need the store for a hub that is handed over to at once."""
+def check_rules(rules: RuleSet, at_once: Collection[str], problems: Problems, *, has_no_other: bool) -> None:
+    """Name rules that need the store for a hub that is handed over to at once; `has_no_other` hub says that all are."""
     for number, rule in enumerate(rules.rules):
+        if rule.push is None and rule.cancels and has_no_other:
+            message = "what waits for cancel is in the store, and all hubs have durability: remote"
+            problems.add_at(rule.mark, f"rules[{number}].cancel", message, "put the rule where the hubs are")
         if rule.push is None or rule.push.hub not in at_once:
             continue
         if (schedule := rule.push.schedule) is not None:
@@ -72,6 +75,13 @@ def check_rules(rules: RuleSet, at_once: Collection[str], problems: Problems) ->
                 f"{rule.key}.quiet_hours",
                 f"what quiet hours hold waits in the store, and hub {rule.push.hub} has durability: remote",
                 "put the rule where the hub is, write on_quiet: drop, or set durability: local and give the store a disk",
+            )
+        for key in () if rule.flow is None else rule.flow.stored():
+            problems.add_at(
+                rule.push.mark,
+                f"rules[{number}].{key}",
+                f"what {key} goes by is in the store, and hub {rule.push.hub} has durability: remote",
+                "put the rule where the hub is, or set durability: local and give the store a disk",
             )
         if rule.report_to:
             problems.add_at(

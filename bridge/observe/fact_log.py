@@ -220,6 +220,10 @@ class FactLog:
                 said["rules"] = event.decision.matched
                 if event.decision.observed:
                     said["observed"] = [each.rule for each in event.decision.observed]
+                if event.suppressed:
+                    said["suppressed"] = [f"{each.rule}: {each.cause.value}" for each in event.suppressed]
+                if event.withdrawn:
+                    said["cancelled"] = [each.notification for each in event.withdrawn]
                 taken.append(said)
         if taken:
             info_lines("event taken", taken)

@@ -24,6 +24,7 @@ from hub.facts import (
     RemoteAnswered,
     SendAccepted,
 )
+from hub.flow import Suppression
 from hub.notification import Audience, NativeContent, Notification, Platform
 from hub.quiet import Fate, held_text, reason_for
 from hub.silence import SilenceAction
@@ -118,6 +119,7 @@ class Entry:
     rules: Sequence[str]
     notifications: list[NotificationRecord]
     dead_letters: Sequence[Mapping[str, str]]
+    suppressed: Sequence[Suppression] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON types, within bounds; nothing of the event's content is in it. `more` counts what was left out."""
@@ -135,6 +137,10 @@ class Entry:
             "rules": list(self.rules[:_MAX_ITEMS]),
             "notifications": [record.as_dict() for record in self.notifications[:_MAX_ITEMS]],
             "dead_letters": letters,
+            "suppressed": [
+                {"rule": shown(each.rule), "cause": each.cause.value, "digest": each.digest}
+                for each in self.suppressed[:_MAX_ITEMS]
+            ],
             "more": more,
         }
 
@@ -312,6 +318,7 @@ class RecentEvents:
                 _rules_of(taken),
                 notifications,
                 letters,
+                taken.suppressed,
             )
         )
 

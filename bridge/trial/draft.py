@@ -29,6 +29,7 @@ class Kind(StrEnum):
     AUDIENCE = "audience changed"
     CONTENT = "content changed"
     DELIVERY = "delivery changed"
+    FLOW = "flow control changed"
     FAILS = "fails now"
     FAILS_OTHERWISE = "fails for another reason"
     MENDED = "fails no more"
@@ -124,6 +125,7 @@ class _Said:
     audience: str = ""
     content: Mapping[str, Any] = field(default_factory=dict)
     delivery: Mapping[str, Any] = field(default_factory=dict)
+    flow: Sequence[str] = ()
     failure: str = ""
 
     def of(self, kind: Kind) -> Any:
@@ -134,19 +136,29 @@ class _Said:
                 return self.delivery
             case Kind.AUDIENCE:
                 return self.audience
-        return self.failure or {"to": self.audience, **self.content}
+            case Kind.FLOW:
+                return list(self.flow)
+        sent = {"to": self.audience, **self.content} if self.audience else {}
+        return self.failure or sent | ({"flow": list(self.flow)} if self.flow else {})
 
 
 def _decided(settings: Settings, kept: KeptValues) -> dict[_Place, _Said]:
     decision = settings.rules.route(kept.event, now=kept.received_at)
     guards = guards_of(settings.hubs)
+    flows = {rule.name: rule.flow for rule in settings.rules.rules if rule.flow is not None}
+    flow = {each.rule: flows[each.rule].said(kept.event) for each in decision.flow}
     said = {}
     for intent in decision.intents:
         made = intent.notification
         native = made.content.platform.value if isinstance(made.content, NativeContent) else "template"
         content = content_report(made)
         audience = str(guarded(made, guards).audience)
-        said[intent.rule, made.hub, native] = _Said(audience, content, _delivery(made, kept.received_at))
+        said[intent.rule, made.hub, native] = _Said(
+            audience, content, _delivery(made, kept.received_at), flow.get(intent.rule, ())
+        )
+    sent = {rule for rule, _, _ in said}
+    for rule in flow.keys() - sent:  # it only cancels
+        said[rule, "", ""] = _Said(flow=flow[rule])
     for failure in decision.failures:
         said[failure.rule, "", ""] = _Said(failure=f"{failure.reason.value}: {failure.detail}")
     return said
@@ -173,7 +185,11 @@ def _kinds(was: _Said | None, would: _Said | None) -> Sequence[Kind]:
         case _Said(), _Said() if was.failure != would.failure:
             return [Kind.FAILS_OTHERWISE]
         case _Said(), _Said():
-            return [kind for kind in (Kind.AUDIENCE, Kind.CONTENT, Kind.DELIVERY) if was.of(kind) != would.of(kind)]
+            return [
+                kind
+                for kind in (Kind.AUDIENCE, Kind.CONTENT, Kind.DELIVERY, Kind.FLOW)
+                if was.of(kind) != would.of(kind)
+            ]
     return []
 
 
@@ -184,5 +200,5 @@ def _add(change: Change, event: Event, was: _Said | None, would: _Said | None) -
         change.samples.append(Sample(id=event.id, source=event.origin, before=before, after=after))
     if change.kind in (Kind.GAINED, Kind.LOST, Kind.AUDIENCE):
         for said, audiences in ((was, change.lost), (would, change.gained)):
-            if said is not None and len(audiences) < AUDIENCES:
+            if said is not None and said.audience and len(audiences) < AUDIENCES:
                 audiences[said.audience] = None

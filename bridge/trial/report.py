@@ -29,6 +29,7 @@ def event_report(tried: TriedEvent, *, hide_channels: bool = False) -> dict[str,
         "failures": [
             {"rule": each.rule, "reason": each.reason.value, "detail": each.detail} for each in tried.failures
         ],
+        "flow": {rule: list(said) for rule, said in tried.flow.items()},
         "notifications": [_notification(each, hide_channels=hide_channels) for each in tried.notifications],
     }
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -16,6 +16,7 @@ from connectors.base import Message
 from hub.acceptance import DeadLetter, HandedOver, Ingest
 from hub.content.rendering import Templates
 from hub.delivery import audiences
+from hub.flow import Suppression, Withdrawal
 from hub.follow_up import FollowUp
 from hub.guards import only_to
 from hub.notification import Notification, Platform
@@ -62,7 +63,8 @@ class TriedNotification:
 class TriedEvent:
     """What would become of a message, as far as it went. `decoded` and `event` are None where it ended before.
 
-    `explanations` has one for each rule, in their order. Values are data of the event.
+    `explanations` has one for each rule, in their order. Values are data of the event. `flow` says in words what flow
+    control holds for it, by rule; `suppressed` and `withdrawn` what it did, where the trial accepts events.
     """
 
     message: Message
@@ -75,6 +77,9 @@ class TriedEvent:
     detail: str
     explanations: Sequence[Explanation] = ()
     failures: Sequence[Failure] = ()
+    flow: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    suppressed: Sequence[Suppression] = ()
+    withdrawn: Sequence[Withdrawal] = ()
     dead_letters: Sequence[DeadLetter] = ()
     notifications: Sequence[TriedNotification] = ()
 
@@ -134,12 +139,27 @@ class Trial:
             detail=in_flight.detail,
             explanations=() if event is None else self._settings.rules.explain(event),
             failures=in_flight.decision.failures if is_new else (),
+            flow={} if event is None or not is_new else self._flow_of(in_flight, event),
+            suppressed=in_flight.suppressed,
+            withdrawn=in_flight.withdrawn,
             dead_letters=in_flight.dead_letters if is_new else (),
             notifications=[
                 await self._tried(intent.rule, intent.notification)
                 for intent in (in_flight.decision.intents if is_new else ())
             ],
         )
+
+    def _flow_of(self, in_flight: InFlightEvent, event: Event) -> Mapping[str, Sequence[str]]:
+        fired = {flow.rule for flow in in_flight.decision.flow}
+        return {
+            rule.name: rule.flow.said(event)
+            for rule in self._settings.rules.rules
+            if rule.flow is not None and rule.name in fired
+        }
+
+    async def tried(self, notification: Notification) -> TriedNotification:
+        """A notification that came of events before, as those of an event are tried."""
+        return await self._tried(notification.rule, notification)
 
     async def _taken(self, message: Message) -> Sequence[InFlightEvent]:
         if not self._accepts:

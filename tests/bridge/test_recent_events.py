@@ -98,6 +98,7 @@ def test_an_event_is_shown_from_receipt_to_outcome() -> None:
                 }
             ],
             "dead_letters": [],
+            "suppressed": [],
             "more": 0,
         }
     ]

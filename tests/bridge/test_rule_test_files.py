@@ -52,8 +52,8 @@ MISTAKES = [
         "5:56: tests[0].steps[0].expect.held: known, but not supported by this version yet",
     ),
     (
-        "{ event: { source: bank, data: {} }, expect: { suppressed: { throttle: 1 } } }",
-        "5:70: tests[0].steps[0].expect.suppressed.throttle: known, but not supported by this version yet",
+        "{ event: { source: bank, data: {} }, expect: { suppressed: { inhibit: 1 } } }",
+        "5:70: tests[0].steps[0].expect.suppressed.inhibit: known, but not supported by this version yet",
     ),
     (
         "{ event: { source: bank, data: {} }, expect: { push: [] } }",
@@ -102,8 +102,8 @@ MISTAKES = [
     ),
     (
         "{ event: { source: bank, data: {} }, expect: { outcome: accept, dead_letter: { reason: tag } } }",
-        "5:65: tests[0].steps[0].expect.outcome: expected 'accepted', 'no_match', 'duplicate', 'dead_letter' or "
-        "'rejected' (did you mean accepted?)",
+        "5:65: tests[0].steps[0].expect.outcome: expected 'accepted', 'no_match', 'suppressed', 'duplicate', 'dead_letter'"
+        " or 'rejected' (did you mean accepted?)",
         "5:96: tests[0].steps[0].expect.dead_letter.reason: expected 'decode', 'schema', 'map', 'no_match', "
         "'tag_unsafe', 'render', 'hub_reject', 'expired', 'service_full', 'lock_lost', 'too_large' or 'crash'",
     ),

@@ -61,6 +61,14 @@ class EventDeadLetter(Model):
     detail: str
 
 
+class EventSuppression(Model):
+    """A rule that fired and sent nothing by itself; `digest` is the notification that the event is counted into, if any."""
+
+    rule: str
+    cause: str
+    digest: str
+
+
 class Event(Model):
     """One event with all that is known of it; `more` counts notifications and dead letters left out of a long list."""
 
@@ -75,6 +83,7 @@ class Event(Model):
     rules: list[str]
     notifications: list[EventNotification]
     dead_letters: list[EventDeadLetter]
+    suppressed: list[EventSuppression]
     more: int
 
 
@@ -119,7 +128,7 @@ async def _list(call: Call) -> Events:
         EventSummary(
             **entry | {name: len(entry[name]) for name in ("notifications", "dead_letters")},
         )
-        for entry in (_without(entry, "more") for entry in found[: query.limit])
+        for entry in (_without(entry, "more", "suppressed") for entry in found[: query.limit])
     ]
     return Events(items=items, next=cursor_of(_LIST, str(items[-1].number)) if len(found) > query.limit else None)
 
@@ -137,8 +146,8 @@ def event_of(entry: Entry) -> Event:
     return Event(**entry.as_dict())
 
 
-def _without(entry: dict[str, Any], name: str) -> dict[str, Any]:
-    return {key: value for key, value in entry.items() if key != name}
+def _without(entry: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {key: value for key, value in entry.items() if key not in names}
 
 
 OPERATIONS = (

@@ -12,8 +12,8 @@ const SHOWN_BANNERS = { apns: 3, fcmv1: 3, wns: 2, browser: 2 } // as many as th
 
 const ANIMATED_EVENTS = 10 // more at a time just appear
 
-const ENDS = { no_match: 'no match', duplicate: 'seen before', dead_letter: 'dead letter', rejected: 'rejected' }
-const END_TONES = { no_match: 'quiet', duplicate: 'quiet', dead_letter: 'bad', rejected: 'bad' }
+const ENDS = { no_match: 'no match', duplicate: 'seen before', suppressed: 'suppressed', dead_letter: 'dead letter', rejected: 'rejected' }
+const END_TONES = { no_match: 'quiet', duplicate: 'quiet', suppressed: 'quiet', dead_letter: 'bad', rejected: 'bad' }
 const OUTCOME_TONES = { Success: 'good', RefreshToken: 'good', Skipped: 'quiet', NoTargets: 'quiet' }
 const TONES = ['bad', 'waiting', 'good', 'quiet'] // what matters most first
 const UNREACHED = {
@@ -193,9 +193,10 @@ function eventRow(event) {
   put(parts.type, event.type)
   const ways = event.notifications.map(wayRow)
   const failed = event.dead_letters.map((letter) => endRow('dead_letter', { ...letter, source: event.source }))
-  parts.ways.append(...ways, ...failed)
+  const kept = event.suppressed.map(({ rule, cause, digest }) => endRow('suppressed', { rule, detail: digest ? 'counted into a digest' : cause }))
+  parts.ways.append(...ways, ...failed, ...kept)
   if (event.more) parts.ways.append(endRow('', { detail: `and ${event.more.toLocaleString()} more` }))
-  if (!ways.length && !failed.length) parts.ways.append(endRow(event.outcome, event))
+  if (!parts.ways.children.length) parts.ways.append(endRow(event.outcome, event))
   element.dataset.tone = worst([...parts.ways.children])
   return element
 }

@@ -14,6 +14,7 @@ const SHOWN_BODY = 256 * 1024 // characters
 const OUTCOMES = {
   accepted: { tone: 'good', word: 'accepted', meaning: 'Rules of today take it.' },
   repeated: { tone: 'quiet', word: 'accepted before', meaning: 'All that it causes was accepted before: nothing happens.' },
+  suppressed: { tone: 'quiet', word: 'suppressed', meaning: 'Flow control keeps back what it causes: it is done.' },
   no_match: { tone: 'waiting', word: 'no match', meaning: 'No rule of today is for it: it stays as it is.' },
   failed: { tone: 'bad', word: 'fails again', meaning: 'It stays, marked with the reason.' },
 }

@@ -15,6 +15,7 @@ const OUTCOMES = {
   accepted: { word: 'accepted', tone: 'good' },
   no_match: { word: 'no match', tone: 'quiet' },
   duplicate: { word: 'seen before', tone: 'quiet' },
+  suppressed: { word: 'suppressed', tone: 'quiet' },
   dead_letter: { word: 'dead letter', tone: 'bad' },
 }
 const RESULT_TONES = { fired: 'good', failed: 'bad', error: 'bad' }
@@ -105,6 +106,8 @@ async function showOne(isCurrent) {
   draw('notifications', [
     ...trace.notifications.map((each) => notificationPart(each, device)),
     ...trace.failures.map((each) => letterPart(each, trace)),
+    ...trace.suppressed.map(suppressedPart),
+    ...trace.cancelled.map(cancelledPart),
     ...trace.gone.map(gonePart),
   ])
   draw('rules', trace.rules.map(ruleRow))
@@ -210,6 +213,7 @@ function notificationFacts(each) {
     ['Scheduled for', each.schedule_at && precise(each.schedule_at)],
     ['Expires', each.expires_at && precise(each.expires_at)],
     ['Ended', each.ended_at && precise(each.ended_at)],
+    ['Cancelled by', each.cancelled_by],
     ['Id', each.id, eventAddress(each.id)],
   ].filter(([, value]) => value)
 }
@@ -256,6 +260,26 @@ function letterPart({ rule, reason, detail }, { source }) {
   put(to, `dead letter: ${reason}`)
   parts.state.replaceWith(to)
   parts.meaning.textContent = visible(detail)
+  return element
+}
+
+function suppressedPart({ rule, cause, meaning, digest }) {
+  const { element, parts } = stamp('notification')
+  element.dataset.tone = 'quiet'
+  put(parts.title, `Rule ${rule}`)
+  parts.state.dataset.tone = 'quiet'
+  put(parts.state, `suppressed: ${cause}`)
+  put(parts.meaning, [meaning, digest && `The event is counted into notification ${digest}.`].filter(Boolean).join(' '))
+  return element
+}
+
+function cancelledPart({ rule, notification, of }) {
+  const { element, parts } = stamp('notification')
+  element.dataset.tone = 'quiet'
+  put(parts.title, `Rule ${rule}`)
+  parts.state.dataset.tone = 'quiet'
+  put(parts.state, 'cancels')
+  put(parts.meaning, `The event withdrew notification ${notification} of rule ${of}, which waited.`)
   return element
 }
 

@@ -2,6 +2,7 @@
 
 import json
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -97,7 +98,13 @@ def differences(expected: Expected, seen: Seen) -> list[Difference]:
         reasons = list(dict.fromkeys("" if each.reason is None else each.reason.value for each in seen.tried))
         found += _different(("reason",), [expected.reason], reasons)
     if "suppressed" in said:
-        found += _different(("suppressed", "duplicate"), expected.suppressed.duplicate, seen.duplicates)
+        kept_back = Counter(each.cause.value for tried in seen.tried for each in tried.suppressed)
+        kept_back["duplicate"] = seen.duplicates
+        for cause, count in expected.suppressed.model_dump().items():
+            found += _different(("suppressed", cause), count, kept_back[cause])
+    if "cancelled" in said:
+        withdrawn = sum(len(tried.withdrawn) for tried in seen.tried)
+        found += _different(("cancelled",), expected.cancelled, withdrawn)
     if "pushes" in said:
         found += _of_list(_PUSHES, expected.pushes, seen.pushes)
     if "unopened" in said:

@@ -229,10 +229,14 @@ class ExpectedDeadLetter(Section):
 
 
 class Suppressed(Section):
-    """Events of a step that did nothing, by the cause."""
+    """Events of a step that did nothing, and rules of them that sent nothing by themselves, by the cause."""
 
     duplicate: int = Field(default=0, ge=0)
     """How many were seen before."""
+    dedupe: int = Field(default=0, ge=0)
+    """How often a rule with `dedupe` fired for a key that had fired."""
+    throttle: int = Field(default=0, ge=0)
+    """How often a rule with `throttle` fired above its `max`, whether that is dropped or gathered into a digest."""
 
 
 class Expected(Section):
@@ -248,8 +252,10 @@ class Expected(Section):
     """Why an event is refused or ends as a dead letter."""
     pushes: tuple[ExpectedPush, ...] = ()
     """Every notification, in any order; [] where there is none."""
+    cancelled: int = Field(default=0, ge=0)
+    """How many waiting notifications the step's events withdraw by `cancel`."""
     suppressed: Suppressed = Suppressed()
-    """How many events did nothing, by the cause; a cause that is left out stands for none."""
+    """How often events were kept back, by the cause; a cause that is left out stands for none."""
     unopened: tuple[ExpectedUnopened, ...] = ()
     """Every phone that sinks are told of in this step by `unless_opened`, in any order; [] where there is none."""
     dead_letter: Annotated[tuple[ExpectedDeadLetter, ...], BeforeValidator(one_or_more)] = ()
@@ -315,7 +321,7 @@ class SuiteFile(Section):
 
 LATER = {
     ("tests", "*", "devices", "*"): ("tz",),
-    ("tests", "*", "steps", "*", "expect"): ("held", "cancelled"),
-    ("tests", "*", "steps", "*", "expect", "suppressed"): ("throttle", "quiet_hours", "silence", "dedupe", "inhibit"),
+    ("tests", "*", "steps", "*", "expect"): ("held",),
+    ("tests", "*", "steps", "*", "expect", "suppressed"): ("quiet_hours", "silence", "inhibit"),
 }
 """Keys that a later version will have, by where they stand."""

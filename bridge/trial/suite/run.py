@@ -27,6 +27,7 @@ from hub.notification import Notification
 from hub.store.contracts.outbox import AcceptanceResult
 from hub.store.outbox.remembering import SeenWindow
 from hub.store.sqlite.store import SqliteStore
+from hub.work import Lane
 from rules.event import Event
 from rules.explain import RuleResult
 from rules.node import Mark, Node
@@ -125,6 +126,7 @@ class _Bench:
         self._messages = 0
         self._fresh = ""
         self._followed = FollowedPhones()
+        self._shown: set[str] = set()
         self._devices: dict[tuple[str, str, str], str] = {}
         self.trial = Trial(
             settings,
@@ -153,10 +155,18 @@ class _Bench:
             self._clock.advance((given.advance_to - self._clock.now()).total_seconds())
         unopened = self._followed.due(now=self._clock.now())
         self._followed.opened(given.opened)
-        if given.event is None:
-            return Seen(unopened=unopened)
-        seen = await self._come_in(given.event, step)
-        return replace(seen, unopened=[*unopened, *self._followed.pushed(seen.pushes, now=self._clock.now())])
+        digests = await self._digests() if given.advance is not None or given.advance_to is not None else []
+        seen = Seen() if given.event is None else await self._come_in(given.event, step)
+        self._shown |= {push.tried.notification.id for push in seen.pushes}
+        pushes = [*digests, *seen.pushes]
+        followed = self._followed.pushed(pushes, now=self._clock.now())
+        return replace(seen, pushes=pushes, unopened=[*unopened, *followed])
+
+    async def _digests(self) -> list[SeenPush]:
+        """The notifications whose time has come, and that no event has shown: digests."""
+        due = await self._store.take(Lane.SINGLE, {None: _MOST})
+        sent = [piece.notification for piece in due if piece.notification.id not in self._shown]
+        return [self._push(await self.trial.tried(each)) for each in sent]
 
     async def _come_in(self, event: GivenEvent, step: LoadedStep) -> Seen:
         self._messages += 1

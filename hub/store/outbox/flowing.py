@@ -12,6 +12,7 @@ from hub.flow import flow_key, part_of_digest
 from hub.notification import Notification
 from hub.outcome import State
 from hub.people import people_of
+from hub.quiet import quiet_text
 from hub.report import EndedNotification, Reporter
 from hub.store.connection import Connection, Row, Statement
 from hub.store.decide.acceptance import Admission
@@ -57,7 +58,7 @@ CONTINUE = Statement(
     "UPDATE notification SET hub = :hub, source = :source, event_id = :event_id, audience = :audience, format = :format,"
     " content = :content, headers = :headers, platforms = :platforms, priority = :priority, collapse_key = :collapse_key,"
     " expires_at = :expires_at, configuration = :configuration, person = :person, trace = :trace, flow_key = :flow_key,"
-    " sensitive = :sensitive"
+    " sensitive = :sensitive, quiet = :quiet"
     " WHERE id = :id AND state IN ('Scheduled', 'Held')",
     columns=(
         ("hub", "text"),
@@ -76,6 +77,7 @@ CONTINUE = Statement(
         ("trace", "text"),
         ("flow_key", "bytea"),
         ("sensitive", "bigint"),
+        ("quiet", "text"),
         ("id", "bytea"),
     ),
 )
@@ -225,5 +227,6 @@ def _digest_row(notification: Notification, version: ConfigurationVersion) -> Ro
         joined_trace(notification.trace, notification.tracestate),
         notification.flow_key or None,
         1 if notification.sensitive else None,
+        quiet_text(notification.quiet),
         bytes.fromhex(notification.id),
     )

@@ -62,8 +62,9 @@ reference: $(VENV)/.installed-dev ## the pages and the Grafana board that are wr
 docs: $(VENV)/.installed-dev ## the pages as a site, in .venv/site
 	$(BIN)/python -m mkdocs build --quiet --config-file deploy/docs/mkdocs.yml
 
-picture: $(VENV)/.installed-dev ## docs/images/board.svg: the Grafana board, from the figures of a live run of three minutes
-	@deploy/servers.sh promtool
+picture: $(VENV)/.installed-dev ## docs/images: the Grafana board, from the figures of a live run of three minutes, and the playground
+	@deploy/servers.sh promtool chromium
+	$(BIN)/python -m tests.deploy.playground_picture docs/images/playground.png
 	$(BIN)/python -m tests.deploy.board_picture docs/images/board.svg
 
 lint: $(VENV)/.installed-dev ## ruff: mistakes and format

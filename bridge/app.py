@@ -32,6 +32,7 @@ from bridge.admin.health import (
     store_part,
 )
 from bridge.admin.listener import Listener, SwappableApp
+from bridge.admin.playground.process import Playground
 from bridge.admin.server import OPEN_PATHS, PROBES_PATHS, RequestMetrics, admin_app, health_routes, open_app
 from bridge.config.memory import give_up
 from bridge.config.models.document import Settings
@@ -50,6 +51,7 @@ from bridge.intake.pipeline import Pipeline
 from bridge.intake.replay import Replayer
 from bridge.intake.sharing import BatchSizes
 from bridge.intake.supervisor import Supervisor
+from bridge.logger import structlog
 from bridge.mirrors import Mirrors
 from bridge.observe.fact_log import FactLog
 from bridge.observe.facts import (
@@ -64,7 +66,6 @@ from bridge.observe.facts import (
     Started,
     TracingFact,
 )
-from bridge.observe.logger import structlog
 from bridge.observe.metrics import Metrics
 from bridge.observe.mirror_log import MirrorLog
 from bridge.observe.process_metrics import LISTENERS
@@ -166,6 +167,9 @@ class Daemon:
         )
         self.replayer = Replayer(
             self.pipeline, self.hub, hubs=lambda: {name.lower() for name in self.settings.hubs}, observer=self.telemetry
+        )
+        self.playground = Playground(
+            paths=lambda: () if self.reloader is None else self.reloader.paths, observer=self.telemetry
         )
         self.intake = SourceManager(self._inlet, start=self._start, stop_timeout=timing.source_stop)
         self._sinks = SinkManager(

@@ -35,6 +35,9 @@ from rules.yaml_events import (
 Paths = Path | Sequence[Path]
 """Where a configuration is: one file or directory, or several."""
 
+Drafts = Mapping[Path, bytes]
+"""What files hold that are not there, by their names: a draft."""
+
 
 def load_document(
     paths: Paths,
@@ -43,18 +46,23 @@ def load_document(
     *,
     no_secrets: bool = False,
     files: ReadFiles | None = None,
+    drafts: Drafts | None = None,
 ) -> Node | None:
     """Read the files of a configuration merged by key; None when nothing could be read.
 
     The top-level sections of the files are joined: their entries by key, `rules` one after the other in the order of
     `files_of`. Whatever is said twice is a problem, but for `version`. With `no_secrets` neither the environment nor a
-    file is looked at: what they would fill in is taken for right. `files` gets those that `${file:...}` names.
+    file is looked at: what they would fill in is taken for right. `files` gets those that `${file:...}` names. A file of
+    `drafts` is not opened: what it would hold is given.
     """
     for path in _each(paths):
         if not files_of(path):
             problems.add_at(Mark(str(path), 1, 1), "", "no *.yaml or *.yml file in this directory")
     beside = ReadFiles() if files is None else files
-    readers = [_Reader(file, problems, None if no_secrets else environ, beside) for file in files_of(paths)]
+    given = {} if drafts is None else drafts
+    readers = [
+        _Reader(file, problems, None if no_secrets else environ, beside, given.get(file)) for file in files_of(paths)
+    ]
     documents = [node for reader in readers if (node := reader.read()) is not None]
     return _merged(documents, problems) if documents else None
 
@@ -149,8 +157,16 @@ def _said_twice(first: Node, second: Node, problems: Problems) -> None:
 class _Reader:
     """One file into nodes."""
 
-    def __init__(self, file: Path, problems: Problems, environ: Mapping[str, str] | None, files: ReadFiles) -> None:
+    def __init__(
+        self,
+        file: Path,
+        problems: Problems,
+        environ: Mapping[str, str] | None,
+        files: ReadFiles,
+        given: bytes | None,
+    ) -> None:
         self._file = file
+        self._given = given
         self._files = files
         self._problems = problems
         self._environ = environ
@@ -160,7 +176,7 @@ class _Reader:
         """The root of the document: always a mapping."""
         start = Mark(str(self._file), 1, 1)
         try:
-            content = self._file.read_bytes()
+            content = self._file.read_bytes() if self._given is None else self._given
             text = content.decode("utf-8-sig")
             return self._root(compose(text), text, start)
         except OSError as error:

@@ -15,8 +15,8 @@ from bridge.admin.http1 import REQUEST_TIME, Http1Protocol
 from bridge.config.models.credentials import ListenerTls
 from bridge.config.models.listeners import Listen
 from bridge.errors import BridgeError
+from bridge.logger import structlog
 from bridge.observe.facts import Limit
-from bridge.observe.logger import structlog
 
 _REFUSED_HEAD = 2.0
 """Seconds that a connection over the limit has for its header: it holds one of few places."""

@@ -6,6 +6,7 @@ A warning of it would be one of every example, and `--strict` fails on warnings,
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -13,7 +14,7 @@ from pydantic import BaseModel, SecretStr
 
 from bridge.config.models.document import Sections
 from rules.document import with_gaps
-from rules.node import Node
+from rules.node import Mark, Node
 from rules.problems import Problems
 
 SHOWN = "(secret)"
@@ -38,6 +39,41 @@ def warn_of_secrets(root: Node, problems: Problems) -> None:
                 problems.warn_at(node.mark, node.key, f"the password in this URL {_READ_BY_ALL}", hint)
         elif is_secret and text and text != SHOWN and _FILLED not in text and _URL.match(text) is None:
             problems.warn_at(node.mark, node.key, f"this secret {_READ_BY_ALL}", "write ${env:NAME} or ${file:/path}")
+
+
+def without_secrets(sections: Mapping[str, Node]) -> dict[str, Any]:
+    """Sections as YAML has them, as written, with a placeholder for each secret and a name of no file for each credential.
+
+    What stands in the place of a secret is filled in by samples where it is read with `no_secrets`. Files that say how a
+    body is decoded keep their names.
+    """
+    root = Node(key="", mark=_NOWHERE, key_mark=_NOWHERE, value=dict(sections))
+    shown = _withheld(root, [Sections])
+    assert isinstance(shown, dict)
+    return shown
+
+
+_NOWHERE = Mark("", 1, 1)
+_WITHHELD, _WITHHELD_FILE = "${env:WITHHELD}", "/withheld/file"
+_DECODING = re.compile(r"sources\.[^.]+\.decode\.")
+
+
+def _withheld(node: Node, annotations: Iterable[Any]) -> Any:
+    types = [each for annotation in annotations for each in _choices(annotation)]
+    items_of = [each for kind in types if get_origin(kind) in _LISTS for each in get_args(kind)]
+    match node.value:
+        case dict() as entries:
+            return {name: _withheld(entry, [_below(kind, name) for kind in types]) for name, entry in entries.items()}
+        case list() as items:
+            return [_withheld(item, items_of) for item in items]
+        case str() | int() | float():
+            every = {*types, *(kind for each in items_of for kind in _choices(each))}
+            text = with_gaps(node, _FILLED)
+            if SecretStr in every or _PASSWORD.match(text) is not None:
+                return _WITHHELD
+            if Path in every and _DECODING.match(node.key) is None:
+                return _WITHHELD_FILE
+    return node.value if node.text == node.written else node.written
 
 
 def _scalars(node: Node, annotations: Iterable[Any]) -> Iterator[tuple[Node, bool]]:

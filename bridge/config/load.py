@@ -38,7 +38,7 @@ from rules.advice.reach import Produced, ReachCheck, check_map
 from rules.advice.services import check_native
 from rules.advice.together import check_together
 from rules.content.reader import NamedContent, read_contents
-from rules.document import Paths, load_document
+from rules.document import Drafts, Paths, load_document
 from rules.engine import RuleSet
 from rules.loader import PLATFORMS, HubScope, RuleReader, Scope, rules_in
 from rules.node import Mark, Node, RuleNodes
@@ -90,28 +90,37 @@ def check(
     no_secrets: bool = False,
     samples: bool = False,
     files: ReadFiles | None = None,
+    drafts: Drafts | None = None,
 ) -> tuple[Settings | None, list[Problem]]:
     """The settings that files and directories hold, and every problem in them by place; no settings if one is an error.
 
     Nothing is connected to, opened or created. Relative paths begin at the first of `paths`. With `no_secrets` what
     `${env:NAME}` and `${file:/path}` would fill in is a value that is good there, and so is a file that is not here and
     is named from the root on. There are no settings then, unless all can be known, or `samples` asks for those with such
-    values, which connect nowhere. `files` gets the files that the configuration names and that were read.
+    values, which connect nowhere. `files` gets the files that the configuration names and that were read. `drafts` are what
+    files hold that are not there.
     """
     problems = Problems()
     with young_garbage_only():
-        settings = _read(paths, problems, environ, no_secrets=no_secrets, files=ReadFiles() if files is None else files)
+        read = ReadFiles() if files is None else files
+        settings = _read(paths, problems, environ, no_secrets=no_secrets, files=read, drafts=drafts)
     found = problems.sorted()
     has_errors = any(problem.severity is Severity.ERROR for problem in found)
     return (None if has_errors or (problems.has_withheld and not samples) else settings), found
 
 
 def _read(
-    paths: Paths, problems: Problems, environ: Mapping[str, str], *, no_secrets: bool, files: ReadFiles
+    paths: Paths,
+    problems: Problems,
+    environ: Mapping[str, str],
+    *,
+    no_secrets: bool,
+    files: ReadFiles,
+    drafts: Drafts | None,
 ) -> Settings | None:
     path = paths if isinstance(paths, Path) else paths[0]
     try:
-        root = load_document(paths, problems, environ, no_secrets=no_secrets, files=files)
+        root = load_document(paths, problems, environ, no_secrets=no_secrets, files=files, drafts=drafts)
     except OSError as error:  # a directory that is not ours to list
         problems.add_at(Mark(str(path), 1, 1), "", f"cannot be read: {error.strerror}")
         return None

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from operator import attrgetter
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from starlette.requests import Request
@@ -18,7 +19,7 @@ from bridge.config.models.credentials import ListenerTls
 from bridge.config.models.document import TAKES_A_RESTART, Settings
 from bridge.config.models.listeners import ListenerSettings
 from bridge.config.watch import ConfigWatch
-from bridge.observe.logger import structlog
+from bridge.logger import structlog
 from rules.document import Paths, files_of, says_nothing, shown
 from rules.problems import Problem, Severity
 from rules.read_files import ReadFiles
@@ -96,6 +97,11 @@ class Reloader:
         self.refusal: Refusal | None = None
         self._asked = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
+
+    @property
+    def paths(self) -> Sequence[Path]:
+        """Where the configuration is."""
+        return [self._path] if isinstance(self._path, Path) else self._path
 
     @property
     def routes(self) -> Sequence[BaseRoute]:

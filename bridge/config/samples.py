@@ -5,6 +5,7 @@ Each is good only for being read: no key of these is in use anywhere.
 
 import base64
 import json
+import os
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -84,7 +85,7 @@ def _private_keys() -> tuple[str, ...]:
 
 @cache
 def pem_file() -> Path:
-    """A file with a certificate and the key that it belongs to; it goes with the process."""
+    """A file with a certificate and the key that it belongs to; it goes with the process, and is no disk's on Linux."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -99,7 +100,15 @@ def pem_file() -> Path:
         .not_valid_after(now + timedelta(days=1))
         .sign(key, hashes.SHA256())
     )
+    return _file(_pem(key).encode() + certificate.public_bytes(serialization.Encoding.PEM))
+
+
+def _file(content: bytes) -> Path:
+    if hasattr(os, "memfd_create"):
+        number = os.memfd_create("withheld.pem")
+        os.write(number, content)
+        return Path(f"/proc/self/fd/{number}")
     _FILES.append(tempfile.TemporaryDirectory())
     file = Path(_FILES[-1].name) / "withheld.pem"
-    file.write_bytes(_pem(key).encode() + certificate.public_bytes(serialization.Encoding.PEM))
+    file.write_bytes(content)
     return file

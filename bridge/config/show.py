@@ -33,9 +33,9 @@ def as_understood(settings: Settings, paths: Paths) -> str:
     entries = root.value if root is not None and isinstance(root.value, dict) else {}
     defaults = _entries(entries.get("defaults"))
     if defaults:
-        sections["defaults"] = {name: _written(node) for name, node in defaults.items()}
+        sections["defaults"] = {name: as_written(node) for name, node in defaults.items()}
     if windows := _entries(entries.get("windows")):
-        sections["windows"] = {name: _written(node) for name, node in windows.items()}
+        sections["windows"] = {name: as_written(node) for name, node in windows.items()}
     if (rules := entries.get("rules")) is not None and isinstance(rules.value, list | RuleNodes):
         pairs = zip(settings.rules.rules, rules.value, strict=True)
         sections["rules"] = [_rule(rule, node, defaults) for rule, node in pairs]
@@ -66,7 +66,7 @@ def _value(value: Any, key: KeyOfModel) -> Any:
 def _rule(rule: Rule, node: Node, defaults: Mapping[str, Node]) -> dict[str, Any]:
     """A rule with what `defaults` and the language give it, in the order of the language's keys."""
     entries = _entries(node)
-    shown = {name: _written(entry) for name, entry in entries.items()}
+    shown = {name: as_written(entry) for name, entry in entries.items()}
     if rule.push is not None:
         shown["push"] = _push(rule.push, {**_entries(defaults.get("push")), **_entries(entries["push"])})
     shown["stop"] = rule.stop
@@ -76,7 +76,7 @@ def _rule(rule: Rule, node: Node, defaults: Mapping[str, Node]) -> dict[str, Any
 
 
 def _push(push: PushPlan, entries: Mapping[str, Node]) -> dict[str, Any]:
-    shown = {name: _written(entry) for name, entry in entries.items()}
+    shown = {name: as_written(entry) for name, entry in entries.items()}
     shown |= {"priority": push.priority.value, "hub": push.hub}
     if push.platforms is not None:
         shown["platforms"] = sorted(name for name, each in PLATFORMS.items() if each in push.platforms)
@@ -92,10 +92,11 @@ def _entries(node: Node | None) -> Mapping[str, Node]:
     return {name: entry for name, entry in entries.items() if entry.value is not None}
 
 
-def _written(node: Node) -> Any:
+def as_written(node: Node) -> Any:
+    """A value as YAML has it, before `${…}` was filled in."""
     match node.value:
         case dict() as entries:
-            return {name: _written(entry) for name, entry in entries.items()}
+            return {name: as_written(entry) for name, entry in entries.items()}
         case (list() | RuleNodes()) as items:
-            return [_written(item) for item in items]
+            return [as_written(item) for item in items]
     return node.value if node.text == node.written else node.written

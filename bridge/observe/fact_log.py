@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from bridge.logger import structlog
 from bridge.observe.facts import (
     REMOTE,
     ConfigurationApplied,
@@ -14,6 +15,8 @@ from bridge.observe.facts import (
     EventsStored,
     InFlightEvent,
     MessagesGivenUp,
+    PlaygroundOutcome,
+    PlaygroundTried,
     PushesFollowedUp,
     RelayChanged,
     ReportsDropped,
@@ -27,7 +30,6 @@ from bridge.observe.facts import (
 )
 from bridge.observe.lines import MAX_REASON, about
 from bridge.observe.log import info_lines
-from bridge.observe.logger import structlog
 from bridge.observe.telemetry import Takes
 from hub.acceptance import DeadLetter
 from hub.facts import (
@@ -125,6 +127,7 @@ class FactLog:
             Crashed: self._crashed,
             Started: self._started,
             WrongCredentialsHeldBack: self._held_back,
+            PlaygroundTried: self._playground_tried,
             StageStalled: self._stage_stalled,
             StageWorks: self._stage_works,
             ConfigurationApplied: self._configuration_applied,
@@ -140,6 +143,10 @@ class FactLog:
             _log.warning(
                 "too many wrong credentials: the client is held back", listener=fact.listener, client=fact.client
             )
+
+    def _playground_tried(self, fact: PlaygroundTried) -> None:
+        if fact.outcome is PlaygroundOutcome.FAILED:
+            _log.warning("a try in the playground failed: nothing else is touched by it", reason=fact.detail)
 
     def _stage_stalled(self, fact: StageStalled) -> None:
         _log.error(

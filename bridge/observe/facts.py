@@ -5,6 +5,7 @@ Intake, listeners and process report these facts; metrics, log and recent events
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from bridge.decode.mapping import MAX_ATTRIBUTE
@@ -440,6 +441,25 @@ class StageWorks:
     seconds: float
 
 
+class PlaygroundOutcome(StrEnum):
+    """What became of a try in the playground."""
+
+    DONE = "done"
+    MISTAKES = "mistakes"
+    STOPPED = "stopped"
+    FAILED = "failed"
+    BUSY = "busy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaygroundTried:
+    """Somebody tried an event on a draft of the rules: `stopped` at a limit of its process, turned away as `busy`, or
+    `failed` by a mistake of ours, of which `detail` says more."""
+
+    outcome: PlaygroundOutcome
+    detail: str = ""
+
+
 IntakeFact = (
     EventsStored
     | MessagesGivenUp
@@ -452,7 +472,13 @@ IntakeFact = (
 )
 HeartbeatFact = StagePassed | StageStalled | StageWorks | Crashed
 ProcessFact = (
-    ConnectionRefused | AuthFailed | WrongCredentialsHeldBack | Started | ConfigurationApplied | ConfigurationRefused
+    ConnectionRefused
+    | AuthFailed
+    | WrongCredentialsHeldBack
+    | Started
+    | ConfigurationApplied
+    | ConfigurationRefused
+    | PlaygroundTried
 )
 SinkFact = (
     ReportsPublished | ReportsDropped | SinksMeasured | PushesFollowedUp | FollowUpsMeasured | Crashed | RelayChanged

@@ -17,7 +17,7 @@ from typing import Any, TextIO
 import orjson
 
 from bridge.config.models.process import LogLevel
-from bridge.observe.logger import structlog
+from bridge.logger import structlog
 from bridge.observe.redaction import clean, redact
 
 _LEVELS: Mapping[LogLevel, int] = {

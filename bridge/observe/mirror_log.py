@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
+from bridge.logger import structlog
 from bridge.observe.lines import MAX_REASON, about
-from bridge.observe.logger import structlog
 from bridge.observe.telemetry import Takes
 from hub.facts import (
     Compared,

@@ -13,6 +13,8 @@ from bridge.observe.facts import (
     ConfigurationRefused,
     ConnectionRefused,
     Limit,
+    PlaygroundOutcome,
+    PlaygroundTried,
     StagePassed,
     Started,
     WrongCredentialsHeldBack,
@@ -108,7 +110,13 @@ class ProcessMetrics:
             "Requests that were answered 429 without a look, as their client had shown too many wrong secrets.",
             listener=("admin", "intake"),
         )
+        self._playground = counter(
+            "playground_tries",
+            "Events that were tried on a draft of the rules in the playground; those that are `stopped` came to a limit.",
+            outcome=values_of(PlaygroundOutcome),
+        )
         self.takes: Takes = {
+            PlaygroundTried: self._playground_tried,
             AuthFailed: self._auth_failed,
             WrongCredentialsHeldBack: self._wrong_credentials_held_back,
             StagePassed: self._stage_passed,
@@ -135,6 +143,9 @@ class ProcessMetrics:
 
     def _wrong_credentials_held_back(self, fact: WrongCredentialsHeldBack) -> None:
         self._held_back.labels(fact.listener).inc()
+
+    def _playground_tried(self, fact: PlaygroundTried) -> None:
+        self._playground.labels(fact.outcome.value).inc()
 
     def _connection_refused(self, fact: ConnectionRefused) -> None:
         self._connections_refused.labels(fact.listener, fact.limit.value).inc()

@@ -77,7 +77,7 @@ def _notification(tried: TriedNotification, *, hide_channels: bool) -> dict[str,
         "unless_opened": None
         if tried.unless_opened is None
         else {"after": tried.unless_opened.after, "report_to": list(tried.unless_opened.sinks)},
-        "payloads": [_payload(each, hide_channels=hide_channels) for each in tried.payloads],
+        "payloads": [payload_report(each, hide_channels=hide_channels) for each in tried.payloads],
     }
 
 
@@ -92,7 +92,9 @@ def content_report(notification: Notification) -> dict[str, Any]:
     return {"native": {"platform": platform, "payload": payload, "headers": dict(content.headers)}}
 
 
-def _payload(payload: Payload, *, hide_channels: bool) -> dict[str, Any]:
+def payload_report(payload: Payload, *, hide_channels: bool) -> dict[str, Any]:
+    """What would leave for the first registration that has the template."""
+
     def shown(text: str) -> str:
         return text.replace(channel, f"[{fingerprint(channel)}]") if hide_channels and channel else text
 

@@ -1,6 +1,5 @@
 """What an event would do: decoded, mapped, decided and rendered by the daemon's own code; nothing is kept or sent."""
 
-from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -21,9 +20,8 @@ from hub.follow_up import FollowUp
 from hub.guards import only_to
 from hub.notification import Notification, Platform
 from hub.outcome import Unreached
-from hub.store.contracts.outbox import AcceptanceResult, Audience
+from hub.store.contracts.outbox import AcceptanceResult
 from hub.tags import TagExpression
-from hub.target import Target
 from rules.decision import Failure
 from rules.event import Event
 from rules.explain import Explanation
@@ -192,7 +190,9 @@ class Trial:
         if is_remote or self._registrations is None or self._payloads is None:
             return TriedNotification(rule=rule, notification=notification, remote=is_remote, only_to=joined)
         (audience,) = await audiences.guarded_audiences(self._registrations, [notification], self._guards)
-        counts, sample = await self._sample(self._registrations, notification, audience)
+        counts, sample = await audiences.counted_and_sampled(
+            self._registrations, notification.hub, audience, most=_SAMPLE
+        )
         return TriedNotification(
             rule=rule,
             notification=notification,
@@ -202,20 +202,6 @@ class Trial:
             unreached=audience.unreached,
             payloads=await self._payloads.of(notification, sample, most=self._most),
         )
-
-    async def _sample(
-        self, registrations: Registrations, notification: Notification, audience: Audience
-    ) -> tuple[Mapping[Platform, int], Sequence[Target]]:
-        """How many registrations of each platform, and those whose templates are looked at."""
-        if not audience.pages:
-            return Counter(target.platform for target in audience.targets), audience.targets
-        counts: Counter[Platform] = Counter()
-        sample: list[Target] = []
-        for platform, ordinals in audience.pages:
-            if platform not in counts:
-                sample += await registrations.targets(notification.hub, ordinals[:_SAMPLE])
-            counts[platform] += len(ordinals)
-        return counts, sample
 
 
 class _NoHub:

@@ -3,7 +3,8 @@
 What the guard of a hub leaves out is in no audience, whoever asks for one.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -66,6 +67,22 @@ async def guarded_audiences(
         elif not audiences[index].size:
             audiences[index] = await _why_nobody(registrations, notification, audiences[index])
     return audiences
+
+
+async def counted_and_sampled(
+    registrations: Registrations, hub: str, audience: Audience, *, most: int
+) -> tuple[Mapping[Platform, int], Sequence[Target]]:
+    """How many registrations of each platform an audience has, and some of them: all of a small one, of a large one `most`
+    of each platform. Raises: StoreError."""
+    if not audience.pages:
+        return Counter(target.platform for target in audience.targets), audience.targets
+    counts: Counter[Platform] = Counter()
+    sample: list[Target] = []
+    for platform, ordinals in audience.pages:
+        if platform not in counts:
+            sample += await registrations.targets(hub, ordinals[:most])
+        counts[platform] += len(ordinals)
+    return counts, sample
 
 
 async def channels_within(

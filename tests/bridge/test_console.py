@@ -270,6 +270,7 @@ class _Process:
         self.settings = Settings(rules=RuleSet(), directory=Path())
         self.hub: Any = _Hub()
         self.replayer: Any = None
+        self.playground: Any = None
         self.recent_events = RecentEvents()
         self.config, self.config_hash, self.loaded_at = "c.yaml", "abc", 0.0
         self.parts = list(parts)

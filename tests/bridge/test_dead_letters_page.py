@@ -46,10 +46,10 @@ class Reader:
     def __init__(self, daemon: Daemon, page: Page, url: str) -> None:
         self.daemon = daemon
         self.page = page
-        self._url = url
+        self.url = url
 
     async def open(self, path: str, **more: Any) -> None:
-        await self.page.open(self._url + path, headers={"authorization": f"Bearer {TOKEN}"}, **more)
+        await self.page.open(self.url + path, headers={"authorization": f"Bearer {TOKEN}"}, **more)
         await self.page.wait_for("!document.querySelector('#list').hidden || !document.querySelector('#one').hidden")
 
     async def click(self, selector: str) -> None:
@@ -169,7 +169,7 @@ async def test_without_a_token_the_page_says_why_it_changes_nothing_and_shows_no
 
 async def test_a_letter_that_is_not_there_is_named(tmp_path: Path) -> None:
     async with opened(tmp_path) as reader:
-        await reader.page.open(reader._url + "/dead-letters/7", headers={"authorization": f"Bearer {TOKEN}"})
+        await reader.page.open(reader.url + "/dead-letters/7", headers={"authorization": f"Bearer {TOKEN}"})
         await reader.page.wait_for("!document.querySelector('#trouble').hidden")
         assert await reader.said("#trouble") == "dead letter 7 not found"
 

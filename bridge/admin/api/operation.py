@@ -11,6 +11,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 from bridge.admin.health import Part
+from bridge.admin.playground.process import Playground
 from bridge.admin.roles import Role
 from bridge.config.models.document import Settings
 from bridge.observe.recent import RecentEvents
@@ -43,6 +44,8 @@ class Management(Protocol):
 
     @property
     def replayer(self) -> Replayer: ...
+
+    playground: Playground
 
     settings: Settings
     config: str

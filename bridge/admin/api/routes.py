@@ -24,6 +24,7 @@ from bridge.admin.api import (
     mirror,
     notifications,
     phones,
+    playground,
     silences,
     statistics,
     status,
@@ -56,6 +57,7 @@ OPERATIONS: Sequence[Operation] = (
     *audit.OPERATIONS,
     *backups.OPERATIONS,
     *users.OPERATIONS,
+    *playground.OPERATIONS,
 )
 
 DOCUMENT_PATH = f"{PREFIX}/openapi.json"

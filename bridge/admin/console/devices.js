@@ -1,6 +1,7 @@
 // Devices: a search, and one with what it has, what it was sent, and a test. The address says what is shown.
 
 import { address, ask, drawPaging, fill, fillTable, filters, hubsHere, link, partOf, query, views } from '/pages.js'
+import { drawLook } from '/looks.js'
 import { sendForm } from '/send_form.js'
 import { byId, chip, moment, number, platformName, put, stamp, visible } from '/text.js'
 
@@ -9,7 +10,7 @@ const PART = 50
 const TAGS_SHOWN = 6
 const ANSWERS = { delivered: 'good', failed: 'bad', dead: 'bad', waiting: 'waiting', under_way: 'waiting', held: 'waiting' }
 
-let shown = null // hub and id of the device that is shown
+let shown = null // hub, id and platform of the device that is shown
 let hubs = [] // those whose devices are here
 
 // The list
@@ -100,7 +101,7 @@ async function showOne(isCurrent) {
   const path = `${apiOf(hub)}/devices/${encodeURIComponent(id)}`
   const [device, received] = await Promise.all([ask(path), ask(`${path}/received`)])
   if (!isCurrent()) return
-  shown = { hub: device.hub, device: device.id }
+  shown = { hub: device.hub, device: device.id, platform: device.platform }
   forget()
   document.title = `Device ${device.id}: pushbridge`
   byId('one-title').replaceChildren(`Device ${visible(device.id)} `, chip(platformName(device.platform), 'quiet'))
@@ -159,6 +160,7 @@ function push(each) {
   parts.payload.hidden = each.payload === null
   if (each.payload === null) parts.meaning.append(`. The payload is not shown: ${each.payload_missing}.`)
   else parts.text.textContent = visible(indented(each.payload))
+  if (each.payload !== null) parts.look.append(drawLook({ platform: shown.platform, headers: each.headers, body: each.payload }))
   put(parts.headers, Object.entries(each.headers).map(([name, value]) => `${name}: ${value}`).join('; '))
   return element
 }

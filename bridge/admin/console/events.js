@@ -2,6 +2,7 @@
 // says what is shown, so that each view can be linked to. All is asked of the admin API, as `pushbridge why` does.
 
 import { Problem, address, ask, drawPaging, fill, filters, partOf, query, views } from '/pages.js'
+import { ruleRow } from '/rule_rows.js'
 import { byId, chip, clock, eventAddress, moment, platformName, put, stamp, visible } from '/text.js'
 
 const API = '/api/v1'
@@ -9,7 +10,6 @@ const FILTERS = ['source', 'outcome', 'id', 'until', 'device', 'which']
 const PART = 50
 const MOST_PARTS = 20 // that are looked through at once where filters let little through
 const SHOWN_DATA = 256 * 1024 // characters
-const SHOWN_VALUE = 2_000 // characters of a value that a condition saw
 
 const OUTCOMES = {
   accepted: { word: 'accepted', tone: 'good' },
@@ -18,7 +18,6 @@ const OUTCOMES = {
   suppressed: { word: 'suppressed', tone: 'quiet' },
   dead_letter: { word: 'dead letter', tone: 'bad' },
 }
-const RESULT_TONES = { fired: 'good', failed: 'bad', error: 'bad' }
 const STATE_TONES = { Completed: 'good', Abandoned: 'bad', Enqueued: 'waiting', Processing: 'waiting' }
 const OUTCOME_TONES = { Success: 'good', RefreshToken: 'good', Skipped: 'quiet', NoTargets: 'quiet' }
 const ANSWER_TONES = { delivered: 'good', failed: 'bad', dead: 'bad', waiting: 'waiting', under_way: 'waiting', audience_unknown: 'waiting' }
@@ -296,26 +295,6 @@ function line(text) {
   const element = document.createElement('li')
   put(element, text)
   return element
-}
-
-function ruleRow({ rule, owner, place, result, condition, stopped_by: stoppedBy }) {
-  const { element, parts } = stamp('rule')
-  put(parts.rule, rule)
-  put(parts.owner, owner && `owner ${owner}`)
-  parts.result.dataset.tone = RESULT_TONES[result] ?? 'quiet'
-  put(parts.result, result)
-  parts.place.textContent = visible(condition?.place || place)
-  const wanted = condition && (condition.error ? `${condition.wanted}: ${condition.error}` : `Wanted: ${condition.wanted}`)
-  parts.condition.textContent = visible(wanted ?? (stoppedBy ? `${stoppedBy} has ended the evaluation.` : ''))
-  fill(parts.seen, Object.entries(condition?.seen ?? {}).map(([path, value]) => [path, seenText(value)]))
-  return element
-}
-
-function seenText(seen) {
-  if (seen.missing) return 'is missing'
-  if (seen.kind !== undefined) return `is a ${seen.kind}`
-  const text = JSON.stringify(seen.value)
-  return text.length > SHOWN_VALUE ? `= ${text.slice(0, SHOWN_VALUE)}… (${text.length.toLocaleString()} characters)` : `= ${text}`
 }
 
 /** As text, whatever it is; of a long one the beginning. */

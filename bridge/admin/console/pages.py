@@ -1,4 +1,5 @@
-"""The pages of the console: a frame that they share, and the content of each; two have the form of a send."""
+"""The pages of the console: a frame that they share, and the content of each; two have the form of a send, two the row of a
+rule."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ PAGES = (
         claim="The way of each event, from the system it came from to the screen it was for",
         what="events",
         start="events",
+        styles=("phones",),
         is_live=True,
     ),
     Page(
@@ -55,7 +57,7 @@ PAGES = (
         title="Journal: pushbridge",
         claim="Why a push came, or did not, for as long as its event is kept",
         what="journal",
-        styles=("pages", "events"),
+        styles=("pages", "rule_rows", "events"),
         below=f"/{{id:{REST}}}",
     ),
     Page(
@@ -77,7 +79,7 @@ PAGES = (
         title="Devices: pushbridge",
         claim="What a phone has registered, what it was sent, and what became of that",
         what="devices",
-        styles=("pages", "send_form", "devices"),
+        styles=("pages", "send_form", "phones", "looks", "devices"),
         below=f"/{{id:{REST}}}",
     ),
     Page(
@@ -90,6 +92,16 @@ PAGES = (
         what="sends",
         styles=("pages", "send_form", "sends"),
         below=f"/{{id:{REST}}}",
+    ),
+    Page(
+        path="/playground",
+        name="playground",
+        script="playground",
+        link="Playground",
+        title="Playground: pushbridge",
+        claim="What an event would do by a draft of the rules",
+        what="playground",
+        styles=("pages", "rule_rows", "phones", "looks", "playground"),
     ),
     Page(
         path="/dead-letters",
@@ -116,7 +128,9 @@ def page_text(page: Page) -> str:
         styles="\n  ".join(f'<link rel="stylesheet" href="/{name}.css">' for name in ("console", *page.styles)),
         links="\n      ".join(_link(each, is_here=each is page) for each in PAGES),
         live=_LIVE if page.is_live else "",
-        content=Template(_read(f"{page.name}.html")).substitute(send_form=_read("send_form.html")),
+        content=Template(_read(f"{page.name}.html")).substitute(
+            send_form=_read("send_form.html"), rule_row=_read("rule_row.html")
+        ),
     )
 
 

@@ -57,6 +57,13 @@ class ListenerSettings(Section):
     """Limits against clients that open too many or too slow requests."""
 
 
+class Playground(Section):
+    """The console's page where an event is tried on a draft of the rules; nothing is sent or kept by it."""
+
+    at_once: int = Field(default=2, ge=0, le=16)
+    """How many tries run at once, each in a process of its own; more are answered 429, and 0 turns the page off."""
+
+
 class AdminListener(ListenerSettings):
     """Health, metrics, console and admin API. Without `auth` only loopback may ask for more than health."""
 
@@ -64,6 +71,8 @@ class AdminListener(ListenerSettings):
     """Address and port of console and admin API, and of HTTP sources unless listeners.intake is set."""
     auth: AdminAuth | None = None
     """What administrators have to show for everything but health; without it only loopback may ask."""
+    playground: Playground = Playground()
+    """The page where operators try an event on a draft of the rules."""
 
 
 class ProbesListener(ListenerSettings):

@@ -11,6 +11,7 @@ from bridge.config.models.document import Settings
 from bridge.decode import Decoded
 from bridge.intake.pipeline import Route
 from bridge.observe.facts import EventOutcome
+from bridge.trial.given import given_message
 from bridge.trial.payloads import NO_CREDENTIAL, Payload
 from bridge.trial.suite.compare import Difference, Seen, SeenPush, differences
 from bridge.trial.suite.coverage import FIRED, Coverage
@@ -212,19 +213,15 @@ class _Bench:
         return {self._devices[hub, each.platform.value, channel] for each in payloads for channel in each.push_channels}
 
     def _message(self, event: GivenEvent, step: LoadedStep, name: str) -> Message:
-        connector = self._settings.sources[step.source].connector
-        own = {} if event.content_type is None else {"content_type": event.content_type}
-        ids = {"message_id": f"test-{name}"} if "message_id" in connector.meta else {}
-        properties = {**ids, **own, **event.meta}
-        return Message(
+        return given_message(
+            self._settings.sources[step.source].connector,
             source=step.source,
             body=step.body,
-            id=_text_or_none(event.meta.get("message_id")),
-            position=name if connector.has_position else None,
-            content_type=_text_or_none(properties.get("content_type")),
             headers=event.headers,
-            properties=properties,
-            enqueued_at=self._clock.now(),
+            meta=event.meta,
+            content_type=event.content_type,
+            name=name,
+            at=self._clock.now(),
         )
 
     def _with_fresh_ids(self, route: Route) -> Route:
@@ -265,7 +262,3 @@ def _is_repeated(tried: TriedEvent) -> bool:
 
 def _place(expect: Node, difference: Difference) -> Mark:
     return expect.find(difference.at).mark
-
-
-def _text_or_none(value: object) -> str | None:
-    return None if value is None else str(value)

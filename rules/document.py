@@ -186,11 +186,12 @@ class _Reader:
         except yaml.MarkedYAMLError as error:
             self._not_yaml(error, text.splitlines(), start)
         except yaml.YAMLError:
-            self._problems.add_at(start, "", "not YAML: a character that YAML does not allow")
-        except TooDeepError:
-            self._problems.add_at(start, "", "nested too deep")
-        except TooManyValuesError:
-            self._problems.add_at(start, "", "too many values: aliases of aliases multiply")
+            self._not_a_character(text, start)
+        except TooDeepError as error:
+            self._problems.add_at(Mark(self._name, error.line, error.column), "", "nested too deep")
+        except TooManyValuesError as error:
+            where = Mark(self._name, error.line, error.column)
+            self._problems.add_at(where, "", "too many values: aliases of aliases multiply")
         return None
 
     def _not_utf8(self, content: bytes, error: UnicodeDecodeError) -> None:
@@ -198,6 +199,13 @@ class _Reader:
         where = Mark(str(self._file), before.count("\n") + 1, len(before.rpartition("\n")[2]) + 1)
         is_utf16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))
         self._problems.add_at(where, "", "is UTF-16" if is_utf16 else "is not UTF-8", "save the file as UTF-8")
+
+    def _not_a_character(self, text: str, start: Mark) -> None:
+        found = _NOT_OF_YAML.search(text)
+        before = text[: found.start()] if found else ""
+        where = Mark(self._name, before.count("\n") + 1, len(before.rpartition("\n")[2]) + 1) if found else start
+        named = f" (U+{ord(found[0]):04X})" if found else ""
+        self._problems.add_at(where, "", f"not YAML: a character that YAML does not allow{named}")
 
     def _not_yaml(self, error: yaml.MarkedYAMLError, lines: Sequence[str], start: Mark) -> None:
         mark = error.problem_mark or error.context_mark
@@ -274,7 +282,7 @@ class _Reader:
         start = mark if is_plain or not in_line else mark.moved(1)
         text = written
         if "${" in written:
-            text = _PLACEHOLDER.sub(lambda found: self._filled(found, key, start, written), written)
+            text = _replaced(lambda found: self._filled(found, key, start, written), written)
         if lost:
             message = f"everything from {lost[:40]} on is taken for a comment"
             self._problems.warn_at(start, key, message, "put the whole text in quotes")
@@ -329,10 +337,15 @@ class _Reader:
         return Mark(self._name, written[1], written[2])
 
 
+_NOT_OF_YAML = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""See YAML 1.2.2, section 5.1."""
+
 _NOT_A_TAG = "a text that begins with ! stands in quotes; an expression of when has not instead"
 
 
-_PLACEHOLDER = re.compile(r"\$\$\{|\$\{(?:(?P<kind>env|file):)?(?P<name>.*?)(?::-(?P<default>.*?))?\}", re.DOTALL)
+_PLACEHOLDER = re.compile(
+    r"\$\$\{|\$\{(?:(?P<kind>env|file):)?(?P<name>[^}:]*+(?::(?!-)[^}:]*+)*+)(?::-(?P<default>[^}]*+))?\}"
+)
 _INTEGER = re.compile(r"[-+]?[0-9]+|0x[0-9a-fA-F]+|0o[0-7]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _WORDS: Mapping[str, Scalar] = {
@@ -342,16 +355,26 @@ _WORDS: Mapping[str, Scalar] = {
 }
 
 
+def _replaced(replace: Callable[[re.Match[str]], str], text: str) -> str:
+    """The text with its placeholders replaced.
+
+    Behind the last `}` none is closed: to look there for the end of each `${` would take hours of a long text.
+    """
+    end = text.rfind("}") + 1
+    head, tail = text[:end], text[end:].replace("$${", "${")
+    return _PLACEHOLDER.sub(replace, head) + tail
+
+
 def refilled(node: Node, sample: str) -> Node:
     """A scalar read without secrets, with `sample` where one would be filled in."""
-    text = _PLACEHOLDER.sub(lambda found: _sample(found, sample), node.written)
+    text = _replaced(lambda found: _sample(found, sample), node.written)
     value = text if node.is_quoted else _plain_value(text, substituted=True)
     return replace(node, value=value, text=text)
 
 
 def with_gaps(node: Node, gap: str) -> str:
     """What a scalar says of itself, with `gap` where something is filled in."""
-    return _PLACEHOLDER.sub(lambda found: "${" if found[0] == "$${" else gap, node.written)
+    return _replaced(lambda found: "${" if found[0] == "$${" else gap, node.written)
 
 
 def is_one_placeholder(node: Node) -> bool:

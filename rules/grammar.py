@@ -18,6 +18,9 @@ _BRACES_TOO_MANY = re.compile(r"\s*\{\s*([^{}:,]*[^{}:,\s])\s*\}?\s*")
 MAX_DEPTH = 40
 """How deep an expression may nest: each level is a call when it is evaluated."""
 
+MAX_LENGTH = 10_000
+"""Characters of an expression: to refuse a longer one for what is in it takes seconds."""
+
 
 class _Lexer(Lexer):
     """Jinja's, but 19.95 is the decimal as written, not the float nearest to it, and the `lineno` of a token is its
@@ -62,6 +65,8 @@ def parse(text: str) -> nodes.Expr:
     """The nodes of a bare expression; their `lineno` is an offset in `text`. Raises: ExpressionError."""
     if not text.strip():
         raise ExpressionError("the expression is empty")
+    if len(text) > MAX_LENGTH:
+        raise ExpressionError(f"the expression has {len(text):,} characters, and may have {MAX_LENGTH:,}")
     try:
         parser = Parser(_ENVIRONMENT, text, state="variable")
         tree = parser.parse_expression()

@@ -1,7 +1,7 @@
 """Complaints about a configuration: where, what is wrong, and what was likely meant."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from hub.spelling import did_you_mean
@@ -41,6 +41,13 @@ def _place(problem: Problem) -> tuple[str, int, int, str, str]:
     return mark.file, mark.line, mark.column, problem.key, problem.message
 
 
+_LONGEST = 1_000
+"""Characters of a complaint that are shown."""
+
+_MOST_HINTS = 1_000
+"""Complaints after which no more names are compared with the known ones, which takes a ten-thousandth of a second each."""
+
+
 class Problems:
     """Collects complaints; none of them stops the reading."""
 
@@ -75,6 +82,8 @@ class Problems:
         return {problem.key for problem in self._found}
 
     def _keep(self, problem: Problem) -> None:
+        if len(problem.message) > _LONGEST:  # a value of a megabyte, or the names of a thousand sources
+            problem = replace(problem, message=f"{problem.message[:_LONGEST]} …")
         self._found.append(problem)
         if problem.severity is Severity.ERROR:
             self._mistaken.add(problem.key)
@@ -105,7 +114,9 @@ class Problems:
         elif colon and before in known and node.value is None:
             self.add(node, "a space is missing behind the colon", f"write {before}: {after}", mark=node.key_mark)
         else:
-            hint = cure or did_you_mean(name, (*known, *later), all_if_few=False) or did_you_mean(name, known)
+            hint = cure
+            if not hint and len(self._found) < _MOST_HINTS:
+                hint = did_you_mean(name, (*known, *later), all_if_few=False) or did_you_mean(name, known)
             self.add(node, "unknown key", hint, mark=node.key_mark)
 
     def add_at(self, mark: Mark, key: str, message: str, hint: str = "") -> None:

@@ -29,14 +29,22 @@ _Loader = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 _OWN_TAGS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:seq", "tag:yaml.org,2002:map")
 _MAX_DEPTH = 100
 _MAX_VALUES = 100_000
-"""Values that aliases may make of a file; without aliases there are fewer values than characters."""
+"""Values that aliases may make; without aliases a file has fewer values than characters."""
 
 
-class TooDeepError(Exception):
+class TooMuchError(Exception):
+    """What no configuration has; `line` and `column` are where it goes beyond that."""
+
+    def __init__(self, mark: Any) -> None:
+        super().__init__()
+        self.line, self.column = mark.line + 1, mark.column + 1
+
+
+class TooDeepError(TooMuchError):
     """Nested deeper than any configuration is."""
 
 
-class TooManyValuesError(Exception):
+class TooManyValuesError(TooMuchError):
     """A few lines of aliases can stand for more values than there is memory."""
 
 
@@ -67,7 +75,7 @@ class _Composer:
         self._lines = text.splitlines()
         self._anchors: dict[str, _Anchor] = {}
         self._values = 0
-        self._max_values = max(len(text), _MAX_VALUES)
+        self._by_alias = 0
         self._deepest = 0
 
     def document(self) -> Written | None:
@@ -89,7 +97,7 @@ class _Composer:
         if depth > self._deepest:
             self._deepest = depth
             if depth > _MAX_DEPTH:
-                raise TooDeepError
+                raise TooDeepError(event.start_mark)
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event, depth)
         anchor = None
@@ -131,11 +139,12 @@ class _Composer:
         if anchor.written is None:
             return (LOOP, anchor.mark.line + 1, anchor.mark.column + 1, None)
         self._values += anchor.values
-        if self._values > self._max_values:
-            raise TooManyValuesError
+        self._by_alias += anchor.values
+        if self._by_alias > _MAX_VALUES:
+            raise TooManyValuesError(event.start_mark)
         self._deepest = max(self._deepest, depth + anchor.height)
         if self._deepest > _MAX_DEPTH:
-            raise TooDeepError
+            raise TooDeepError(event.start_mark)
         return anchor.written
 
     def _items(self, depth: int, *, packed: bool) -> Sequence[Any]:

@@ -73,6 +73,9 @@ _EXPECTED: Mapping[str, str] = {
 }
 """What a value of another kind should have been, by pydantic's name of the complaint."""
 
+_MOST_SECTIONS = 100
+"""Sections after which a misspelt one is compared with the known ones no more: a file of so many is no configuration."""
+
 _CONSOLE_PATHS = (
     "/console.css",
     "/console.js",
@@ -201,7 +204,7 @@ def _as_meant(root: Node, problems: Problems) -> Node:
     meant: dict[str, Node] = {}
     for name, node in root.value.items():
         section = name
-        if name not in known and name not in later and name not in OLD_SECTIONS:
+        if name not in known and name not in later and name not in OLD_SECTIONS and len(meant) < _MOST_SECTIONS:
             close = get_close_matches(name.casefold(), (*known, *later), n=1)
             if close and close[0] in known and close[0] not in root.value and close[0] not in meant:
                 section = close[0]

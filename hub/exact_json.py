@@ -77,6 +77,17 @@ def loads(body: bytes) -> Any:
         raise orjson.JSONDecodeError("nested too deep", text, 0) from error
 
 
+def loads_as_written(body: bytes) -> Any:
+    """As `loads`, and a number that a float has another text of is a Decimal too: 19.90 keeps its zero.
+
+    Raises: ValueError.
+    """
+    try:
+        return json.loads(body, parse_float=_float_or_decimal_as_written)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+
+
 _WIDE_BITS = 64
 _MAX_BITS = 2400  # more than MAX_DIGITS digits
 _FLOAT_DIGITS = 16  # a float holds any number of fewer
@@ -96,6 +107,14 @@ def _float_or_decimal(text: str) -> float | Decimal:
         return value
     decimal = Decimal(text)
     return value if Decimal(repr(value)) == decimal else decimal
+
+
+def _float_or_decimal_as_written(text: str) -> float | Decimal:
+    value = float(text)
+    if repr(value) == text:
+        return value
+    decimal = Decimal(text)
+    return value if Decimal(repr(value)) == decimal and "e" in text.lower() else decimal
 
 
 def _dumps(value: Any, default: Callable[[Any], Any] | None) -> bytes:

@@ -16,6 +16,7 @@ import typer
 
 from bridge.cli.exits import Exit
 from bridge.cli.process import print_problems
+from hub.exact_json import loads_as_written
 
 if TYPE_CHECKING:
     import httpx
@@ -186,10 +187,18 @@ class Client:
 
     def items(self, *path: str, limit: int, **query: str | int) -> Iterator[Any]:
         """Up to `limit` entries of a list, part by part. Raises: typer.Exit."""
+        return (item for part in self.parts(path, query, limit=limit) for item in part["items"])
+
+    def parts(
+        self, path: tuple[str, ...], query: Mapping[str, str | int], *, limit: int, exact: bool = False
+    ) -> Iterator[Mapping[str, Any]]:
+        """As `items`, the parts of the list; `exact` reads numbers that a float has another text of as decimals."""
         cursor = ""
         while limit > 0:
-            part = self.get(*path, **query, limit=min(limit, _PART), cursor=cursor)
-            yield from part["items"]
+            asked = {**query, "limit": min(limit, _PART), "cursor": cursor}
+            asked = {name: value for name, value in asked.items() if value != ""}
+            part = self._request("GET", path, params=asked, exact=exact)
+            yield part
             limit -= len(part["items"])
             cursor = part["next"] or ""
             if not cursor:
@@ -214,6 +223,7 @@ class Client:
         patience: float = 0.0,
         root: str = "",
         complains: bool = False,
+        exact: bool = False,
         **more: Any,
     ) -> Any:
         """`root` is what stands before the path unless it is of the API; `complains`: a 400 is an answer too."""
@@ -222,12 +232,12 @@ class Client:
         where = root + _url(path)
         try:
             answer = self._stored(path, more) if self._is_at_rest else self._sent(method, where, patience, more)
-            content = answer.json()
+            content = loads_as_written(answer.content) if exact else answer.json()
         except httpx.ConnectError as error:
             if _is_of_tls(error) or not self._can_read_store(method, path):
                 raise self._unanswered(error) from error
             self._is_at_rest = True
-            return self._request(method, path, **more)
+            return self._request(method, path, exact=exact, **more)
         except httpx.RequestError as error:
             raise self._unanswered(error) from error
         except ValueError as error:

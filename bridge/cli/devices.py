@@ -111,7 +111,16 @@ def _instant(text: str) -> str:
     except OverflowError as error:
         raise fail(f"--since {text!r}: no date is so long ago", Exit.WRONG_ARGUMENTS) from error
     except ValueError:
-        return text
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        cure = "write how long ago without a sign, such as 2h or 3d, or a moment such as 2026-03-02T10:00:00Z"
+        raise fail(f"--since {text!r}: is no time: {cure}", Exit.WRONG_ARGUMENTS) from error
+    if moment.tzinfo is None:
+        cure = f"write {moment.isoformat()}Z for UTC, or the offset"
+        raise fail(f"--since {text!r}: has no time zone: {cure}", Exit.WRONG_ARGUMENTS)
+    return text
 
 
 _BELOW = ("template_details", "registrations", "received")

@@ -82,7 +82,7 @@ def _settings_of(paths: Sequence[Path]) -> "Settings":
 def _in_file(file: Path, limit: int) -> Iterator["KeptValues"]:
     """Raises: typer.Exit: it cannot be read, or a line is no event."""
     from bridge.trial.draft import event_of
-    from hub.exact_json import loads
+    from hub.exact_json import loads_as_written
 
     taken = 0
     for number, line in enumerate(_lines_of(file), start=1):
@@ -92,7 +92,7 @@ def _in_file(file: Path, limit: int) -> Iterator["KeptValues"]:
             continue
         taken += 1
         try:
-            yield event_of(loads(line))
+            yield event_of(loads_as_written(line))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             problem = f"has no {error}" if isinstance(error, KeyError) else "is no event that events export wrote"
             raise fail(f"{file}:{number}: {problem}", Exit.WRONG_ARGUMENTS) from error
@@ -114,8 +114,9 @@ def _lines_of(file: Path) -> Iterator[bytes]:
 def _in_journal(client: Client, since: str, limit: int) -> Iterator["KeptValues"]:
     from bridge.trial.draft import event_of
 
-    for each in client.items("journal", "export", limit=limit, since=since_of(since, "--since")):
-        yield event_of(each)
+    asked = {"since": since_of(since, "--since")}
+    for part in client.parts(("journal", "export"), asked, limit=limit, exact=True):
+        yield from map(event_of, part["items"])
 
 
 def since_of(text: str, option: str) -> str:

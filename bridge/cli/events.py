@@ -16,6 +16,8 @@ from bridge.cli.following import followed
 from bridge.cli.tables import counted, print_fields, print_table
 from bridge.counts import how_many
 
+_NO_VALUES = "they are older than journal.bodies, too large, or about several persons"
+
 events = typer.Typer(help="The latest events and sends, and what became of them.")
 
 
@@ -98,11 +100,19 @@ def export(
     asked = {"source": source, "since": since_of(since, "--since")}
     from hub import exact_json
 
+    parts = list(client.parts(("journal", "export"), asked, limit=limit, exact=True))
+    without_values = sum(part["without_values"] for part in parts)
     lines = [
-        exact_json.dumps(_redacted(event, redact or ()), str).decode()
-        for event in client.items("journal", "export", limit=limit, **asked)
+        exact_json.dumps(_redacted(event, redact or ()), str, wide=True).decode()
+        for part in parts
+        for event in part["items"]
     ]
+    left_out = (
+        f"; {how_many(without_values, 'event')} of this time without values: {_NO_VALUES}" if without_values else ""
+    )
     if str(to) == "-":
+        if left_out:
+            typer.echo(left_out.removeprefix("; "), err=True)
         return Answer(lines, _print_lines)
     try:
         with open(to, "x", encoding="utf-8", opener=_private) as file:
@@ -110,7 +120,8 @@ def export(
     except OSError as error:
         raise fail(f"{to}: cannot be written: {error.strerror}", Exit.WRONG_ARGUMENTS) from error
     return Answer(
-        {"events": len(lines), "file": str(to)}, lambda _: typer.echo(f"{how_many(len(lines), 'event')} in {to}")
+        {"events": len(lines), "without_values": without_values, "file": str(to)},
+        lambda _: typer.echo(f"{how_many(len(lines), 'event')} in {to}{left_out}"),
     )
 
 

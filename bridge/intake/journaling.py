@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -161,12 +163,20 @@ class Journaling:
 
 
 def _written(content: Mapping[str, Any]) -> bytes | None:
-    """As JSON; None for what JSON cannot hold. How many digits a number is shown with does not matter here."""
+    """As JSON whose numbers have the digits that came, to be judged alike later; None for what it cannot hold."""
     try:
-        return orjson.dumps(content, plain)
+        return orjson.dumps(content, _exact)
     except TypeError:  # an integer beyond 64 bits, or half a character
         pass
     try:
-        return exact_json.dumps(content, plain, wide=True)
+        return exact_json.dumps(content, _exact, wide=True)
     except (TypeError, ValueError):
         return None
+
+
+def _exact(value: Any) -> Any:
+    """As `plain`, but a decimal stays a number."""
+    if isinstance(value, Decimal) and value.is_finite():
+        with suppress(ValueError):  # too large to write out: its text stays
+            return orjson.Fragment(exact_json.plain(value))
+    return dict(value) if isinstance(value, Mapping) else plain(value)

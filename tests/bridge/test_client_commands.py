@@ -225,7 +225,12 @@ async def test_removed_devices_are_brought_back(shell: Shell) -> None:
     gone = [GoneChannel(platform=each.platform, push_channel=each.push_channel, reason="410") for each in (phone("a"),)]
     assert await hub.store.mark_channels_dead("app", gone) > 0
     await hub.store.mark_channels_dead("app", gone)
-    assert "since" in await shell.error("devices", "restore", "--since", "soon", "--hub", "app", code=5)
+    for since, wanted in (
+        ("soon", "--since 'soon': is no time: write how long ago"),
+        ("-2h", "--since '-2h': is no time: write how long ago without a sign, such as 2h"),
+        ("2026-03-02T10:00:00", "has no time zone: write 2026-03-02T10:00:00Z for UTC"),
+    ):
+        assert wanted in await shell.error("devices", "restore", f"--since={since}", "--hub", "app", code=2)
     assert "future" in await shell.error(
         "devices", "restore", "--since", "2999-01-01T00:00:00Z", "--hub", "app", code=5
     )

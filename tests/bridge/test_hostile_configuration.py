@@ -5,6 +5,7 @@ import re
 import resource
 import time
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ def _doubled(opened: str, alias: str, closed: str) -> str:
     """Aliases of aliases, ten times each, ten deep."""
     names = [f"a{number}" for number in range(10)]
     lines = [f"a: &a0 {opened}x{closed}"]
-    for before, name in zip(names, names[1:], strict=False):
+    for before, name in pairwise(names):
         lines.append(f"{name}: &{name} {opened}{', '.join(alias.format(n=n, to=before) for n in range(10))}{closed}")
     return "\n".join(lines)
 
@@ -144,7 +145,7 @@ def test_it_is_taken_soon(kind: str, tmp_path: Path) -> None:
 def test_places_are_those_of_what_is_too_much(tmp_path: Path) -> None:
     texts = {
         "evil.yaml:2:14: not YAML: a character that YAML does not allow (U+0007)": "a: 1\nb: [c, d, 'ee\x07']",
-        "evil.yaml:1:101: nested too deep": "[" * 200,
+        "evil.yaml:1:102: nested too deep": "[" * 200,
         "evil.yaml:7:": _doubled("[", "*{to}", "]"),
     }
     for place, text in texts.items():

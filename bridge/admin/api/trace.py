@@ -20,9 +20,11 @@ from bridge.admin.api.traced_device import (
 )
 from bridge.admin.api.traced_flow import CancelledNotification, FlowTrace, SuppressedRule
 from bridge.admin.api.traced_rules import RuleTrace, rules_of
+from bridge.explanation import plain
 from bridge.observe.facts import EventOutcome, NotKept
 from hub.acceptance import ConfigurationVersion
 from hub.errors import InvalidRequestError, NotFoundError
+from hub.exact_json import loads_as_written
 from hub.outcome import State
 from hub.store.contracts.journal import KeptEvent
 from hub.store.contracts.telemetry import KeptNotification
@@ -147,7 +149,7 @@ def _unknown(management: Management, id_: str) -> str:
 
 async def _of_event(call: Call, event: KeptEvent) -> Trace:
     detail: Mapping[str, Any] = orjson.loads(event.detail)
-    content: Mapping[str, Any] | None = None if event.content is None else orjson.loads(event.content)
+    content: Mapping[str, Any] | None = None if event.content is None else loads_as_written(event.content)
     is_same = _is_same(call.management, event.configuration)
     flow = FlowTrace.of(event)
     found, gone = [], []
@@ -157,7 +159,7 @@ async def _of_event(call: Call, event: KeptEvent) -> Trace:
         except NotFoundError:
             gone.append(id_)
     withheld = "" if call.sees_values or content is None else _WITHHELD
-    values = {} if content is None or withheld else content
+    values = {} if content is None or withheld else plain(content)
     traced = rules_of(call, event, detail, content, is_same=is_same)
     return Trace(
         source=event.source,

@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from bridge.admin.api.operation import Call, Model
 from bridge.config.models.document import Settings
-from bridge.explanation import condition_without_values, explanation_report
+from bridge.explanation import condition_without_values, explanation_report, plain
 from hub.store.contracts.journal import KeptEvent
 from hub.times import parse_time
 from rules.event import Event
@@ -55,7 +55,7 @@ def rules_of(
     """
     settings = call.management.settings
     if kept := detail.get("explanations"):
-        seen = content if call.sees_values else None
+        seen = plain(content) if call.sees_values else None
         type_ = detail.get("type", "")
         return TracedRules(rules=[RuleTrace(**_with_values(each, type_, seen)) for each in kept])
     if "type" not in detail:

@@ -25,6 +25,9 @@ _NAMED = 3
 _MANY_TRIED = 100
 """Rules that are tried for every event: they take a tenth of a millisecond or more, as much as all else of an event."""
 
+_A_RULE = 2.5e-6
+"""Seconds that one rule more to be tried takes, with a `when` of one comparison (measured)."""
+
 _ORIGIN: Path = ("origin",)
 _ANYWHERE: Path = ()
 
@@ -192,10 +195,15 @@ def _all_of(rule: Rule) -> Hashable:
     return rule.sources, rule.match, rule.when, push
 
 
-# Rules that are tried for every event
+# Rules that are tried for every event, or for every event of a kind
 
 
 def _check_cost(rules: RuleSet, produced: Mapping[str, Produced], problems: Problems) -> None:
+    _check_tried_for_all(rules, produced, problems)
+    _check_crowds(rules, problems)
+
+
+def _check_tried_for_all(rules: RuleSet, produced: Mapping[str, Produced], problems: Problems) -> None:
     """One warning for each set of rules that all events of some sources are held against."""
     costly: dict[tuple[str, ...], list[str]] = {}
     tried: dict[tuple[str, ...], Sequence[Rule]] = {}
@@ -212,8 +220,36 @@ def _check_cost(rules: RuleSet, produced: Mapping[str, Produced], problems: Prob
             first.mark,
             first.key,
             f"is one of {len(names)} rules that are tried for every event of {', '.join(sources[:_NAMED])}"
-            f"{' and others' if len(sources) > _NAMED else ''}, such as {shown}: `when`, and a glob with a star at both "
-            "ends, are asked of each event",
+            f"{' and others' if len(sources) > _NAMED else ''}, such as {shown}, about {_cost(len(names))} an event:"
+            " `when`, and a glob with a star at both ends, are asked of each event",
             "a text, number, prefix, suffix or range in match, such as type, lets an event be held against the rules that "
             "it fits alone",
         )
+
+
+def _check_crowds(rules: RuleSet, problems: Problems) -> None:
+    """One warning for each crowd of rules that ask for the same in `match`, as far as an index can use it."""
+    asking: defaultdict[Hashable, list[Rule]] = defaultdict(list)
+    for rule in rules.rules:
+        asked = rule.match.asked()
+        if asked.narrows and (rule.when is not None or not asked.whole):
+            asking[rule.sources, frozenset(asked.narrowing)].append(rule)
+    for crowd in asking.values():
+        if len(crowd) < _MANY_TRIED:
+            continue
+        first = crowd[0]
+        paths = sorted({".".join(clause.path) for clause in first.match.asked().narrowing})
+        problems.warn_at(
+            first.mark,
+            first.key,
+            f"is one of {len(crowd)} rules whose match asks for the same {', '.join(paths)}, such as"
+            f" {', '.join(rule.name for rule in crowd[:_NAMED])}: an event that fits is tried on all of them,"
+            f" about {_cost(len(crowd))} an event",
+            "what tells these rules apart, such as a customer or an amount, stands in match rather than in when, or in a "
+            "glob with a star at both ends",
+        )
+
+
+def _cost(tried: int) -> str:
+    """How long it takes to try so many rules, roughly."""
+    return f"{tried * _A_RULE * 1000:.1f} ms"

@@ -112,7 +112,12 @@ class Asked:
     @property
     def narrows(self) -> bool:
         """Whether a look-up leaves the pattern out for many of the values there; `*a*` can be in any text."""
-        return any(not any(isinstance(atom, _PASSING) for atom in clause.atoms) for clause in self.clauses)
+        return bool(self.narrowing)
+
+    @property
+    def narrowing(self) -> tuple[Clause, ...]:
+        """The clauses that few of the values there meet."""
+        return tuple(clause for clause in self.clauses if not any(isinstance(atom, _PASSING) for atom in clause.atoms))
 
 
 def all_asked(parts: list[Asked]) -> Asked:

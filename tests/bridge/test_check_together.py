@@ -152,7 +152,31 @@ def test_many_rules_that_every_event_is_held_against_are_warned_of_once(
     ]
     warning = (
         "a.yaml:202:3: rules[200]: warning: is one of 100 rules that are tried for every event of shop, bank, such as "
-        "a200, a201, a202: `when`, and a glob with a star at both ends, are asked of each event (a text, number, prefix, "
-        "suffix or range in match, such as type, lets an event be held against the rules that it fits alone)"
+        "a200, a201, a202, about 0.2 ms an event: `when`, and a glob with a star at both ends, are asked of each event (a "
+        "text, number, prefix, suffix or range in match, such as type, lets an event be held against the rules that it "
+        "fits alone)"
     )
     assert said(tmp_path, [*found, *tried]) == [warning] * is_said
+
+
+@pytest.mark.parametrize(("number", "is_said"), [(99, False), (100, True)])
+def test_many_rules_that_ask_for_the_same_and_are_told_apart_by_when_alone_are_warned_of_once(
+    number: int, is_said: bool, tmp_path: Path
+) -> None:
+    """What nearly every event has, such as a field that exists, tells them apart no more than `when` does."""
+    crowd = [
+        f"match: {{ data: {{ kind: order, n{n}: {{ exists: true }} }} }}, when: data.c == 'c{n}',"
+        f" push: {{ to: x, with: {{ a: '{n}' }} }}"
+        for n in range(number)
+    ]
+    apart = [
+        f"match: {{ data: {{ kind: order, c: c{n} }} }}, when: data.n > 1, push: {{ to: y, with: {{ a: '{n}' }} }}"
+        for n in range(number)
+    ]
+    alike = [f"match: {{ data: {{ kind: parcel }} }}, push: {{ to: z{n}, with: {{ a: b }} }}" for n in range(number)]
+    warning = (
+        "a.yaml:2:3: rules[0]: warning: is one of 100 rules whose match asks for the same data.kind, such as a0, a1, a2: "
+        "an event that fits is tried on all of them, about 0.2 ms an event (what tells these rules apart, such as a "
+        "customer or an amount, stands in match rather than in when, or in a glob with a star at both ends)"
+    )
+    assert said(tmp_path, [*crowd, *apart, *alike]) == [warning] * is_said

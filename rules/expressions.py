@@ -20,7 +20,8 @@ from jinja2 import nodes
 from rules import localised, numbers
 from rules.advice.foreign import expression_cure
 from rules.errors import ExpressionError, MissingValueError, RenderError
-from rules.expression_tree import (
+from rules.expression_conditions import And, Comparison, Not, Or, Sign, Tested
+from rules.expression_operations import (
     CALCULATIONS,
     COMPARING_TESTS,
     COMPARISONS,
@@ -29,27 +30,14 @@ from rules.expression_tree import (
     ORDERS,
     SIGNS,
     TESTS,
-    And,
     Arithmetic,
-    Comparison,
     Conditional,
-    Constant,
     Default,
-    Field,
     Filtered,
-    Listed,
     Money,
-    Names,
-    Not,
-    Or,
-    Path,
-    Sign,
     Signed,
-    Slice,
-    Tested,
-    Tree,
-    seen_by,
 )
+from rules.expression_tree import Constant, Field, Listed, Names, Path, Slice, Tree, seen_by
 from rules.filters import FILTERS
 from rules.grammar import MAX_DEPTH, parse
 from rules.localisation import Localisation

@@ -14,7 +14,7 @@ from hub.spelling import did_you_mean
 from hub.times import is_no_time, parse_time
 from rules.advice.foreign import placeholders
 from rules.errors import ExpressionError
-from rules.expression_tree import Filtered
+from rules.expression_operations import Filtered
 from rules.expressions import Expression, compile_expression, ordered_texts
 from rules.grammar import split
 from rules.models import OPERATORS

@@ -17,7 +17,9 @@ from hub.notification import HeldText
 from hub.platforms.shown import Shown
 from rules.content.locales import chosen, manner
 from rules.errors import MissingValueError, RenderError
-from rules.expression_tree import Default, Path, Tested, Tree
+from rules.expression_conditions import Tested
+from rules.expression_operations import Default
+from rules.expression_tree import Path, Tree
 from rules.localisation import Localisation, is_timed
 from rules.render import Text, compile_text
 from rules.text import text_of

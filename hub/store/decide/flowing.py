@@ -16,11 +16,13 @@ _ORDERED_FOR = 7 * 86_400.0
 
 
 class WaitingRow(NamedTuple):
-    """A notification in the store that its key can withdraw: it has not started."""
+    """A notification in the store that its key can withdraw: it has not started, or `in_part`, and quiet hours hold the
+    rest."""
 
     queue: int
     n: int
     notification: Notification
+    in_part: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +166,7 @@ class BatchFlow:
         """End what waits in the store and in the batch under a key, digests among it."""
         ended = self._withdrawn.setdefault(self._index, [])
         done = {each.notification for those in self._withdrawn.values() for each in those}
-        here = [notification for _, _, notification in self._claims.waiting.get(key, ())]
+        here = [row.notification for row in self._claims.waiting.get(key, ())]
         here += self._waiting.pop(key, [])
         for open_ in self._open.values():
             for _, notification in open_.own:

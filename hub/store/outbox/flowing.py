@@ -18,13 +18,16 @@ from hub.store.connection import Connection, Row, Statement
 from hub.store.decide.acceptance import Admission
 from hub.store.decide.flow import digest_in
 from hub.store.decide.flowing import FlowClaims, WaitingRow
+from hub.store.decide.recording import Counts
 from hub.store.outbox import queues as owned
+from hub.store.outbox import stopping
 from hub.store.outbox.clearing import clear_writes
 from hub.store.outbox.queues import Queues
-from hub.store.rows import NOTIFICATION, configuration_id, notification_of, said_by
+from hub.store.rows import NOTIFICATION, SCHEDULED, configuration_id, notification_of, said_by
 from hub.store.sinks.writing import ended_writes, numbers_needed
 from hub.trace_context import joined_trace
 
+_WAITING = (State.SCHEDULED.value, State.HELD.value)
 _KEY = (("queue", "bigint"), ("key", "bytea"))
 _STATE = (*_KEY, ("state", "bytea"), ("due", "double precision"))
 _ID = (("id", "bytea"),)
@@ -49,10 +52,22 @@ DIGESTS = Statement(
 OPEN = Statement("notification.open_of", "SELECT id FROM notification WHERE id = :id AND ended_at IS NULL", columns=_ID)
 WAITING = Statement(
     "notification.waiting_of_key",
-    f"SELECT n.flow_key, n.queue, n.n, {NOTIFICATION} FROM notification n"
-    " WHERE n.flow_key = :flow_key AND n.ended_at IS NULL AND n.state IN ('Scheduled', 'Held')",
-    columns=(("flow_key", "bytea"),),
+    f"SELECT n.flow_key, n.queue, n.n, n.state, {NOTIFICATION} FROM notification n"
+    " WHERE n.flow_key = :flow_key AND n.ended_at IS NULL AND (n.state IN ('Scheduled', 'Held') OR EXISTS"
+    " (SELECT 1 FROM page p WHERE p.home = n.queue AND p.notification = n.n AND p.lane = :held AND p.service = ''"
+    " AND p.due IS NOT NULL))",
+    columns=(("flow_key", "bytea"), ("held", "bigint")),
 )
+"""Scheduled, held, or with parts that quiet hours hold."""
+STOP_PARTS = Statement(
+    "page.stop_held",
+    "UPDATE page SET due = NULL"
+    " WHERE home = :queue AND notification = :n AND lane = :held AND service = '' AND due IS NOT NULL",
+)
+UNDER_WAY = Statement(
+    "page.under_way", "SELECT 1 FROM page WHERE home = :queue AND notification = :n AND due IS NOT NULL LIMIT 1"
+)
+NAME_ACTOR = Statement("notification.cancelled_by", "UPDATE notification SET cancelled_by = :by WHERE id = :id")
 CONTINUE = Statement(
     "notification.continue_digest",
     "UPDATE notification SET hub = :hub, source = :source, event_id = :event_id, audience = :audience, format = :format,"
@@ -149,8 +164,10 @@ class FlowOfBatch:
     def _waiting(self, connection: Connection) -> dict[bytes, list[WaitingRow]]:
         waiting: dict[bytes, list[WaitingRow]] = {}
         if self._cancels:
-            for key, queue, n, *rest in connection.read_many(WAITING, [(key,) for key in self._cancels]):
-                waiting.setdefault(key, []).append(WaitingRow(queue, n, notification_of(rest)))
+            rows = [(key, SCHEDULED) for key in self._cancels]
+            for key, queue, n, state, *rest in connection.read_many(WAITING, rows):
+                in_part = state not in _WAITING
+                waiting.setdefault(key, []).append(WaitingRow(queue, n, notification_of(rest), in_part))
         return waiting
 
     def writes(self, admission: Admission, claims: FlowClaims) -> list[tuple[Statement, Sequence[Row]]]:
@@ -178,15 +195,22 @@ class FlowOfBatch:
         ended: list[tuple[int, EndedNotification]] = []
         here = {one.notification.id: one.notification for one in admission.notifications}
         here |= {notification.id: notification for notification, _ in admission.digests}
-        here |= {row.notification.id: row.notification for waiting in claims.waiting.values() for row in waiting}
+        stored = {row.notification.id: row for waiting in claims.waiting.values() for row in waiting}
+        here |= {id_: row.notification for id_, row in stored.items()}
         for index, withdrawn in admission.withdrawn.items():
             for each in withdrawn:
                 by = _by(each.rule, self._batch[index])
-                rows.append((State.CANCELLED.value, now, by, bytes.fromhex(each.notification)))
-                about = EndedNotification(
-                    notification=here[each.notification], state=State.CANCELLED, counts={}, at=now, actor=by
-                )
-                ended.append((self._queues[0], about))
+                counts: Counts | None = {}
+                row = stored.get(each.notification)
+                if row is not None and row.in_part:
+                    counts = _stop_parts(connection, row, by, now=now)
+                else:
+                    rows.append((State.CANCELLED.value, now, by, bytes.fromhex(each.notification)))
+                if counts is not None:
+                    about = EndedNotification(
+                        notification=here[each.notification], state=State.CANCELLED, counts=counts, at=now, actor=by
+                    )
+                    ended.append((self._queues[0], about))
         rows.sort(key=lambda row: row[-1])
         needed = numbers_needed([(queue, about.notification) for queue, about in ended], reporter)
         numbers = {
@@ -194,10 +218,22 @@ class FlowOfBatch:
             for queue, count in needed.items()
         }
         reports = ended_writes(ended, numbers, reporter, now=now)
-        done = connection.update_many(WITHDRAW, rows)
+        done = connection.update_many(WITHDRAW, rows) if rows else []
         if len(done) != len(rows):
             raise ConflictError("a notification that is withdrawn has started")
         connection.write_all([*clear_writes((queue, n) for queue, n, sensitive in done if sensitive), *reports])
+
+
+def _stop_parts(connection: Connection, row: WaitingRow, by: str, *, now: float) -> Counts | None:
+    """Withdraw what quiet hours hold of a notification; what was recorded of it, or None: more is under way."""
+    connection.write(STOP_PARTS, queue=row.queue, n=row.n, held=SCHEDULED)
+    if connection.read(UNDER_WAY, queue=row.queue, n=row.n):
+        return None
+    stopped = stopping.stop(connection, row.notification.id, now=now)
+    if stopped is None:
+        raise ConflictError("a notification that is withdrawn has ended")
+    connection.write(NAME_ACTOR, by=by, id=bytes.fromhex(row.notification.id))
+    return stopped.counts
 
 
 def _by(rule: str, ingest: Ingest) -> str:

@@ -16,6 +16,9 @@ ACROSS_QUEUES = {
     "notification.waiting_digests": "a digest is in the queue of the process that began it",
     "notification.continue_digest": "a digest is in the queue of the process that began it",
     "notification.open_of": "the notifications of a key are in all queues",
+    "notification.cancelled_by": "an id is one notification's in all queues",
+    "page.stop_held": "the pages of a notification are dealt to all queues",
+    "page.under_way": "the pages of a notification are dealt to all queues",
     "page.stop": "the pages of a notification are dealt to all queues",
     "dead_letter.drop_body": "a body is kept once for all queues",
 }

@@ -18,6 +18,7 @@ from tests.fakes.host_clock import HostClock
 from tests.hub.examples import HUB, notification
 from tests.hub.store.suite.accepting import dead_letter
 from tests.hub.store.suite.harness import WHOLE, Stores, Suite, begin, take, went_well
+from tests.hub.store.suite.quieting import with_one_held
 from tests.hub.store.suite.sinks import Told, bodies
 
 TIME = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -243,6 +244,18 @@ class FlowControl(Suite):
         again = await accept(store, cancelling("9", "a"))
         assert again.duplicates == {0}
         assert not again.withdrawn
+
+    async def test_what_quiet_hours_hold_is_withdrawn_and_what_was_sent_stays_counted(
+        self, store: SqlStore, clock: HostClock
+    ) -> None:
+        work, _ = await with_one_held(store, clock() + 3600, flow_key=shared_key("a"))
+        (withdrawal,) = (await accept(store, cancelling("9", "a"))).withdrawn[0]
+        kept = await store.notification(withdrawal.notification)
+        assert (kept.id, kept.state, kept.cancelled_by) == (work.notification.id, State.CANCELLED, "rule paid, event 9")
+        assert kept.counts == {"fcmv1": {"Success": 1}}
+        clock.advance(3600)
+        assert not await take(store)
+        assert not (await accept(store, cancelling("10", "a"))).withdrawn
 
     async def test_what_has_started_is_not_recalled(self, store: SqlStore) -> None:
         (work,) = await begin(store, said("x", flow_key=shared_key("a")))

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from pyroaring import BitMap
 
@@ -30,9 +31,9 @@ def held_until(platform: Platform, ordinals: BitMap, until: float) -> HeldPart:
     return HeldPart(platform=platform, ordinals=ordinals, until=until, zones=["Europe/Zurich"])
 
 
-async def with_one_held(store: SqlStore, until: float) -> tuple[Work, BitMap]:
+async def with_one_held(store: SqlStore, until: float, **changes: Any) -> tuple[Work, BitMap]:
     """A notification for two phones, one of which was pushed to; the other is held."""
-    work, ordinals = await started(store, installation("a", "news"), installation("b", "news"), quiet=NIGHT)
+    work, ordinals = await started(store, installation("a", "news"), installation("b", "news"), quiet=NIGHT, **changes)
     part = held_until(Platform.FCM, BitMap([ordinals[1]]), until)
     retry = RetryPage(platform=Platform.FCM, ordinals=part.ordinals, delay=None, attempt=0, quiet=part)
     counts = {Platform.FCM: {OutcomeName.SUCCESS: 1}}

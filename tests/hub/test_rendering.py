@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 import pytest
 
 from hub.content.identifying import with_data
-from hub.content.rendering import Rendering
-from hub.notification import NativeContent, Notification, Platform, Priority, TemplateContent
+from hub.content.rendering import RenderedPushes, Rendering
+from hub.notification import HeldText, NativeContent, Notification, Platform, Priority, TemplateContent
 from hub.outcome import OutcomeName
 from hub.phone_report import ReportPolicy
+from hub.platforms.shown import Shown
 from hub.push import SendResult
 from hub.target import StoredTemplate, Target
 from tests.fakes.pushes import Push, pushes_of
@@ -329,3 +330,72 @@ def test_data_goes_into_json_objects_and_leaves_the_rest_as_it_was_written(
     platform: Platform, payload: bytes, expected: bytes
 ) -> None:
     assert with_data(payload, platform, {"k": "v"}) == expected
+
+
+class Words:
+    """A text held here: what it says, and what was asked of it."""
+
+    def __init__(self) -> None:
+        self.filled: list[tuple[str, str]] = []
+
+    def group(self, locale: str, time_zone: str) -> tuple[str, str]:
+        return locale or "en", time_zone
+
+    def shown(self, properties: Mapping[str, str], group: tuple[str, str]) -> Shown:
+        if "title" not in properties:
+            raise ValueError("title is missing")
+        self.filled.append(group)
+        return Shown(title=f"{group[0]}: {properties['title']}", body="b")
+
+
+TEXT = HeldText.of("news", b"{}")
+
+
+def worded(**properties: str) -> Notification:
+    return notification(content=TemplateContent(properties=properties, text=TEXT))
+
+
+def speaking(ordinal: int, locale: str, *, number: int | None = None, channel: str = "") -> Target:
+    platform = Platform.APNS if channel else Platform.FCM
+    return Target(ordinal, platform, channel or f"token {ordinal}", number, None, 0.0, locale)
+
+
+async def held(words: Words, given: Notification, targets: Sequence[Target], *, pages: int = 1) -> RenderedPushes:
+    made = Rendering(Templates(t1=template(MESSAGE)), renderer=lambda _: words)
+    await made.prepare(targets, [given])
+    return [made.pages(given, targets) for _ in range(pages)][-1]
+
+
+async def test_a_text_is_filled_once_for_each_language_of_a_page_and_once_for_all_pages_of_a_broadcast() -> None:
+    words = Words()
+    phones = [speaking(ordinal, ("de", "fr", "")[ordinal % 3]) for ordinal in range(300)]
+    made = await held(words, worded(title="hi"), phones, pages=5)
+    assert sorted(words.filled) == [("de", ""), ("en", ""), ("fr", "")]
+    page = made.pages[Platform.FCM].page
+    assert [count for _, count in page.groups] == [100, 100, 100]
+    titles = [json.loads(group.payload)["message"]["notification"]["title"] for group, _ in page.groups]
+    assert titles == ["de: hi", "fr: hi", "en: hi"]
+
+
+async def test_templates_of_the_same_audience_are_filled_as_ever() -> None:
+    made = await held(Words(), worded(title="hi"), [speaking(1, "de"), speaking(2, "de", number=1)])
+    page = made.pages[Platform.FCM].page
+    titles = [json.loads(group.payload)["message"]["notification"]["title"] for group, _ in page.groups]
+    assert titles == ["de: hi", "hi"]
+
+
+async def test_a_broadcast_channel_shows_no_text() -> None:
+    made = await held(Words(), worded(title="hi"), [speaking(1, "de", channel="channel:dGVzdA==")])
+    assert made.pages == {}
+    ((_, result),) = made.unsendable
+    assert (result.outcome, result.reason) == (OutcomeName.SKIPPED, "a broadcast channel shows no text held here")
+
+
+async def test_a_text_that_cannot_be_filled_or_read_ends_its_pushes_and_no_others() -> None:
+    targets = [speaking(1, "de"), speaking(2, "de", number=1)]
+    unfilled = await held(Words(), worded(), targets)
+    assert [result.outcome for _, result in unfilled.unsendable] == [OutcomeName.INVALID_NOTIFICATION_FORMAT]
+    assert len(unfilled.pages[Platform.FCM].targets) == 1
+    unknown = Rendering(Templates(t1=template(MESSAGE)))
+    await unknown.prepare(targets, [worded(title="hi")])
+    assert len(unknown.pages(worded(title="hi"), targets).unsendable) == 1

@@ -15,6 +15,7 @@ from tests.ports import free_ports
 
 PATIENCE = 60.0
 TOKEN = "only-for-these-tests"
+RECEIVED = f"/api/v1/hubs/{HUB}/devices/swiss/received"
 TEXTS = {
     "en": {"title": "Debit {{ amount | money('CHF') }}", "body": "{{ merchant }}, {{ at | datetime('short') }}"},
     "de": {"title": "Belastung {{ amount | money('CHF') }}", "body": "{{ merchant }}, {{ at | datetime('short') }}"},
@@ -84,6 +85,12 @@ async def test_each_phone_reads_its_language_and_none_gets_two_pushes(tmp_path: 
             "silent": [("Debit CHF\u00a01,250.50", f"{merchant}, 3/2/26, 12:00\u202fPM")],
             "templated": [(merchant, "")],
         }
+        async with asyncio.timeout(PATIENCE):
+            while not (items := (await client.get(f"{daemon.url}{RECEIVED}")).raise_for_status().json()["items"]):
+                await asyncio.sleep(0.05)
+        assert "Belastung CHF" in items[0]["payload"]
+        traced = await client.get(f"{daemon.url}/api/v1/events/e1/trace", params={"device": "swiss"})
+        assert '"delivered"' in traced.raise_for_status().text
         wrong = {**event, "id": "e2", "amount": "much"}
         (await client.post(f"{daemon.url}/in/bank", json=wrong)).raise_for_status()
         letters = (await client.get(f"{daemon.url}/api/v1/dead-letters")).raise_for_status().json()["items"]

@@ -1,6 +1,6 @@
 """Who is registered at a hub."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -19,11 +19,14 @@ from bridge.admin.api.operation import (
     place_in,
 )
 from bridge.admin.api.phone_reports import ReportModel, report_models
+from bridge.held_words import held_words
 from bridge.observe.redaction import fingerprint
+from hub.content.fitting import payload_of
+from hub.content.held import TextStore, text_of
 from hub.content.templates import compile_template
 from hub.errors import FilledTooLargeError, InvalidRequestError, NotFoundError, TagError, TemplateError
 from hub.installation import Template
-from hub.notification import NativeContent
+from hub.notification import NativeContent, Notification, TemplateContent
 from hub.store.contracts.registry import Device, DeviceSearch
 from hub.store.contracts.telemetry import ReceivedPush
 from hub.tags import And, MaxTags, Tag, TagExpression, parse, user_tag
@@ -237,15 +240,24 @@ async def _received(call: Call) -> ReceivedList:
     found = await store.received(local_hub(call), call.path["id"], most=query.limit)
     ids = sorted({each.template_id for each in found.pushes if each.template_id is not None})
     templates = await store.templates(ids) if ids else {}
+    texts = await _texts(store, [each.notification for each in found.pushes])
     return ReceivedList(
-        items=[_received_push(each, templates, sees_values=call.sees_values) for each in found.pushes],
+        items=[_received_push(each, templates, texts, sees_values=call.sees_values) for each in found.pushes],
         whole=found.is_whole,
     )
 
 
-def _received_push(push: ReceivedPush, templates: Mapping[int, StoredTemplate], *, sees_values: bool) -> Received:
+async def _texts(store: TextStore, notifications: Sequence[Notification]) -> Mapping[int, bytes]:
+    """The documents of the texts held here that these name. Raises: StoreError."""
+    ids = {text.id for each in notifications if (text := text_of(each)) is not None}
+    return await store.held_texts(sorted(ids)) if ids else {}
+
+
+def _received_push(
+    push: ReceivedPush, templates: Mapping[int, StoredTemplate], texts: Mapping[int, bytes], *, sees_values: bool
+) -> Received:
     notification = push.notification
-    payload, headers, missing = _payload(push, templates) if sees_values else (None, {}, _WITHHELD)
+    payload, headers, missing = _payload(push, templates, texts) if sees_values else (None, {}, _WITHHELD)
     return Received(
         at=instant(push.at),
         notification=notification.id,
@@ -263,13 +275,17 @@ def _received_push(push: ReceivedPush, templates: Mapping[int, StoredTemplate], 
     )
 
 
-def _payload(push: ReceivedPush, templates: Mapping[int, StoredTemplate]) -> tuple[str | None, dict[str, str], str]:
+def _payload(
+    push: ReceivedPush, templates: Mapping[int, StoredTemplate], texts: Mapping[int, bytes]
+) -> tuple[str | None, dict[str, str], str]:
     """Payload and headers, or why there are none."""
     content = push.notification.content
     if not push.has_content:
         return None, {}, _CLEARED
     if isinstance(content, NativeContent):
         return _shown(content.payload), dict(content.headers), ""
+    if push.template is None and content.text is not None:
+        return _worded(push, content, texts.get(content.text.id))
     stored = None if push.template_id is None else templates.get(push.template_id)
     if stored is None:
         return None, {}, "the template is not kept any more"
@@ -282,6 +298,21 @@ def _payload(push: ReceivedPush, templates: Mapping[int, StoredTemplate]) -> tup
     except (TemplateError, FilledTooLargeError) as error:
         return None, {}, str(error) or "it comes to more than any push service takes"
     return _shown(rendered.payload), dict(rendered.headers), ""
+
+
+def _worded(
+    push: ReceivedPush, content: TemplateContent, document: bytes | None
+) -> tuple[str | None, dict[str, str], str]:
+    """What a text held here says in the phone's language of today."""
+    if document is None:
+        return None, {}, "the text is not kept any more"
+    try:
+        words = held_words(document)
+        shown = words.shown(content.properties, words.group(push.locale, push.time_zone))
+        payload, headers = payload_of(shown, push.platform, {})
+    except (ValueError, FilledTooLargeError) as error:
+        return None, {}, str(error) or "it comes to more than any push service takes"
+    return _shown(payload), dict(headers), ""
 
 
 def _shown(payload: bytes) -> str:

@@ -101,6 +101,9 @@ class ReceivedPush:
     variables: frozenset[str]
     """Names, in lower case, of the push variables that the phone has now."""
     has_content: bool = True
+    locale: str = ""
+    time_zone: str = ""
+    """What the phone says of itself now; empty where it says nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

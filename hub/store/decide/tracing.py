@@ -63,7 +63,7 @@ class Sent:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TracedNotification:
     """What is kept of a notification. `platforms` None: all. `sent` is empty while no audience is known. `only_to` is what
-    its hub joins every audience with.
+    its hub joins every audience with. With `has_text` phones without a template get a text held here.
 
     With `is_deferred` no push could be attempted: its audience is looked for again, at `deferred_until` if that is known,
     else as soon as its push service takes pushes.
@@ -71,6 +71,7 @@ class TracedNotification:
 
     audience: Audience
     is_template: bool
+    has_text: bool = False
     platforms: frozenset[Platform] | None
     state: State
     started_at: float | None
@@ -180,7 +181,7 @@ def _why_not(
         return DeviceAnswer.TAGS, str(unmet)
     if notification.only_to is not None and not matches(notification.only_to, tags):
         return DeviceAnswer.ONLY_TO, str(notification.only_to)
-    if notification.is_template and template is None:
+    if notification.is_template and template is None and not (notification.has_text and not device.templates):
         return DeviceAnswer.NO_TEMPLATE, ""
     if not notification.is_template and template is not None:
         return DeviceAnswer.TEMPLATE, ""

@@ -7,6 +7,7 @@ from pyroaring import BitMap
 from hub.outcome import State
 from hub.people import installation_person, person_key
 from hub.phone_report import KeptReport
+from hub.self_description import locale_of, time_zone_of
 from hub.store.connection import Connection, Row, Statement
 from hub.store.contracts.telemetry import ReceivedPush, ReceivedPushes
 from hub.store.decide.recording import Key
@@ -165,6 +166,8 @@ def _of_one(
                     platform=device.platform,
                     reports=said.get((queue, n), ()),
                     variables=frozenset(name.lower() for name in device.push_variables),
+                    locale=locale_of(device.locale, device.push_variables),
+                    time_zone=time_zone_of(device.time_zone, device.push_variables),
                 )
             )
     return pushes

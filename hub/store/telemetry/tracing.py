@@ -20,7 +20,7 @@ from hub.tags import TagExpression
 NOTIFICATION = Statement(
     "notification.traced",
     "SELECT queue, n, hub, audience, format, platforms, state, due, started_at, ordinals, done, again,"
-    " service, quiet, quiet_until"
+    " service, quiet, quiet_until, headers"
     " FROM notification WHERE id = :id",
 )
 PAGES = Statement(
@@ -94,7 +94,7 @@ def _notification(
     connection: Connection, row: tuple[Any, ...], *, only_to: TagExpression | None, now: float
 ) -> TracedNotification:
     queue, n, _, audience, format_, platforms, state, due, started_at, ordinals, done, again, service, *of_quiet = row
-    quiet, quiet_until = of_quiet
+    quiet, quiet_until, headers = of_quiet
     sent = [] if ordinals is None else [Sent.of(due, 0, ordinals, done, again)]
     for due_, attempt, all_, done_, again_, *of_page in connection.read(PAGES, queue=queue, n=n):
         sent.append(Sent.of(due_, attempt, all_, done_, again_, quiet_page_of(*of_page)))
@@ -104,6 +104,7 @@ def _notification(
         audience=audience_of(audience),
         only_to=only_to,
         is_template=is_template,
+        has_text=is_template and headers is not None,
         platforms=meant if is_template else frozenset([PLATFORM_NAMED[format_]]),
         state=State(state),
         started_at=started_at,

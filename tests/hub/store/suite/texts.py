@@ -3,15 +3,18 @@
 from dataclasses import replace
 
 import pytest
+from pyroaring import BitMap
 
+from hub.content.held import text_of
 from hub.errors import StoreError
 from hub.installation import Registration, SecondaryTile
 from hub.notification import EVERYONE, Audience, HeldText, Notification, Platform, TemplateContent
+from hub.outcome import DeviceAnswer, OutcomeName
 from hub.store.connection import Statement
-from hub.store.contracts.outbox import PAGE_SIZE
+from hub.store.contracts.outbox import PAGE_SIZE, PageResult
 from hub.store.store import SqlStore
 from hub.work import Lane
-from tests.hub.examples import GREETING, HUB, installation, notification
+from tests.hub.examples import GREETING, HUB, arrivals, installation, notification
 from tests.hub.store.suite.harness import Stores, Suite, enqueue, take, take_pages
 from tests.hub.store.suite.registering import channels
 
@@ -132,3 +135,21 @@ class Texts(Worded):
         store._outbox._texts._ids.clear()  # as another process would: it knows of no text
         with pytest.raises(StoreError, match="the text other cannot be kept"):
             await enqueue(store, notification("news", content=TemplateContent(properties={}, text=other)))
+
+    async def test_a_trace_and_the_list_of_a_phone_know_that_a_text_was_for_it(self, store: SqlStore) -> None:
+        phone = replace(installation("ann", "news", templates=False), locale="de-CH")
+        await store.put_installations(HUB, [phone, installation("bob", "news"), installation("eve", templates=False)])
+        (work,) = (await store.accept(arrivals([worded()]), start=10)).work
+        (native,) = await store.trace(work.notification.id, "ann")
+        assert native.answer is DeviceAnswer.UNDER_WAY
+        (stranger,) = await store.trace(work.notification.id, "eve")
+        assert stranger.answer is DeviceAnswer.TAGS
+        own, _ = await store.trace(work.notification.id, "bob")
+        assert (own.template, own.answer) == (None, DeviceAnswer.NO_TEMPLATE)
+        (audience,) = await store.audiences([work.notification])
+        counts = {Platform.FCM: {OutcomeName.SUCCESS: 2}}
+        ordinals = BitMap(target.ordinal for target in audience.targets)
+        await store.record([PageResult(work=work, counts=counts, ordinals=ordinals, started_at=store.now())])
+        (push,) = (await store.received(HUB, "ann", most=10)).pushes
+        assert (push.template, push.answer, push.locale) == (None, DeviceAnswer.DELIVERED, "de-CH")
+        assert text_of(push.notification) == TEXT

@@ -20,9 +20,13 @@ def held_words(document: bytes) -> HeldWords:
 class _HeldWords:
     def __init__(self, texts: ContentTexts) -> None:
         self._texts = texts
+        self.group = texts.group
 
-    def group(self, locale: str, time_zone: str) -> Group:
-        return self._texts.group(locale, time_zone)
+    def warm(self, group: object) -> None:
+        try:
+            self._texts.warm(cast("Group", group))
+        except ExpressionError as error:
+            raise ValueError(str(error)) from error
 
     def shown(self, properties: Mapping[str, str], group: object) -> Shown:
         try:

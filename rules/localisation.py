@@ -15,20 +15,19 @@ _TAKES: Final = ("locale", "timezone")
 
 @dataclass(frozen=True, slots=True)
 class Localisation:
-    """A language as CLDR names it (`de-CH`), and a time zone of IANA."""
+    """A language as CLDR names it (`de-CH`). Times are in the zone of who reads (`localised.reading_in`)."""
 
     locale: str
-    timezone: str
 
     def give(self, tree: nodes.Node) -> None:
-        """Give the language and the zone to the filters of an expression that take them and name none."""
+        """Give the language and the reader's zone to the filters of an expression that take them and name none."""
         for node in (tree, *tree.find_all(nodes.Filter)):
             if isinstance(node, nodes.Filter) and node.name in localised.FILTERS:
                 self._give(node)
 
     def _give(self, node: nodes.Filter) -> None:
         named = {str(keyword.key) for keyword in node.kwargs}
-        values = {"locale": self.locale, "timezone": self.timezone}
+        values = {"locale": self.locale, "timezone": localised.READER}
         for name, position in _places(node.name).items():
             if name not in named and len(node.args) <= position:
                 value = nodes.Const(values[name], lineno=node.lineno)

@@ -5,7 +5,9 @@ of a locale are read when a rule first names it.
 """
 
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
 from decimal import Decimal, localcontext
 from functools import lru_cache
@@ -20,6 +22,11 @@ from rules.text import text_of
 if TYPE_CHECKING:
     from babel import Locale
     from babel.numbers import NumberPattern
+
+READER: Final = "\0reader"
+"""A time zone that no text can name: that of who reads, which `reading_in` says."""
+
+_reader_zone: ContextVar[str] = ContextVar("reader_zone", default="UTC")
 
 LENGTHS: Final = ("short", "medium", "long", "full")
 CATEGORIES: Final = ("zero", "one", "two", "few", "many", "other")
@@ -150,8 +157,23 @@ def _locale(name: Any) -> "Locale":
         raise ValueError(f"there is no locale {name!r} (de, de-CH, pt-BR and others of CLDR)") from error
 
 
-@lru_cache(maxsize=256)
+@contextmanager
+def reading_in(timezone: str) -> Iterator[None]:
+    """Times for a reader are in this zone."""
+    token = _reader_zone.set(timezone)
+    try:
+        yield
+    finally:
+        _reader_zone.reset(token)
+
+
 def _zone(name: Any) -> ZoneInfo:
+    """Raises: ValueError."""
+    return _zone_named(_reader_zone.get() if name == READER else name)
+
+
+@lru_cache(maxsize=1024)
+def _zone_named(name: Any) -> ZoneInfo:
     """Raises: ValueError."""
     try:
         return ZoneInfo(name)

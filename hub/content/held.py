@@ -1,7 +1,11 @@
 """Texts held here while they are sent: made ready once, and filled once for all who get the same."""
 
+import asyncio
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Any, Protocol
 
 from hub.content.fitting import payload_of
@@ -14,8 +18,11 @@ from hub.target import Target
 _TEXTS_KEPT = 1024
 """Texts that stay ready: a hub of many texts has hundreds."""
 
-_FILLED_KEPT = 1024
-"""Payloads that are kept for the further pages of their broadcasts: a few kilobytes each."""
+_FILLED_KEPT = 4096
+"""Payloads that are kept for the further pages of their broadcasts, by language and, where a time is written, by zone."""
+
+_SLICE = 0.002
+"""Seconds of reading a language after which others get their turn."""
 
 
 class HeldWords(Protocol):
@@ -27,6 +34,9 @@ class HeldWords(Protocol):
 
     def shown(self, properties: Mapping[str, str], group: Any) -> Shown:
         """What phones of a group read. Raises: ValueError: the properties do not fill the text."""
+
+    def warm(self, group: Any) -> None:
+        """Have what a group reads in memory, which takes some milliseconds the first time. Raises: ValueError."""
 
 
 Renderer = Callable[[bytes], HeldWords]
@@ -55,8 +65,8 @@ class HeldTexts:
         self._words: OrderedDict[int, HeldWords | None] = OrderedDict()
         self._filled: OrderedDict[tuple[str, Platform, Hashable], Rendered | None] = OrderedDict()
 
-    async def prepare(self, notifications: Sequence[Notification]) -> None:
-        """Have the texts of these notifications at hand. Raises: StoreError."""
+    async def prepare(self, notifications: Sequence[Notification], targets: Sequence[Target]) -> None:
+        """Have the texts of these notifications at hand, in the languages of these targets. Raises: StoreError."""
         named = {text.id: text for each in notifications if (text := text_of(each)) is not None}
         missing = [text for id, text in named.items() if id not in self._words]
         for id in named.keys() & self._words.keys():
@@ -69,16 +79,31 @@ class HeldTexts:
                 self._words[text.id] = None if document is None else self._renderer(document)
             except ValueError:
                 self._words[text.id] = None
+        if named:
+            phones = [each for each in targets if each.template is None]
+            await self._warm([words for id in named if (words := self._words[id]) is not None], phones)
+
+    async def _warm(self, texts: Sequence[HeldWords], phones: Sequence[Target]) -> None:
+        """Others get their turn between two languages: CLDR's data of one take milliseconds to read."""
+        for words in texts:
+            group_of = words.group
+            for group in {_group(group_of, each) for each in phones}:
+                turn_ends_at = time.perf_counter() + _SLICE
+                with suppress(ValueError):  # said of the pushes themselves
+                    words.warm(group)
+                if time.perf_counter() > turn_ends_at:
+                    await asyncio.sleep(0)
 
     def trim(self) -> None:
         """Forget texts not used for long; call when no pushes are being made."""
         while len(self._words) > _TEXTS_KEPT:
             self._words.popitem(last=False)
 
-    def group(self, notification: Notification, target: Target) -> Hashable:
-        """What a target that gets the text has in common with others that get the same; None for one that does not."""
-        words = self._words_for(notification, target)
-        return None if words is None else words.group(target.locale, target.time_zone)
+    def grouping(self, notification: Notification) -> Callable[[Target], Hashable]:
+        """Says of a target what it has in common with others that get the same of the text; None where there is none."""
+        text = text_of(notification)
+        words = None if text is None else self._words.get(text.id)
+        return _nothing if words is None else partial(_group, words.group)
 
     def shown(self, notification: Notification, target: Target) -> Shown | None:
         """What the text says to a target; None where it gets something else, or nothing."""
@@ -108,6 +133,17 @@ class HeldTexts:
     def _words_for(self, notification: Notification, target: Target) -> HeldWords | None:
         text = text_of(notification) if target.template is None else None
         return None if text is None else self._words.get(text.id)
+
+
+def _group(group_of: Callable[[str, str], Hashable], target: Target) -> Hashable:
+    """By what was checked when it was written, for most phones: a broadcast asks a million times."""
+    if target.push_variables:
+        return group_of(target.locale, target.time_zone)
+    return group_of(target.own_locale or "", target.own_time_zone or "")
+
+
+def _nothing(target: Target) -> None:
+    return None
 
 
 def text_of(notification: Notification) -> HeldText | None:

@@ -113,7 +113,7 @@ class Rendering:
 
     async def prepare(self, targets: Sequence[Target], notifications: Sequence[Notification] = ()) -> None:
         """Have the templates of these targets at hand, and the texts of these notifications. Raises: StoreError."""
-        await self._held.prepare(notifications)
+        await self._held.prepare(notifications, targets)
         missing: set[_Key] = set()
         for key in {(target.template, target.platform) for target in targets if target.template is not None}:
             if key in self._compiled:
@@ -138,7 +138,8 @@ class Rendering:
 
     def group(self, notification: Notification, target: Target) -> Hashable:
         """What a target has in common with those that get the same of a notification, but for its push variables."""
-        return target.platform, target.template, self._held.group(notification, target)
+        own = self._held.grouping(notification)(target) if target.template is None else None
+        return target.platform, target.template, own
 
     def shown(self, notification: Notification, target: Target) -> Shown | None:
         """What a text held here says to a target; None where it gets something else, or nothing."""
@@ -182,9 +183,9 @@ class Rendering:
     ) -> None:
         """Pushes of a text held here: filled once for all phones of a platform that get the same."""
         alike: dict[tuple[Platform, Hashable, bool], list[Target]] = {}
-        group_of = self._held.group
+        group_of = self._held.grouping(notification)
         for target in targets:
-            key = (target.platform, group_of(notification, target), target.ordinal in silent)
+            key = (target.platform, group_of(target), target.ordinal in silent)
             mine = alike.get(key)
             if mine is None:
                 alike[key] = [target]

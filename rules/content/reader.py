@@ -187,7 +187,7 @@ class _ContentReader:
         if text is None:
             self._is_whole = False
             return None
-        where = Localisation(manner(locale, locale), "UTC")
+        where = Localisation(manner(locale, locale))
         try:
             compiled = compile_text(text, PROPERTIES, localisation=where).placed(node)
         except ExpressionError as error:

@@ -15,6 +15,7 @@ import orjson
 from hub.characters import cut_text
 from hub.notification import HeldText
 from hub.platforms.shown import Shown
+from rules import localised
 from rules.content.locales import chosen, manner
 from rules.errors import MissingValueError, RenderError
 from rules.expression_conditions import Tested
@@ -32,7 +33,7 @@ MAX_BODY: Final = 4000
 """Characters of a body: more than any push service takes."""
 
 _VARIANTS: Final = 512
-"""Compiled variants of one content that are kept: languages, by time zones where a time is written."""
+"""Compiled variants of one content that are kept, and groups by what phones say."""
 
 _DIRECTION: Final = re.compile("[\u202a-\u202e\u2066-\u2069]")
 """Characters that turn the direction of what follows: a value must not change how the text around it is read."""
@@ -122,8 +123,8 @@ class ContentTexts:
     reader: Reader = Reader()
     held: HeldText = field(init=False, compare=False, repr=False)
     is_timed: bool = field(init=False, compare=False, repr=False)
-    variant: Callable[[Group], "Variant"] = field(init=False, compare=False, repr=False)
-    """The texts compiled for a group."""
+    variant: Callable[[str, str], "Variant"] = field(init=False, compare=False, repr=False)
+    """The texts of a language compiled, with values in the manner of a locale."""
     group: Callable[[str, str], Group] = field(init=False, compare=False, repr=False)
     """What a phone of a language and a zone, each empty where it says none, shares with others."""
 
@@ -166,13 +167,21 @@ class ContentTexts:
     def shown(self, properties: Mapping[str, str], group: Group) -> Shown:
         """What phones of a group read; where their language cannot be filled, the fallback. Raises: RenderError."""
         values = {name.casefold(): value for name, value in properties.items()}
-        try:
-            return self.variant(group).filled(values)
-        except RenderError:
-            fallback = self._fallback_group()
-            if group == fallback:
-                raise
-            return self.variant(fallback).filled(values)
+        language, locale, zone = group
+        with localised.reading_in(zone or self.reader.timezone):
+            try:
+                return self.variant(language, locale).filled(values)
+            except RenderError:
+                fallback = self._fallback_group()
+                if (language, locale) == fallback[:2]:
+                    raise
+                return self.variant(*fallback[:2]).filled(values)
+
+    def warm(self, group: Group) -> None:
+        """Compile what a group reads, and have CLDR's data of its locale in memory: some milliseconds, the first time."""
+        language, locale, _ = group
+        self.variant(language, locale)
+        localised.number_format(1, locale=locale)
 
     def prove(self, properties: Mapping[str, str]) -> None:
         """Fill the fallback, which every phone can get. Raises: RenderError: it cannot be filled."""
@@ -181,9 +190,8 @@ class ContentTexts:
     def _fallback_group(self) -> Group:
         return self.group(self.fallback, "") if not self.reader.only else self.group("", "")
 
-    def _compiled(self, group: Group) -> "Variant":
-        text, locale, zone = group
-        where = Localisation(locale, zone or self.reader.timezone)
+    def _compiled(self, language: str, locale: str) -> "Variant":
+        where = Localisation(locale)
 
         def compiled(texts: Mapping[str, str]) -> dict[str, Text]:
             return {
@@ -191,7 +199,7 @@ class ContentTexts:
                 for name, each in texts.items()
             }
 
-        return Variant(text, {**compiled(self.locales[text]), **compiled(self.options)}, compiled(self.data))
+        return Variant(language, {**compiled(self.locales[language]), **compiled(self.options)}, compiled(self.data))
 
 
 @dataclass(frozen=True, slots=True)

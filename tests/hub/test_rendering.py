@@ -341,6 +341,9 @@ class Words:
     def group(self, locale: str, time_zone: str) -> tuple[str, str]:
         return locale or "en", time_zone
 
+    def warm(self, group: tuple[str, str]) -> None:
+        pass
+
     def shown(self, properties: Mapping[str, str], group: tuple[str, str]) -> Shown:
         if "title" not in properties:
             raise ValueError("title is missing")

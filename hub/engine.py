@@ -21,6 +21,7 @@ from hub.delivery.dispatch import Dispatcher, Timing
 from hub.delivery.forwarding import RemoteDelivery
 from hub.delivery.handing_over import HandingOver
 from hub.delivery.probing import TestResult, probe
+from hub.delivery.quota_sharing import QuotaSharing
 from hub.delivery.retry import RetryPolicy
 from hub.errors import CapacityError, ConfirmationError, NotFoundError, PreconditionError, StoreError, WithdrawnError
 from hub.facts import (
@@ -183,6 +184,7 @@ class Hub:
             precedence=precedence,
             renderer=renderer,
         )
+        self._quotas = QuotaSharing(self.bulkheads, self.store, granted=self._dispatcher.wake)
 
     async def open(self) -> int:
         """Open the store; how much work was due when the process before this one ended. Raises: StoreError."""
@@ -207,6 +209,7 @@ class Hub:
             for work, loop in (
                 ("the watch over the store", self.health.watch),
                 ("the upkeep of the store", self.store.tend),
+                ("the sharing of quotas", self._quotas.run),
             ):
                 group.create_task(endure(work, loop, observer=self._observer, pause=self._timing.count_every))
 
@@ -222,6 +225,7 @@ class Hub:
             "books": self.books.pulse.felt,
             "watch": self.health.pulse.felt,
             "tend": self.store.tends,
+            "quotas": self._quotas.pulse.felt,
         }
 
     async def drain(self, seconds: float) -> None:

@@ -4,6 +4,7 @@ Standard behind it: Firebase, "REST Resource: projects.messages" and "ErrorCode"
 to server applications".
 """
 
+import math
 import ssl
 import uuid
 from collections.abc import Mapping
@@ -51,7 +52,8 @@ QUOTA_FAILURE = "type.googleapis.com/google.rpc.QuotaFailure"
 class Fcm(PushService):
     """FCM as far as a sender notices, for one project and one service account.
 
-    `quota_per_minute` and `quota_retry_after` (seconds; None: the 429 carries none) may be changed at any time.
+    `quota_per_minute` and `quota_retry_after` (seconds; None: the 429 carries none) may be changed at any time; with
+    `names_retry_after` a 429 says how many seconds are left of the minute.
     `token_faults` are those of the token endpoint. With `accept_unknown` every registration token that is long enough
     belongs to a living app.
     """
@@ -77,6 +79,7 @@ class Fcm(PushService):
         self.accept_unknown = accept_unknown
         self.quota_per_minute = QUOTA_PER_MINUTE
         self.quota_retry_after: int | None = None
+        self.names_retry_after = False
         self.token_faults = Faults()
         self.tokens = BearerTokens(clock=clock)
         self._send_path = f"/v1/projects/{project_id}/messages:send"
@@ -177,7 +180,10 @@ class Fcm(PushService):
         if self._minute is None or now - self._minute >= timedelta(minutes=1):
             self._minute, self._used = now, 0
         if self._used >= self.quota_per_minute:
-            raise RefusedError(429, "QUOTA_EXCEEDED", retry_after=self.quota_retry_after)
+            left = math.ceil((self._minute + timedelta(minutes=1) - now).total_seconds())
+            raise RefusedError(
+                429, "QUOTA_EXCEEDED", retry_after=left if self.names_retry_after else self.quota_retry_after
+            )
         self._used += 1
 
     def _token_answer(self, exchange: Exchange) -> Answer:

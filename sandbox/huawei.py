@@ -91,13 +91,9 @@ class Huawei(PushService):
             exchange.answer(answer)
             return
         push_id = exchange.headers.get(PUSH_ID_HEADER, "")
-        for token in tokens[1:]:
-            gone = RefusedError(200, "illegal token") if refusal is None and token in illegal else refusal
-            self._journal.record(
-                service=self.name, push_id=push_id, handle=token, status=answer.status,
-                reason="" if gone is None else gone.reason, payload=exchange.body, headers=exchange.headers,
-            )  # fmt: skip
-        self._conclude(exchange, answer, handle=tokens[0], push_id=push_id, refusal=refusal)
+        self._conclude(
+            exchange, answer, handle=tokens[0], push_id=push_id, refusal=refusal, others=tokens[1:], dead=illegal
+        )
 
     def _is_alive(self, token: str) -> bool:
         return self._known.get(token, self.accept_unknown and len(token) >= _MIN_TOKEN)

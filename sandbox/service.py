@@ -2,6 +2,7 @@
 
 import ssl
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar
 
 from sandbox.exchange import Answer, Exchange, RefusedError
@@ -87,19 +88,23 @@ class PushService(ABC):
         push_id: str,
         refusal: RefusedError | None,
         payload: bytes | None = None,
+        others: Sequence[str] = (),
+        dead: Sequence[str] = (),
     ) -> None:
         """Write the push into the journal and answer it, as far as the faults let it.
 
-        `payload` is what the device reads, where the body is another.
+        `payload` is what the device reads, where the body is another. The same push is for `others` too, but for those
+        that are `dead`.
         """
         drop = self.faults.takes_drop() if refusal is None else None
-        if drop is not False:
+        for each in (handle, *others) if drop is not False else ():
+            reason = "the app is gone" if each in dead else ""
             self._journal.record(
                 service=self.name,
                 push_id=push_id,
-                handle=handle,
+                handle=each,
                 status=answer.status,
-                reason="" if refusal is None else refusal.reason,
+                reason=reason if refusal is None else refusal.reason,
                 payload=exchange.body if payload is None else payload,
                 headers=exchange.headers,
             )

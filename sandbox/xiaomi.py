@@ -5,7 +5,7 @@ Standard behind it: Xiaomi's server SDK. It answers 200 whatever it says; limits
 
 import ssl
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import orjson
 
@@ -16,6 +16,7 @@ from sandbox.service import PUSH_ID_HEADER, PushService
 
 PATH = "/v3/message/regid"
 MAX_CONTENT = 4096
+MAX_IDS = 1000
 MAX_TTL = 14 * 86_400_000
 
 SYSTEM_ERROR, TOO_FAST, NO_TARGET, NO_SECRET = 10001, 22101, 20301, 21301
@@ -60,27 +61,35 @@ class Xiaomi(PushService):
         self._known[handle] = False
 
     def _serve(self, exchange: Exchange) -> None:
-        refusal, handle = None, ""
+        refusal, handles, dead = None, [""], []
         fields: Mapping[str, str] = {}
         try:
             fields = _fields(exchange)
-            handle = fields.get("registration_id", "")
-            self._examine(exchange, fields)
-            self.faults.strike(handle)
+            handles = fields.get("registration_id", "").split(",")
+            self._examine(exchange, fields, handles)
+            self.faults.strike(handles[0])
+            dead = [handle for handle in handles if not self._is_alive(handle)]
+            if len(dead) == len(handles):
+                raise _code(NO_TARGET, "no valid targets")
         except RefusedError as error:
             refusal = _code(_CODES[error.status], error.reason or "scripted") if error.status in _CODES else error
         message = {name: value for name, value in fields.items() if name != "registration_id"}
         self._conclude(
             exchange,
-            _accepted() if refusal is None else _refused(refusal),
-            handle=handle,
+            _accepted(dead) if refusal is None else _refused(refusal),
+            handle=handles[0],
             push_id=exchange.headers.get(PUSH_ID_HEADER, ""),
             refusal=refusal,
             payload=orjson.dumps(message),
+            others=handles[1:],
+            dead=dead,
         )
 
-    def _examine(self, exchange: Exchange, fields: Mapping[str, str]) -> None:
-        """Everything Mi Push looks at.
+    def _is_alive(self, handle: str) -> bool:
+        return self._known.get(handle, self.accept_unknown and len(handle) >= _MIN_ID)
+
+    def _examine(self, exchange: Exchange, fields: Mapping[str, str], handles: Sequence[str]) -> None:
+        """Everything Mi Push looks at but whose apps are alive.
 
         Raises: RefusedError.
         """
@@ -105,9 +114,8 @@ class Xiaomi(PushService):
             raise _code(INVALID_VALUE, "notify_id is an int")
         if sum(len(fields.get(name, "").encode()) for name in ("title", "description", "payload")) > MAX_CONTENT:
             raise _code(TOO_LONG, "the message is too long")
-        handle = fields["registration_id"]
-        if not self._known.get(handle, self.accept_unknown and len(handle) >= _MIN_ID):
-            raise _code(NO_TARGET, "no valid targets")
+        if len(handles) > MAX_IDS:
+            raise _code(INVALID_VALUE, "too many registration ids")
 
 
 def _fields(exchange: Exchange) -> Mapping[str, str]:
@@ -121,8 +129,9 @@ def _code(code: int, reason: str) -> RefusedError:
     return RefusedError(200, reason, code=code)
 
 
-def _accepted() -> Answer:
-    body = {"result": "ok", "trace_id": uuid.uuid4().hex, "code": 0, "data": {"id": uuid.uuid4().hex}, "info": ""}
+def _accepted(dead: Sequence[str]) -> Answer:
+    data = {"id": uuid.uuid4().hex} | ({"bad_regids": ",".join(dead)} if dead else {})
+    body = {"result": "ok", "trace_id": uuid.uuid4().hex, "code": 0, "data": data, "info": ""}
     return json_answer(200, body)
 
 

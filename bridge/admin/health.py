@@ -178,6 +178,9 @@ def _outlet(bulkhead: Bulkhead[PushPage] | Bulkhead[Sequence[Notification]], kin
         return Part(kind=kind, name=name, ok=False, state="braked", detail=_BRAKED)
     if trouble:
         return Part(kind=kind, name=name, ok=False, state="failing", detail=trouble)
+    if bulkhead.quota_per_minute:
+        detail = f"takes {bulkhead.quota_per_minute:,.0f} pushes a minute, and gets no more"
+        return Part(kind=kind, name=name, detail=detail)
     return Part(kind=kind, name=name)
 
 

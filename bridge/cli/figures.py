@@ -54,7 +54,8 @@ class SourceRow:
 class ServiceRow:
     """A credential of a hub: pushes answered and refused a second, and the state of its breaker.
 
-    `in_flight` are the pushes under way to the service, of all hubs together.
+    `in_flight` are the pushes under way to the service, of all hubs together. `quota` is what the service takes a minute, 0
+    where it has refused nothing.
     """
 
     hub: str
@@ -63,6 +64,7 @@ class ServiceRow:
     refused: float
     in_flight: int
     state: str
+    quota: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,7 @@ def _services(now: Scrape, status: Mapping[str, Any], parts: _Parts, rate: _Rate
                     sum(rate("pushbridge_pns_deliveries_total", **labels, outcome=outcome) for outcome in _REFUSED),
                     int(now.sum("pushbridge_pns_requests_in_flight", platform=platform)),
                     part["state"],
+                    now.sum("pushbridge_pns_quota_messages", platform=platform, credential=hub["name"]),
                 )
             )
     return sorted(rows, key=lambda row: (row.state == "ok", -row.rate, row.hub, row.platform))

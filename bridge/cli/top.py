@@ -11,7 +11,7 @@ import typer
 
 from bridge.cli.client import Client
 from bridge.cli.command import Answer, client_command
-from bridge.cli.figures import Figures, Scrape
+from bridge.cli.figures import Figures, Scrape, ServiceRow
 from bridge.cli.reload import summary
 from bridge.cli.tables import without_controls
 
@@ -113,7 +113,8 @@ def screen(
             20,
             f"{'SERVICE':<10}{'PUSHES/S':>10}{'REFUSED/S':>11}{'UNDER WAY':>11}  STATE",
             [
-                f"{row.hub[:19]:<20}{row.platform:<10}{row.rate:>10.1f}{row.refused:>11.1f}{row.in_flight:>11}  {row.state}"
+                f"{row.hub[:19]:<20}{row.platform:<10}{row.rate:>10.1f}{row.refused:>11.1f}{row.in_flight:>11}"
+                f"  {_state(row)}"
                 for row in figures.services
             ],
             for_services,
@@ -135,6 +136,10 @@ def _table(name: str, width: int, columns: str, rows: Sequence[str], room: int) 
     left_out = len(rows) - room
     heading = f"{name} ({left_out} more)" if left_out > 0 else name
     return [f"{heading:<{width}}{columns}", *rows[:room]]
+
+
+def _state(row: ServiceRow) -> str:
+    return f"{row.state}, takes {row.quota:,.0f} a minute" if row.quota else row.state
 
 
 def _count(value: int | None) -> str:

@@ -65,6 +65,9 @@ class Breaker(Protocol):
     @property
     def is_braked(self) -> bool: ...
 
+    @property
+    def quota_per_minute(self) -> float: ...
+
 
 class DeliveryMetrics(MetricTable):
     """By hub and platform, the remote hubs included."""
@@ -130,6 +133,12 @@ class DeliveryMetrics(MetricTable):
     _throttled_until = gauge(
         "pns_throttled_until_timestamp_seconds",
         "Until when the service asked all senders to wait.",
+        platform=_PLATFORMS,
+        credential=Named.HUBS,
+    )
+    _quota = gauge(
+        "pns_quota_messages",
+        "Pushes a minute that the service takes, as its refusals taught, for all processes; 0 while none is known.",
         platform=_PLATFORMS,
         credential=Named.HUBS,
     )
@@ -210,9 +219,10 @@ class DeliveryMetrics(MetricTable):
             self._circuit.labels(platform.value, hub).set(bulkhead.is_open)
             self._throttled_until.labels(platform.value, hub).set(bulkhead.throttled_until)
             self._braked.labels(platform.value, hub).set(bulkhead.is_braked)
+            self._quota.labels(platform.value, hub).set(bulkhead.quota_per_minute)
         for hub, platform in self._guarded - bulkheads.keys():  # what no configuration names any more
             if platform.value not in _PLATFORMS:
-                for each in (self._circuit, self._throttled_until, self._braked):
+                for each in (self._circuit, self._throttled_until, self._braked, self._quota):
                     each.remove(platform.value, hub)
         self._guarded = set(bulkheads)
         for platform, count in in_flight.items():

@@ -16,6 +16,7 @@ class HeartbeatStage(Explained):
     BOOKS = "books", "Whether what was accepted has ended or is on its way is looked at."
     WATCH = "watch", "Calls of the store that hang or fail are looked for."
     TEND = "tend", "What the process owns in the store is renewed, and scheduled work is released."
+    QUOTAS = "quotas", "What was pushed to services that have a quota is shared with the other processes."
     SINKS = "sinks", "Reports that wait for sinks are measured and kept within their bounds."
     FOLLOW_UPS = "follow_ups", "Phones that have not opened a push are looked for."
     HOUSEKEEPING = "housekeeping", "What is past its time is dropped."

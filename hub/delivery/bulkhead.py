@@ -8,6 +8,7 @@ from typing import Generic, Protocol, TypeVar
 from hub.backoff import Backoff
 from hub.delivery.guard import MassInvalidationGuard, RemovalBrake
 from hub.delivery.hosts import HostBreakers
+from hub.delivery.quota import QuotaMeter
 from hub.delivery.window import PieceWindow
 from hub.outcome import OutcomeName, Reaction
 from hub.push import DELIVERED, PageVerdict, SendResult
@@ -113,6 +114,7 @@ class Bulkhead(Generic[B]):
         self.brake = RemovalBrake()
         self.window = PieceWindow(most=_PIECES)
         """The pieces of large pages that are with the service at a time."""
+        self.quota = QuotaMeter(clock=clock)
         self._idle = asyncio.Event()
         self.closed_until = 0.0
         self.throttled_until = 0.0
@@ -136,6 +138,11 @@ class Bulkhead(Generic[B]):
     def is_braked(self) -> bool:
         """Whether no phone is removed, as the service calls too many of them gone."""
         return self.brake.is_on
+
+    @property
+    def quota_per_minute(self) -> float:
+        """Pushes a minute that the service takes, as its refusals taught; 0 while none is known."""
+        return self.quota.limit or 0.0
 
     @property
     def reopens_at(self) -> float:
@@ -184,6 +191,8 @@ class Bulkhead(Generic[B]):
         if lane is Lane.SINGLE and reserved and reserved + wanted > self._most:
             return 0
         wanted = min(wanted, self._allowed)
+        if lane is Lane.SINGLE and wanted > 0:
+            wanted = self.quota.admit(wanted)
         if wanted <= 0:
             return 0
         if self._is_unasked:
@@ -228,30 +237,52 @@ class Bulkhead(Generic[B]):
 
         Pages are taken one at a time while few pushes are let through.
         """
-        if self.is_paused:
+        if self.is_paused or self.quota.is_spent:
             return 0
         if lane is Lane.BROADCAST:
-            is_tried = self._failures >= _TRIPS_AFTER or self._ramp is not None
+            is_tried = self._failures >= _TRIPS_AFTER or self._ramp is not None or self.quota.waiting
             return max(0, (1 if is_tried else PAGES) - held)
         if self._reserved[lane] >= self._most:
             return 0
-        return max(0, min(self._room[lane], self._allowed) - held)
+        room = min(self._room[lane], self._allowed) - held
+        if self.has_queue and self.quota.available < room:
+            self.quota.want()
+        return max(0, min(room, self.quota.available))
 
     async def send(self, lane: Lane, batch: B, *, size: int | None = None) -> PageVerdict:
-        """The verdict on what was admitted for `size` notifications: one for each of the batch unless it is given."""
+        """The verdict on what was admitted for `size` notifications: one for each of the batch unless it is given.
+
+        Pushes of the broadcast lane have their places in `quota`.
+        """
         count = len(batch)
         self.in_flight += count
+        verdict = PageVerdict()
         try:
             verdict = await self._sender.send(batch)
         finally:
-            self.withdraw(lane, count, size=count if size is None else size)
+            self._leave(lane, count, size=count if size is None else size)
             self.in_flight -= count
+            self._spend(count, verdict)
         verdict = self.brake.weigh(self.doubt.weigh(verdict))
         self._learn(batch, verdict)
         return verdict
 
     def withdraw(self, lane: Lane, count: int, *, size: int) -> None:
         """Give back the places of so many pushes of `size` notifications, which are not sent after all."""
+        self._leave(lane, count, size=size)
+        self.quota.give_back(count)
+
+    def _spend(self, count: int, verdict: PageVerdict) -> None:
+        """Count what the service took, or looked at, towards its quota."""
+        over = [
+            result
+            for result in verdict.exceptions.values()
+            if result.reaction is Reaction.THROTTLED and result.lane_wide
+        ]
+        waits = [result.retry_after for result in over if result.retry_after is not None]
+        self.quota.answered(count, refused=len(over), retry_after=max(waits, default=None))
+
+    def _leave(self, lane: Lane, count: int, *, size: int) -> None:
         self._room[lane] += size
         self._reserved[lane] -= count
         if not any(self._reserved.values()):
@@ -352,6 +383,7 @@ class Bulkhead(Generic[B]):
             self.throttled_until = max(self.throttled_until, until)
         else:
             until = now + _CONFIG_PAUSE
+        self.quota.release()
         self.closed_until = max(self.closed_until, min(until, now + _LONGEST_WAIT))
         self._failures = max(self._failures, _TRIPS_AFTER)  # afterwards a few go first
         self._ramp = _RAMP

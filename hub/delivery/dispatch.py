@@ -193,6 +193,11 @@ class Dispatcher:
             self._submitted.add(work)
         self._wake[Lane.SINGLE].set()
 
+    def wake(self) -> None:
+        """Look for work at once: a service takes more."""
+        for wake in self._wake.values():
+            wake.set()
+
     async def run(self) -> None:
         """Until cancelled."""
         async with asyncio.TaskGroup() as group:

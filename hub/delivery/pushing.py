@@ -38,6 +38,7 @@ from hub.store.contracts.outbox import Audience, PageResult, RetryPage, Service,
 from hub.store.contracts.registry import RenamedChannel
 from hub.target import Target
 from hub.trace_context import is_sampled
+from hub.work import Lane
 
 _SATURATED = 0.25
 """Seconds until work is looked at again that found a service too busy for as many pushes as it needs."""
@@ -406,14 +407,22 @@ class PushDelivery:
 
     async def send(self, send: SendBatch) -> None:
         """Send a page; a piece of work is done when the last of the pages that it needs has its verdict."""
+        is_single = send.owners[0][0].work.lane is Lane.SINGLE
         if send.piece is None:
-            await self._send_now(send)
+            if not is_single:
+                await send.bulkhead.quota.place(len(send.page))
+            if not is_single and send.bulkhead.is_paused:
+                self._leave_unsent(send)
+            else:
+                await self._send_now(send)
             return
         async with send.bulkhead.window.place():
             self._precedence.did(PAGES, len(send.page))
             await self._precedence.give_way()
+            if not is_single:
+                await send.bulkhead.quota.place(len(send.page))
             if send.bulkhead.is_paused:  # since the places were reserved
-                self._defer(send, send.piece)
+                self._leave_unsent(send)
             else:
                 await self._send_now(send)
 
@@ -473,15 +482,8 @@ class PushDelivery:
             reason=Counter(bad).most_common(1)[0][0] if bad else "",
         )
 
-    def _defer(self, send: SendBatch, piece: Piece) -> None:
-        """Its service has closed while the piece waited for its turn."""
-        ((pending, targets),) = send.owners
-        send.bulkhead.withdraw(pending.work.lane, len(targets), size=send.size)
-        pending.defer(send.platform, "", targets)
-        self._answered(pending, piece, len(targets))
-
     def _leave_unsent(self, send: SendBatch) -> None:
-        """As if its service had closed; the store says with the record whose the pushes are."""
+        """Its service has closed while the pushes waited for their turn, or they are not this process's any more."""
         send.bulkhead.withdraw(send.owners[0][0].work.lane, len(send.page), size=send.size)
         for pending, targets in send.owners:
             pending.defer(send.platform, "", targets)

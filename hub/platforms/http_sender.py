@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from hub.notification import Platform
+from hub.platforms.batches import send_in_batches
 from hub.platforms.traits import Seen
 from hub.push import PageVerdict, PushGroup, PushPage, SendResult
 from hub.requests import Requests
@@ -18,7 +19,8 @@ _ID: Final = "00000000-0000-4000-8000-000000000000"
 class HttpSender:
     """One credential of a service that takes a POST for each push.
 
-    Without `tokens` the requests carry `secret` where others carry an access token.
+    Without `tokens` the requests carry `secret` where others carry an access token. With a `batch` up to so many pushes
+    that share a group are one request, whose push channels come with `SEPARATOR` between them.
     """
 
     def __init__(
@@ -30,6 +32,7 @@ class HttpSender:
         verdict: Verdict,
         tokens: AccessTokens | None = None,
         secret: str = "",
+        batch: int = 1,
     ) -> None:
         self.platform = platform
         self._transport = transport
@@ -37,9 +40,15 @@ class HttpSender:
         self._verdict = verdict
         self._tokens = tokens
         self._secret = secret
+        self._batch = batch
 
     async def send(self, page: PushPage, *, deadline: float = 10.0) -> PageVerdict:
         """See `Sender.send`."""
+        if self._batch == 1:
+            return await self._send(page, deadline)
+        return await send_in_batches(page, self._send, most=self._batch, deadline=deadline)
+
+    async def _send(self, page: PushPage, deadline: float) -> PageVerdict:
         if self._tokens is None:
             requests = self.requests(page, token=self._secret)
             return await post(self._transport, requests, self._verdict, deadline=deadline, in_order=page.in_order)

@@ -86,8 +86,9 @@ OPERATIONS: Mapping[str, str] = {
     **dict.fromkeys(("mark_channels_dead", "rename_channels", "revive"), "write"),
     **dict.fromkeys(("unreported", "sink_usage", "follow_up_usage"), "read"),
     **dict.fromkeys(("reported", "postpone_reports", "bound_sinks", "follow_up"), "write"),
-    **dict.fromkeys(("account", "account_again"), "read"),
+    **dict.fromkeys(("account", "account_again", "known_quotas"), "read"),
     **dict.fromkeys(("job", "jobs"), "read"),
+    "share_quotas": "write",
     **dict.fromkeys(("put_job", "take_jobs", "write_job", "release_job", "forget_jobs"), "write"),
     **dict.fromkeys(
         ("due_devices", "mirrored", "mirrored_before", "mirror_state", "mirror_backlog", "newer_here", "newer_there"),

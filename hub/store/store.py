@@ -19,6 +19,7 @@ from hub.notification import Notification, Platform
 from hub.outcome import NotificationDetails, State
 from hub.phone import Phone, Topics
 from hub.phone_report import PhoneReport, ReportPolicy, TakenReports
+from hub.quota import QuotaGrant, QuotaReport
 from hub.report import Reporter
 from hub.silence import NewSilence, Silence, Silenced, SilenceUse
 from hub.store.accounting.accounting import SqlAccounting
@@ -69,6 +70,7 @@ from hub.store.outbox.ownership import Sharing
 from hub.store.outbox.remembering import SeenWindow
 from hub.store.people.people import ErasureLog, SqlPeople
 from hub.store.phones.phones import SqlPhones
+from hub.store.quotas.quotas import SqlQuotas
 from hub.store.registry.registry import SqlRegistry, mark_dead
 from hub.store.reports.reports import SqlReports
 from hub.store.silences.silences import SqlSilences
@@ -118,6 +120,7 @@ class SqlStore:
         sharing: Sharing | None = None,
     ) -> None:
         self._database = database
+        owner = owner or secrets.token_hex(8)
         self._counted_at = 0.0
         self._ticking, self._owning = Pulse(), Pulse()
         self._clock = StoreClock() if clock is None else clock
@@ -125,7 +128,7 @@ class SqlStore:
         self._outbox = SqlOutbox(
             database,
             self._clock,
-            owner=owner or secrets.token_hex(8),
+            owner=owner,
             mark_dead=mark_dead,
             window=window,
             monotonic=monotonic,
@@ -141,6 +144,7 @@ class SqlStore:
         self._accounting = SqlAccounting(database, self._outbox)
         self._silences = SqlSilences(database, self._clock, self._outbox, shift=lambda: self._outbox.shift)
         self._jobs = SqlJobs(database, now=self._clock.now)
+        self._quotas = SqlQuotas(database, now=self._clock.now, owner=owner)
         self._mirrors = SqlMirrors(
             database, now=self._clock.now, place_of=self._registry.place_of, make_place=self._registry.make_place
         )
@@ -682,6 +686,14 @@ class SqlStore:
 
     async def account_again(self, found: Sequence[Unaccounted]) -> Sequence[Unaccounted]:
         return await self._accounting.account_again(found)
+
+    # Quotas
+
+    async def share_quotas(self, reports: Mapping[Service, QuotaReport]) -> Mapping[Service, QuotaGrant]:
+        return await self._quotas.share_quotas(reports)
+
+    async def known_quotas(self) -> Mapping[Service, float]:
+        return await self._quotas.known_quotas()
 
     # Jobs
 

@@ -189,6 +189,7 @@ FAULTS: dict[HeartbeatStage, Fault] = {
     HeartbeatStage.BOOKS: hanging("account"),
     HeartbeatStage.WATCH: probe_hangs,
     HeartbeatStage.TEND: hanging("tend", lambda bench: bench.running.store._outbox),
+    HeartbeatStage.QUOTAS: hanging("known_quotas"),
     HeartbeatStage.SINKS: hanging("bound_sinks"),
     HeartbeatStage.FOLLOW_UPS: follow_up_hangs,
     HeartbeatStage.HOUSEKEEPING: hanging("forget_ended"),

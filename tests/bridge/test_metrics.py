@@ -235,6 +235,7 @@ COMBINATIONS: dict[str, Any] = {
     "jobs_total": product(HUBS, ["completed", "failed"]),
     "pns_throttled_until_timestamp_seconds": product(HUBS, PLATFORMS),
     "pns_circuit_open": product(HUBS, PLATFORMS),
+    "pns_quota_messages": product(HUBS, PLATFORMS),
     "device_removal_braked": product(HUBS, PLATFORMS),
     "pns_credential_expiry_timestamp_seconds": product(HUBS, PLATFORMS),
     "end_to_end_seconds_count": product(PLATFORMS),
@@ -503,6 +504,7 @@ def test_queues_phones_and_breakers_are_told_when_asked() -> None:
     bulkhead.closed_until = bulkhead.throttled_until = clock() + 30
     bulkhead.in_flight = 5
     bulkhead.brake.weigh(PageVerdict.of([GONE] * 1001))
+    bulkhead.quota.know(600.0)
     told.delivery.set_bulkheads({("app", Platform.WNS): bulkhead})
     elsewhere = Bulkhead(ScriptedOutlet(), clock=clock)
     elsewhere.closed_until = clock() + 30
@@ -515,6 +517,7 @@ def test_queues_phones_and_breakers_are_told_when_asked() -> None:
     assert value(told, "pushbridge_devices", hub="app", platform="wns") == 8
     assert value(told, "pushbridge_pns_circuit_open", platform="wns", credential="app") == 1
     assert value(told, "pushbridge_device_removal_braked", platform="wns", credential="app") == 1
+    assert value(told, "pushbridge_pns_quota_messages", platform="wns", credential="app") == 600
     assert (
         value(told, "pushbridge_pns_throttled_until_timestamp_seconds", platform="wns", credential="app")
         == clock() + 30

@@ -4,6 +4,7 @@ The forms of version 2 and 3 (projects, HarmonyOS NEXT) are unconfirmed, and not
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import repeat
 from typing import Any, Final
@@ -13,6 +14,7 @@ import orjson
 from hub.notification import Platform, Priority
 from hub.outcome import OutcomeName, Reaction
 from hub.platforms.base import PUSH_ID_HEADER
+from hub.platforms.batches import SEPARATOR
 from hub.platforms.hints import collapse_id
 from hub.platforms.http_sender import HttpSender
 from hub.platforms.huawei.body import MAX_MESSAGE, MAX_TTL, START_APP, TARGETS
@@ -38,6 +40,8 @@ from hub.transport.client import Transport
 from hub.transport.oauth import AccessTokens
 
 CONNECTIONS: Final = 10
+BATCH: Final = 1000
+"""Tokens of a request; that this is the most is unconfirmed, and one that is refused for it goes again as two."""
 
 CODES: Final[Mapping[str, Meaning]] = {
     **dict.fromkeys(("80100001", "80100003", "80100004", "80100013", "80100016", "80100018", "80300010"), FORMAT),
@@ -48,7 +52,11 @@ CODES: Final[Mapping[str, Meaning]] = {
     "80300008": SIZE,
     "81000001": SERVER_ERROR,
 }
-"""By `code`. 80100000 says that some tokens are invalid and 80300007 that all are: a request of ours has one."""
+"""By `code`. 80100000 says that some tokens are invalid, and names them; 80300007 says that all are."""
+
+_SOME_ILLEGAL: Final = "80100000"
+_OF_SOME: Final = (_SOME_ILLEGAL, "80300010")
+"""Codes that say nothing of each token: some are invalid, or there are too many."""
 
 _STATUSES: Final[Mapping[int, Meaning]] = {
     **BY_STATUS,
@@ -65,16 +73,26 @@ def verdict(status: int, headers: Mapping[str, str], body: bytes) -> SendResult:
     if code == "80000000":
         pns_id = str(said.get("requestId") or "")
         return SendResult(reaction=Reaction.DELIVERED, outcome=OutcomeName.SUCCESS, pns_id=pns_id)
+    only = None
+    if code in _OF_SOME:
+        only = _illegal(said.get("msg"))
     if code in CODES:
         meaning = CODES[code]
     elif status == 200 and not code:
         return INTERFACE
     else:
         meaning = _STATUSES.get(status, UNKNOWN)
-    words = said.get("msg")
+    words = "illegal tokens" if code == _SOME_ILLEGAL else said.get("msg")
     reason = f"{code}: {words}" if code and isinstance(words, str) and words else code
-    # To another app each of our tokens is invalid.
-    return said_no(meaning, reason or f"HTTP {status}", headers, suspects=True)
+    # To another app each of our tokens is invalid, and none of them is taken.
+    result = said_no(meaning, reason or f"HTTP {status}", headers, suspects=not only)
+    return result if only is None else replace(result, only=only)
+
+
+def _illegal(words: object) -> frozenset[str]:
+    """The tokens that an answer names as illegal, in a JSON text of its own; empty where it names none."""
+    named = json_object(words.encode()).get("illegal_tokens") if isinstance(words, str) else None
+    return frozenset(one for one in named if isinstance(one, str)) if isinstance(named, list) else frozenset()
 
 
 def body_parts(group: PushGroup, *, now: datetime) -> tuple[bytes, bytes] | SendResult:
@@ -136,7 +154,7 @@ def requests_for(
 
 def _bodies(parts: tuple[bytes, bytes], tokens: Sequence[str]) -> Iterator[bytes]:
     head, tail = parts
-    return (head + orjson.dumps(token) + tail for token in tokens)
+    return (head + orjson.dumps(one.split(SEPARATOR))[1:-1] + tail for one in tokens)
 
 
 class HuaweiSender(HttpSender):
@@ -160,4 +178,5 @@ class HuaweiSender(HttpSender):
             ),
             verdict=verdict,
             tokens=AccessTokens(settings.token_url, form, egress=settings),
+            batch=BATCH,
         )

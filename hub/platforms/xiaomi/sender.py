@@ -4,6 +4,7 @@ Every answer has the status 200, and says by a code what it means.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import repeat
 from typing import Final
@@ -12,6 +13,7 @@ from urllib.parse import quote_plus, urlencode
 from hub.notification import Platform
 from hub.outcome import OutcomeName, Reaction
 from hub.platforms.base import PUSH_ID_HEADER
+from hub.platforms.batches import SEPARATOR
 from hub.platforms.http_sender import HttpSender
 from hub.platforms.results import malformed, refused, said_no
 from hub.platforms.verdict_classes import (
@@ -34,6 +36,8 @@ from hub.transport.answers import json_object
 from hub.transport.client import Transport
 
 CONNECTIONS: Final = 10
+BATCH: Final = 1000
+"""Registration ids of a request, as Xiaomi's SDK has it; unconfirmed."""
 _PATH: Final = "/v3/message/regid"
 
 CODES: Final[Mapping[int, Meaning]] = {
@@ -53,6 +57,8 @@ def verdict(status: int, headers: Mapping[str, str], body: bytes) -> SendResult:
     code = said.get("code")
     if code == 0 and status == 200:
         data = said.get("data")
+        if bad := _bad_ids(data):
+            return replace(said_no(BAD_CHANNEL, "bad_regids", headers), only=bad)
         pns_id = str(data.get("id", "")) if isinstance(data, dict) else ""
         return SendResult(reaction=Reaction.DELIVERED, outcome=OutcomeName.SUCCESS, pns_id=pns_id)
     if isinstance(code, int):
@@ -66,6 +72,12 @@ def verdict(status: int, headers: Mapping[str, str], body: bytes) -> SendResult:
         reason = f"HTTP {status}"
     # To another app's secret each of our registration ids is unknown.
     return said_no(meaning, reason, headers, suspects=True)
+
+
+def _bad_ids(data: object) -> frozenset[str]:
+    """The registration ids that an answer names as bad among those it took; the member's name is unconfirmed."""
+    named = data.get("bad_regids") if isinstance(data, dict) else None
+    return frozenset(filter(None, named.split(","))) if isinstance(named, str) else frozenset()
 
 
 def form_for(group: PushGroup, *, package_name: str, now: datetime) -> bytes | SendResult:
@@ -114,7 +126,7 @@ def requests_for(
 
 
 def _bodies(form: bytes, channels: list[str]) -> Iterator[bytes]:
-    return (form + quote_plus(channel).encode() for channel in channels)
+    return (form + quote_plus(channel.replace(SEPARATOR, ",")).encode() for channel in channels)
 
 
 class XiaomiSender(HttpSender):
@@ -127,4 +139,5 @@ class XiaomiSender(HttpSender):
             requests=lambda page, *, token: requests_for(page, settings, token=token, now=datetime.now(UTC)),
             verdict=verdict,
             secret=settings.app_secret.get_secret_value(),
+            batch=BATCH,
         )

@@ -13,6 +13,7 @@ from hub.store.contracts.outbox import Outbox
 from hub.store.contracts.people import People
 from hub.store.contracts.phone_reports import PhoneReports
 from hub.store.contracts.phones import Phones
+from hub.store.contracts.quotas import Quotas
 from hub.store.contracts.registry import Registry
 from hub.store.contracts.silences import Silences
 from hub.store.contracts.sinks import Sinks
@@ -34,6 +35,7 @@ class Store(
     Silences,
     FollowUps,
     Accounting,
+    Quotas,
     Fleet,
     Protocol,
 ):

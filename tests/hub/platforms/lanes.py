@@ -42,6 +42,9 @@ class Lane:
         self.services = services
         self.sender = sender
         self.service: PushService = services.by_platform[sender.platform.value]
+        self.is_batched = sender.platform.value in ("huawei", "xiaomi")
+        """Whether neighbours that are alike are one request, with the id of the first."""
+        self._ids: dict[str, str] = {}
 
     async def send(self, pushes: Sequence[Push], *, deadline: float = 60.0) -> list[SendResult]:
         """One result a push, in order."""
@@ -53,11 +56,13 @@ class Lane:
     def push(self, number: int) -> Push:
         channel = self.services.make_handle(self.sender.platform.value, number)
         self.service.register(channel)
-        return Push(id=str(uuid.uuid4()), push_channel=channel, payload=PAYLOADS[self.sender.platform])
+        self._ids[channel] = str(uuid.uuid4())
+        return Push(id=self._ids[channel], push_channel=channel, payload=PAYLOADS[self.sender.platform])
 
     def taken(self) -> Counter[str]:
         """How often the service took each push."""
-        return Counter(entry.push_id for entry in self.services.journal.accepted())
+        accepted = self.services.journal.accepted()
+        return Counter(self._ids[entry.handle] if self.is_batched else entry.push_id for entry in accepted)
 
 
 def apns_settings(services: PushServices) -> ApnsSettings:

@@ -19,6 +19,7 @@ from tests.hub.store.suite.people import People
 from tests.hub.store.suite.phone_reports import PhoneReports
 from tests.hub.store.suite.phones import Phones
 from tests.hub.store.suite.quieting import Quieting
+from tests.hub.store.suite.quotas import Quotas
 from tests.hub.store.suite.received import Received
 from tests.hub.store.suite.recording import Recording
 from tests.hub.store.suite.registering import Registering
@@ -61,5 +62,6 @@ class StoreBehaviour(
     Silencing,
     Accounting,
     Texts,
+    Quotas,
 ):
     """The contracts of `hub.store.contracts`, as far as all stores share them."""

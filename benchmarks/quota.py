@@ -1,0 +1,126 @@
+"""How much of a push service's quota is used, and how many pushes are refused, while more waits than the quota allows.
+
+    python -m benchmarks --only quota
+
+FCM's stand-in takes so many pushes a minute and says with its 429 when the next minute begins. Broadcasts wait in the
+store of one daemon over SQLite, then of three that share a PostgreSQL database. The first refusals, which teach the
+quota, are given apart from the minutes that follow.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+
+from sandbox.fcm import Fcm
+from sandbox.services import PushServices
+from tests.brokers.postgres import PASSWORD, USER, Postgres
+from tests.integration.daemon import HUB, Daemon, authorization, hubs
+
+_PHONES = 400
+_LEARNT = 4.0
+"""Minutes until the quota is learnt and made sure."""
+_PLATFORM = "fcmv1"
+
+
+def measure(directory: Path, *, quota: int, minutes: float, postgres: Postgres | None = None) -> dict[str, float]:
+    """Shares of the quota of so many minutes, with one daemon, or with three over PostgreSQL."""
+    return asyncio.run(_measure(directory, quota, minutes, postgres))
+
+
+async def _measure(directory: Path, quota: int, minutes: float, postgres: Postgres | None) -> dict[str, float]:
+    async with PushServices(directory, accept_unknown=True, keep_payload=False, journal_size=1000) as services:
+        fcm = _Counted(services.fcm)
+        services.fcm.quota_per_minute = quota
+        services.fcm.names_retry_after = True
+        count = 1 if postgres is None else 3
+        async with _daemons(directory, services, postgres, count) as daemons:
+            await _register(daemons[0])
+            feeding = asyncio.create_task(_feed(daemons[0], quota, minutes + _LEARNT))
+            await asyncio.sleep(60 * _LEARNT)
+            before = await fcm.counts(daemons)
+            await asyncio.sleep(60 * minutes)
+            after = await fcm.counts(daemons)
+            learnt = await _learnt(daemons[0])
+            feeding.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await feeding
+    taken, refused = after[0] - before[0], after[1] - before[1]
+    who = f"{count} process" if count == 1 else f"{count} processes"
+    return {
+        f"quota used by {who}, %": 100 * taken / (quota * minutes),
+        f"refused once learnt, {who}, %": 100 * refused / max(1, taken + refused),
+        f"refused while learning, {who}": before[1],
+        f"quota learnt by {who}": learnt,
+    }
+
+
+async def _learnt(daemon: Daemon) -> float:
+    """Pushes a minute."""
+    return (await daemon.metrics())[f'pushbridge_pns_quota_messages{{credential="{HUB}",platform="{_PLATFORM}"}}']
+
+
+class _Counted:
+    """What the daemons say of FCM's answers: taken, and over the quota."""
+
+    def __init__(self, fcm: Fcm) -> None:
+        self._fcm = fcm
+
+    async def counts(self, daemons: Sequence[Daemon]) -> tuple[float, float]:
+        taken = refused = 0.0
+        for daemon in daemons:
+            for name, value in (await daemon.metrics()).items():
+                if name.startswith("pushbridge_pns_deliveries_total{") and f'platform="{_PLATFORM}"' in name:
+                    taken += value if 'outcome="success"' in name else 0
+                    refused += value if 'outcome="throttled"' in name else 0
+        return taken, refused
+
+
+@asynccontextmanager
+async def _daemons(
+    directory: Path, services: PushServices, postgres: Postgres | None, count: int
+) -> AsyncIterator[list[Daemon]]:
+    bridge: dict[str, Any] = {"store": {"max_pending": 1_000_000}}
+    if postgres is not None:
+        (directory / "password").write_text(f"{PASSWORD}\n")
+        url = f"postgresql://{USER}@127.0.0.1:{postgres.port}/{postgres.create()}"
+        bridge["store"] |= {"url": url, "password_file": str(directory / "password")}
+    configuration = {"bridge": bridge, "hubs": hubs(services)}
+    async with AsyncExitStack() as stack:
+        daemons = []
+        for number in range(count):
+            place = directory / f"daemon-{number}"
+            place.mkdir()
+            daemons.append(await stack.enter_async_context(Daemon(place, configuration)))
+            await daemons[-1].start()
+        yield daemons
+        await asyncio.gather(*(daemon.terminate() for daemon in daemons))
+
+
+async def _register(daemon: Daemon) -> None:
+    body = orjson.dumps({"message": {"notification": {"body": "$(text)"}}}).decode()
+    await daemon.register(
+        *(
+            {
+                "installationId": f"phone-{number}",
+                "platform": _PLATFORM,
+                "pushChannel": f"{number:0150d}",
+                "templates": {"text": {"body": body}},
+            }
+            for number in range(_PHONES)
+        )
+    )
+
+
+async def _feed(daemon: Daemon, quota: int, minutes: float) -> None:
+    """Have broadcasts wait for twice what the quota allows in this time."""
+    url = f"{daemon.hub_url}/{HUB}/messages?api-version=2020-06"
+    headers = {"ServiceBusNotification-Format": "template", "Authorization": authorization(url)}
+    async with httpx.AsyncClient(timeout=60) as client:
+        for number in range(int(2 * quota * minutes / _PHONES) + 1):
+            (await client.post(url, json={"text": f"number {number}"}, headers=headers)).raise_for_status()

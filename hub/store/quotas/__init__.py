@@ -1,0 +1,1 @@
+"""Quotas of push services; `hub.store.decide.quota` decides."""

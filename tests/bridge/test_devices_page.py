@@ -126,6 +126,13 @@ async def test_a_device_says_what_it_has_and_what_it_was_sent(tmp_path: Path) ->
         assert await reader.page.evaluate(texts("#templates h4")) == ["hello"]
         assert "rule joined" in await reader.said("#received .head")
         assert '"body": "[name]"' in await reader.said("#received pre")
+        assert "[name]" in await reader.said("#received .look .banner .body")
+        await reader.page.open(
+            f"{reader.url}/events/{sent.id}?device=Ann-1", headers={"authorization": f"Bearer {TOKEN}"}
+        )
+        await reader.page.wait_for("document.querySelector('.device-answer .look .banner')")
+        assert "[name]" in await reader.said(".device-answer .look .banner .body")
+        await reader.open("/devices/app/Ann-1?for=ann")
         await reader.click("#back")
         await reader.page.wait_for("!document.querySelector('#list').hidden")
         assert await reader.address() == "/devices?for=ann"

@@ -159,8 +159,8 @@ MISTAKES = {
             for before, name in zip("abcdefg", "bcdefgh", strict=True)
         )
         + "rules: []\n",
-        1,
-        1,
+        6,
+        8,
         "aliases of aliases",
     ),
     "depth": ("rules: " + "[" * 5000 + "]" * 5000, 1, None, "nest"),

@@ -1,6 +1,7 @@
 // The journal: a list of events with filters, and of one event or notification why its pushes came, or did not. The address
 // says what is shown, so that each view can be linked to. All is asked of the admin API, as `pushbridge why` does.
 
+import { drawLook } from '/looks.js'
 import { Problem, address, ask, drawPaging, fill, filters, partOf, query, views } from '/pages.js'
 import { ruleRow } from '/rule_rows.js'
 import { byId, chip, clock, eventAddress, moment, platformName, put, stamp, visible } from '/text.js'
@@ -217,7 +218,7 @@ function notificationFacts(each) {
   ].filter(([, value]) => value)
 }
 
-function drawDevice(place, { device: registrations, hub, device_hubs: others, remote: isRemote }, device) {
+function drawDevice(place, { id, device: registrations, hub, device_hubs: others, remote: isRemote }, device) {
   const title = document.createElement('h4')
   const there = others.length ? `; there is one in ${others.join(', ')}` : ''
   if (isRemote) put(title, `Registrations are known to the remote hub ${hub} alone: ask there`)
@@ -226,6 +227,24 @@ function drawDevice(place, { device: registrations, hub, device_hubs: others, re
   // of a phone with templates they say it all
   list.append(...registrations.filter(({ answer }) => answer !== 'no_template' || registrations.length === 1).map(registrationRow))
   place.replaceChildren(title, ...(registrations.length ? [list] : []))
+  if (registrations.length && !isRemote) addLooks(place, { hub, device, id, platform: registrations[0].platform })
+}
+
+/** What the device shows of it, for those who may see payloads. */
+async function addLooks(place, { hub, device, id, platform }) {
+  let items
+  try {
+    ;({ items } = await ask(`${API}/hubs/${encodeURIComponent(hub)}/devices/${encodeURIComponent(device)}/received?limit=100`))
+  } catch (problem) {
+    if (!(problem instanceof Problem)) throw problem
+    return
+  }
+  const sent = items.filter(({ notification, payload }) => notification === id && payload !== null)
+  if (!sent.length) return
+  const looks = document.createElement('div')
+  looks.className = 'looks'
+  looks.append(...sent.map(({ headers, payload }) => drawLook({ platform, headers, body: payload })))
+  place.append(looks)
 }
 
 function registrationRow(each) {

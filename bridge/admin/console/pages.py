@@ -57,7 +57,7 @@ PAGES = (
         title="Journal: pushbridge",
         claim="Why a push came, or did not, for as long as its event is kept",
         what="journal",
-        styles=("pages", "rule_rows", "events"),
+        styles=("pages", "rule_rows", "phones", "looks", "events"),
         below=f"/{{id:{REST}}}",
     ),
     Page(

@@ -231,11 +231,16 @@ function facts(push) {
 function look(push, { platform, registrations, missing, refused, headers, body }) {
   const isNative = Boolean(push.content.native)
   const notes = [
-    registrations ? `${number(registrations)} of the registrations that were looked at have this template.` : isNative ? '' : 'No phone has a template for it: this is a usual one.',
+    registrations ? found(registrations, isNative) : isNative ? '' : 'No phone has a template for it: this is a usual one.',
     missing.length && `The template reads what the rule does not say: ${missing.join(', ')}.`,
     refused && `Not sent: ${refused}.`,
   ].filter(Boolean)
   return drawLook({ platform, headers, body, title: platformName(platform), notes })
+}
+
+function found(registrations, isNative) {
+  const who = registrations === 1 ? 'One registration' : `${number(registrations)} registrations`
+  return isNative ? `${who} of those looked at.` : `${who} of those looked at ${registrations === 1 ? 'has' : 'have'} this template.`
 }
 
 // The editor

@@ -49,7 +49,7 @@ _USUAL = ("apns", "fcmv1", "wns", "browser")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Draft:
+class DraftFiles:
     """The files that the configuration would have."""
 
     directory: Path
@@ -81,12 +81,12 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
         answers.write(json.dumps(content).encode() + b"\n")
         answers.flush()
 
-    draft = _Draft(
+    draft = DraftFiles(
         directory=Path(trusted["directory"]),
         configuration=trusted["configuration"].encode(),
         rules=asked["rules"].encode("utf-8", "surrogatepass"),
     )
-    settings, problems = _checked(draft)
+    settings, problems = checked(draft)
     report = {"problems": [_problem(each, draft) for each in problems[:_SHOWN_PROBLEMS]], "not_enforced": not_enforced}
     if settings is None or asked["source"] not in settings.sources:
         answer(report | {"events": [], "count": 0, "test": "", "audiences": []})
@@ -96,7 +96,7 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
 
 async def _try(
     settings: Settings,
-    draft: _Draft,
+    draft: DraftFiles,
     asked: Mapping[str, Any],
     report: dict[str, Any],
     answer: Callable[[Mapping[str, Any]], None],
@@ -134,7 +134,7 @@ async def _try(
         answer({"payloads": [await looks.of(each, one) for each, one in zip(asked_for, found["found"], strict=True)]})
 
 
-def _checked(draft: _Draft) -> tuple[Settings | None, Sequence[Problem]]:
+def checked(draft: DraftFiles) -> tuple[Settings | None, Sequence[Problem]]:
     """The settings with the draft's rules, and what is wrong with them; the rest of the configuration stays."""
     other = Problems()
     root = load_document(draft.rules_file, other, {}, no_secrets=True, drafts=draft.files)
@@ -155,7 +155,7 @@ def _is_of(mark: Mark, file: Path) -> bool:
     return mark.file == str(file)
 
 
-def _problem(problem: Problem, draft: _Draft) -> Mapping[str, Any]:
+def _problem(problem: Problem, draft: DraftFiles) -> Mapping[str, Any]:
     """With line 0 where the mistake is not in the draft."""
     is_here = _is_of(problem.mark, draft.rules_file)
     return {
@@ -168,7 +168,7 @@ def _problem(problem: Problem, draft: _Draft) -> Mapping[str, Any]:
     }
 
 
-def _event(report: dict[str, Any], draft: _Draft) -> Mapping[str, Any]:
+def _event(report: dict[str, Any], draft: DraftFiles) -> Mapping[str, Any]:
     """With places in the draft as `line:column: key`, and without the rules of other sources, which are counted."""
     mine = [rule for rule in report["rules"] if not _is_of_another_source(rule["condition"])]
     report["rules_of_other_sources"] = len(report["rules"]) - len(mine)

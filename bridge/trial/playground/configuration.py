@@ -34,7 +34,7 @@ def _read(paths: Sequence[Path]) -> dict[str, str]:
         written = load_document(paths, problems, no_secrets=True)
     except OSError as error:
         return {"mistake": f"{error.filename}: cannot be read: {error.strerror}"}
-    if written is None or not isinstance(written.value, dict):
+    if problems.has_errors or written is None or not isinstance(written.value, dict):
         return {"mistake": next(map(str, problems.sorted()), "the configuration is empty")}
     root = in_present_spelling(written, problems)
     assert isinstance(root.value, dict)

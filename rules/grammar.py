@@ -89,7 +89,11 @@ def split(text: str) -> Iterator[tuple[int, str, bool]]:
 
     Raises: ExpressionError: a placeholder that is not closed, or a statement.
     """
-    return _split_at_placeholders(text) if _PLAIN_TEXT.fullmatch(text) else _split_by_jinja(text)
+    if _PLAIN_TEXT.fullmatch(text):
+        return _split_at_placeholders(text)
+    if len(text) > MAX_LENGTH and (opened := text.rfind("{{")) > text.rfind("}}"):  # the lexer would take a second
+        raise ExpressionError("this {{ is never closed", column=opened + 1)
+    return _split_by_jinja(text)
 
 
 _PLACEHOLDER = r"\{\{(?![-+])([^-+\r\n{}\"'#%](?:[^\r\n{}\"'#%]*[^-+\r\n{}\"'#%])?)\}\}"

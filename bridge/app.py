@@ -404,7 +404,7 @@ class Daemon:
             self.traces.apply(settings)
             self._relay_troubles.clear()  # a relay that stays reports its trouble with its next try
             for name, (context, _) in renewed.items():
-                self.listeners[name].tls = context
+                self.listeners[name].exchange_tls(context)
             self.metrics.process.set_certificates({name: expires_at for name, (_, expires_at) in renewed.items()})
             self.metrics.delivery.set_expiries(expiries)
             exchange_hubs()

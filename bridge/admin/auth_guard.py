@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from bridge.admin.connections import client_of
 from bridge.config.models.admin_auth import PROXY_SECRET
 from bridge.observe.facts import AuthFailed, AuthReason, AuthScheme, ProcessObserver, WrongCredentialsHeldBack
-from connectors.http.auth import KNOWN
+from connectors.http.auth import AUTHORIZATION, KNOWN
 from hub.api.wire.errors import REFUSALS
 from hub.limiting import CallerLimit
 
@@ -109,8 +109,10 @@ class AuthGuard:
             await send(message)
 
         await self._app({**scope, REFUSALS: refusals, KNOWN: known}, receive, noting)
-        if known and digest:
+        if (PROXY_SECRET if scheme is AuthScheme.PROXY else AUTHORIZATION) in known and digest:
             self._remember(digest)
+        else:
+            self._good.pop(digest, None)  # it is good no longer, and may be guessed beside
 
     @property
     def trouble(self) -> str:
@@ -166,8 +168,8 @@ def _shown(scope: Scope) -> tuple[AuthScheme, bytes]:
     """How a request shows who sends it, and what it shows: a header, or the query's `access_token`."""
     headers = Headers(scope=scope)
     value = headers.get("authorization", "")
-    if PROXY_SECRET in headers:
-        return AuthScheme.PROXY, "\n".join([*headers.getlist(PROXY_SECRET), value]).encode("latin-1", "replace")
+    if PROXY_SECRET in headers:  # with it nothing else is looked at, where it is good
+        return AuthScheme.PROXY, "\n".join(headers.getlist(PROXY_SECRET)).encode("latin-1", "replace")
     if not value and b"access_token=" in scope.get("query_string", b""):
         token = parse_qs(scope["query_string"]).get(b"access_token", [b""])[0]
         return AuthScheme.BEARER, b"query " + token

@@ -11,6 +11,7 @@ from starlette.types import Scope
 from bridge.admin.roles import CERTIFICATE, Caller, Role
 from bridge.config.models.admin_auth import PROXY_SECRET, AdminAuth, AdminOidc, AdminProxy, RoleWord
 from connectors.auth import any_is
+from connectors.http.auth import AUTHORIZATION, KNOWN
 from hub.api.wire.errors import REFUSALS
 from hub.oidc.errors import ProviderError, TokenError
 
@@ -32,10 +33,14 @@ class Callers:
     async def caller(self, scope: Scope) -> Caller | Response:
         """Who asks, or why not."""
         auth, headers = self._auth, Headers(scope=scope)
+        known = scope.get(KNOWN, [])
         if auth.proxy is not None and _is_proxy(auth.proxy, headers, scope.get(CERTIFICATE, ())):
+            if auth.proxy.secret is not None:
+                known.append(PROXY_SECRET)
             return _named_by(auth.proxy, headers)
         authorization = headers.get("authorization", "").encode("latin-1")
         if (caller := _by_secret(auth, authorization)) is not None:
+            known.append(AUTHORIZATION)
             return caller
         if auth.oidc is not None and (token := _token(authorization)).count(b".") == 2:
             return await self._by_token(auth.oidc, token, scope.get(REFUSALS, []))
@@ -104,10 +109,15 @@ def _is_proxy(proxy: AdminProxy, headers: Headers, certificate: Collection[str])
 
 
 def _named_by(proxy: AdminProxy, headers: Headers) -> Caller | Response:
-    """Whom the proxy names. A header that is there twice may be one that the person's own client sent."""
+    """Whom the proxy names. A header that is there twice may be one that the person's own client sent, and so may one that
+    names several: a proxy that adds to a header in place of replacing it adds to the roles as well."""
     users, groups = headers.getlist(proxy.user_header), headers.getlist(proxy.role_header)
     if len(users) > 1 or len(groups) > 1:
         return PlainTextResponse("a header of the proxy is there twice\n", 403)
+    if users and "," in users[0]:
+        return PlainTextResponse(
+            f"{proxy.user_header} names several: the proxy has to replace what clients send\n", 403
+        )
     if not users or not _is_name(users[0].strip()):
         return PlainTextResponse(f"the proxy names nobody in {proxy.user_header}\n", 403)
     values = [value.strip() for group in groups for value in group.split(",")]

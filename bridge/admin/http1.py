@@ -5,6 +5,9 @@ is here.
 """
 
 import asyncio
+import math
+import ssl
+import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, cast
 
@@ -37,6 +40,11 @@ def _names_in(certificate: Mapping[str, Any]) -> Collection[str]:
     return names | {value for part in certificate.get("subject", ()) for kind, value in part if kind == "commonName"}
 
 
+def _end_of(certificate: Mapping[str, Any]) -> float:
+    """When it ends, in seconds since 1970."""
+    return ssl.cert_time_to_seconds(certificate["notAfter"]) if "notAfter" in certificate else math.inf
+
+
 class _AmbiguousRequestError(Exception):
     """The parser would take the request, and a proxy may have read another one."""
 
@@ -46,7 +54,8 @@ class Http1Protocol(HttpToolsProtocol):
 
     The header of a request has a shorter time of its own, and so has a connection's first byte. Requests that came
     together are answered one after the other, in their order. A request that cannot be read is answered 400 in its
-    turn, unless its answer has begun, and nothing after it is read.
+    turn, unless its answer has begun, and nothing after it is read. A client certificate that has ended since the
+    connection began says nothing any more.
     """
 
     head_time = ConnectionLimits().head
@@ -55,12 +64,16 @@ class Http1Protocol(HttpToolsProtocol):
     request_time = REQUEST_TIME
     """Seconds until the end of a request's body, from that moment."""
 
+    now: Callable[[], float] = staticmethod(time.time)
+    """The time of day, by which certificates end."""
+
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
         self.on_lost: Callable[[], None] = lambda: None
         self._answering: RequestResponseCycle | None = None
         self._is_in_head = self._is_refused = self._is_repeated = False
         self._certificate: Collection[str] = ()
+        self._certificate_end = math.inf
         self._idle_bytes = 0
         """Bytes since the last of a body, or since the end of a header: what no one has asked for yet."""
         self._patience: asyncio.TimerHandle | None = None
@@ -71,7 +84,8 @@ class Http1Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
         secured = transport.get_extra_info("ssl_object")
-        self._certificate = () if secured is None else _names_in(secured.getpeercert() or {})
+        certificate = {} if secured is None else secured.getpeercert() or {}
+        self._certificate, self._certificate_end = _names_in(certificate), _end_of(certificate)
         self._wait()
         self._wait_for_head()
 
@@ -95,6 +109,12 @@ class Http1Protocol(HttpToolsProtocol):
         self._wait_for_head_no_more()
         super().connection_lost(exc)
         self.on_lost()
+
+    def prove_again(self) -> None:
+        """End a connection that a client certificate was shown on, behind the request under way: what certificates are good
+        has changed."""
+        if self._certificate:
+            self.shutdown()
 
     def _feed(self, data: bytes) -> None:
         """Raises: HttpParserError."""
@@ -123,7 +143,8 @@ class Http1Protocol(HttpToolsProtocol):
         if self._is_repeated:
             return
         super().on_message_begin()
-        cast(dict[str, Any], self.scope)[CERTIFICATE] = self._certificate
+        is_over = self.now() >= self._certificate_end
+        cast(dict[str, Any], self.scope)[CERTIFICATE] = () if is_over else self._certificate
         self._is_in_head = True
         if self._head_patience is None:
             self._wait_for_head()

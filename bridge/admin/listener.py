@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -84,7 +85,7 @@ class Listener(uvicorn.Server):
         self.address = listen
         """Where it listens; with port 0, once it is open, what the system chose."""
         self.tls = None if tls is None else tls.server_context()
-        """What new connections are secured by; it may be exchanged while the listener is open."""
+        """What new connections are secured by; see `exchange_tls`."""
         self._listen = listen
         self._always = always
         self._request_time = request_time
@@ -97,6 +98,13 @@ class Listener(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Signals belong to the process, not to one of its listeners."""
         yield
+
+    def exchange_tls(self, context: ssl.SSLContext) -> None:
+        """Secure new connections by another context. Who showed a certificate to the one before has to connect again."""
+        self.tls = context
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, Http1Protocol):
+                connection.prove_again()
 
     async def open(self) -> None:
         """Return when connections are taken. Raises: ListenError."""

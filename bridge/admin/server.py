@@ -21,7 +21,6 @@ from bridge.admin.roles import ANYBODY_HERE, CALLER, Caller, Role
 from bridge.admin.scrapes import SharedScrapes
 from bridge.config.models.admin_auth import AdminAuth
 from bridge.observe.metrics import Metrics
-from connectors.http.auth import KNOWN
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1"})
 _LOOPBACK_NAMES = _LOOPBACK | {"localhost"}
@@ -121,8 +120,6 @@ class _AdminAuth:
                 await _as_problem(scope["path"], found)(scope, receive, send)
                 return
             scope[CALLER] = found
-            if self._callers is not None:
-                scope.get(KNOWN, []).append(found.name)
         await self._app(scope, receive, send)
 
     def _is_open(self, path: str) -> bool:

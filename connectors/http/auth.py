@@ -71,8 +71,11 @@ class UndecidedError(Exception):
 
 
 KNOWN = "pushbridge.known"
-"""In a request's scope: a list that gets an entry once its secret was compared and found good, where the listener wants to
-know. An answer without an error does not say so: what needs no secret is answered whatever is shown."""
+"""In a request's scope: a list that gets the name of the header whose secret was compared and found good, where the
+listener wants to know. An answer without an error does not say so: what needs no secret is answered whatever is shown."""
+
+AUTHORIZATION = "authorization"
+"""The header, or the query's `access_token` in its place."""
 
 
 class SenderCheck:
@@ -110,7 +113,7 @@ class SenderCheck:
             is_shown = auth.is_shown(authorization.encode("latin-1"))
         if not is_shown:
             raise self.refusal("wrong or missing credentials")
-        request.scope.get(KNOWN, []).append(self._realm)
+        request.scope.get(KNOWN, []).append(AUTHORIZATION)
         return None
 
     def refusal(self, message: str) -> RefusedError:

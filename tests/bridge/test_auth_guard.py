@@ -14,7 +14,7 @@ from bridge.admin.health import listener_parts
 from bridge.observe.facts import AuthFailed, AuthReason, AuthScheme, WrongCredentialsHeldBack
 from bridge.observe.metrics import Metrics
 from bridge.observe.process_metrics import AUTH_FAILURES
-from connectors.http.auth import KNOWN
+from connectors.http.auth import AUTHORIZATION, KNOWN
 from hub.api.wire.errors import REFUSALS
 from tests.fakes.clock import FakeClock
 
@@ -29,6 +29,7 @@ class Bench:
         self.clock = FakeClock()
         self.facts: list[Any] = []
         self.seen: list[str] = []
+        self.good = GOOD
         self.status, self.headers, self.refusal = 401, dict[str, str](), ""
         self.guard = AuthGuard(self._app, listener, observer=self, holds_back=holds_back, clock=self.clock)
 
@@ -41,8 +42,8 @@ class Bench:
         if scope["path"] == "/livez":
             await PlainTextResponse("ok")(scope, receive, send)
             return
-        if shown == GOOD or b"access_token=good" in scope["query_string"]:
-            scope[KNOWN].append("ann")
+        if shown == self.good or b"access_token=good" in scope["query_string"]:
+            scope[KNOWN].append(AUTHORIZATION)
             await PlainTextResponse("ok")(scope, receive, send)
             return
         if self.refusal:
@@ -218,3 +219,26 @@ async def test_a_page_that_was_left_open_beyond_its_token_s_time_holds_nobody_ba
     bench = Bench()
     bench.refusal = flaw
     assert await bench.guess(BURST + 3) == [401] * (BURST + 3)
+
+
+async def test_a_secret_is_not_good_because_another_one_beside_it_was() -> None:
+    """Else who holds a token would show each guess of the proxy's secret beside it, for as many as there are."""
+    bench = Bench()
+    transport = httpx.ASGITransport(bench.guard, client=(STRANGER, 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://bridge") as client:
+
+        async def ask(secret: str, authorization: str) -> int:
+            headers = {"pushbridge-proxy-secret": secret, "authorization": authorization}
+            return (await client.get("/", headers=headers)).status_code
+
+        assert await ask("mine", GOOD) == 200
+        answers = [await ask("mine", f"Bearer guess-{number}") for number in range(BURST + 2)]
+    assert answers == [401] * BURST + [429] * 2
+
+
+async def test_a_secret_that_is_good_no_longer_is_held_back_as_any_other() -> None:
+    bench = Bench()
+    assert (await bench.ask(GOOD)).status_code == 200
+    await bench.guess(BURST)
+    bench.good = "Bearer another"
+    assert [(await bench.ask(GOOD)).status_code for _ in range(2)] == [401, 429]

@@ -1,8 +1,11 @@
 """Who administers by a provider's token or by the word of a proxy: with which role, under which name, and who does not."""
 
+import asyncio
 import base64
+import re
 import ssl
-from collections.abc import AsyncIterator, Callable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,9 +21,14 @@ from cryptography.x509.oid import NameOID
 from structlog.testing import capture_logs
 
 from bridge.admin.api.operation import PREFIX
+from bridge.admin.callers import Callers
 from bridge.admin.console.routes import console
+from bridge.admin.http1 import Http1Protocol
+from bridge.admin.roles import CERTIFICATE
 from bridge.app import Daemon
 from bridge.config.load import check
+from bridge.config.models.admin_auth import AdminAuth
+from connectors.http.auth import KNOWN
 from tests.bridge.examples import complaints
 from tests.fakes.provider import Provider, rsa_key
 
@@ -211,6 +219,9 @@ BY_SECRET = (
         (named("ann", "admin", f"{SECRET}-next"), "admin"),
         (named("ann", "staff"), ""),
         (named("", "admin"), ""),
+        (named("ann, root", "admin"), ""),
+        ([*named("", "admin")[1:], ("X_Forwarded_User", "ann")], ""),
+        ([*named("ann", "viewer"), ("X_Forwarded_Groups", "admin")], "viewer"),
         (named("a" * 101, "admin"), ""),
         (named("ann", "admin")[1:], ""),
         (named("ann", "admin")[:2], ""),
@@ -272,10 +283,12 @@ def certificates(directory: Path, *names: str) -> None:
         (directory / f"{name}.pem").write_bytes(whole)
 
 
+PROXY_TLS = "tls: { cert: localhost.pem, key: localhost.pem, ca_file: ca.pem }"
+PROXY_AUTH = "{ proxy: { certificate: sso.acme.example, role_header: X-Roles } }"
+
+
 async def test_a_proxy_is_known_by_its_client_certificate(tmp_path: Path) -> None:
     certificates(tmp_path, "localhost", "sso.acme.example", "app.acme.example")
-    tls = "tls: { cert: localhost.pem, key: localhost.pem, ca_file: ca.pem }"
-    auth = "{ proxy: { certificate: sso.acme.example, role_header: X-Roles } }"
     headers = {"X-Forwarded-User": "ann", "X-Roles": "admin"}
 
     def showing(name: str) -> ssl.SSLContext:
@@ -285,11 +298,85 @@ async def test_a_proxy_is_known_by_its_client_certificate(tmp_path: Path) -> Non
             context.load_cert_chain(tmp_path / f"{name}.pem")
         return context
 
-    async with daemon_with(tmp_path, auth, tls=tls) as daemon:
+    async with daemon_with(tmp_path, PROXY_AUTH, tls=PROXY_TLS) as daemon:
         assert await role_of(daemon, headers, verify=showing("sso.acme.example")) == "admin"
         assert await role_of(daemon, headers, verify=showing("app.acme.example")) == ""
         with pytest.raises(httpx.TransportError):
             await role_of(daemon, headers, verify=showing(""))
+
+
+@pytest.mark.parametrize(
+    "auth, shown, known",
+    [
+        ({"proxy": {"certificate": "sso"}}, {"authorization": "Bearer t-bob"}, []),
+        ({"proxy": {"certificate": "other"}}, {"authorization": "Bearer t-bob"}, ["authorization"]),
+        ({"proxy": {"secret": SECRET}}, {"authorization": "Bearer t-bob"}, ["authorization"]),
+        ({"proxy": {"secret": SECRET}}, {"pushbridge-proxy-secret": SECRET}, ["pushbridge-proxy-secret"]),
+        ({"proxy": {"secret": SECRET}}, {"pushbridge-proxy-secret": "x"}, []),
+    ],
+)
+async def test_a_secret_is_called_good_where_it_was_compared_and_nothing_beside_it(
+    auth: dict[str, Any], shown: dict[str, str], known: list[str]
+) -> None:
+    """Else a user behind a proxy that shows a certificate marks a header of his own as good, which was never looked at."""
+    tokens = [{"name": "bob", "role": "viewer", "token": "t-bob"}]
+    callers = Callers(AdminAuth.model_validate({**auth, "tokens": tokens}))
+    fields = {"x-forwarded-user": "ann", "x-forwarded-groups": "admin", **shown}
+    headers = [(name.encode(), value.encode()) for name, value in fields.items()]
+    found: list[str] = []
+    await callers.caller({"type": "http", "headers": headers, CERTIFICATE: ["sso"], KNOWN: found})
+    assert found == known
+
+
+@asynccontextmanager
+async def kept_alive(directory: Path, daemon: Daemon) -> AsyncIterator[Callable[[], Awaitable[int]]]:
+    """One connection of the proxy, which asks as an admin; the status of the answer, or ConnectionError."""
+    context = ssl.create_default_context(cafile=directory / "ca.pem")
+    context.check_hostname = False
+    context.load_cert_chain(directory / "sso.acme.example.pem")
+    reader, writer = await asyncio.open_connection(*daemon.admin.address, ssl=context)
+
+    async def ask() -> int:
+        writer.write(
+            f"GET {PREFIX}/audit HTTP/1.1\r\nhost: x\r\nx-forwarded-user: ann\r\nx-roles: admin\r\n\r\n".encode()
+        )
+        head = await reader.readuntil(b"\r\n\r\n")
+        (length,) = re.findall(rb"content-length: (\d+)", head.lower())
+        await reader.readexactly(int(length))
+        return int(head.split()[1])
+
+    try:
+        yield ask
+    finally:
+        writer.close()
+
+
+async def test_a_proxy_s_connection_ends_when_the_certificates_that_are_good_change(tmp_path: Path) -> None:
+    """Else it would be believed for as long as it is kept alive, though its authority is trusted no longer."""
+    certificates(tmp_path, "localhost", "sso.acme.example")
+    async with daemon_with(tmp_path, PROXY_AUTH, tls=PROXY_TLS) as daemon, kept_alive(tmp_path, daemon) as ask:
+        assert [await ask(), await ask()] == [200, 200]
+        (tmp_path / "of-before").mkdir()
+        for name in ("ca", "localhost", "sso.acme.example"):
+            (tmp_path / f"{name}.pem").rename(tmp_path / "of-before" / f"{name}.pem")
+        certificates(tmp_path, "localhost")
+        await daemon.apply(daemon.settings, config_hash="another authority")
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            await ask()
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError, ssl.SSLError)):
+            async with kept_alive(tmp_path / "of-before", daemon) as again:
+                await again()
+
+
+async def test_a_certificate_that_ends_while_its_connection_lives_says_nothing_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificates(tmp_path, "localhost", "sso.acme.example")
+    async with daemon_with(tmp_path, PROXY_AUTH, tls=PROXY_TLS) as daemon, kept_alive(tmp_path, daemon) as ask:
+        assert await ask() == 200
+        two_hours_on = time.time() + 7200
+        monkeypatch.setattr(Http1Protocol, "now", staticmethod(lambda: two_hours_on))
+        assert await ask() == 401
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import hmac
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
 Secret = Annotated[SecretStr, Field(min_length=1)]
 
@@ -19,6 +19,24 @@ def one_or_more(value: Any) -> Any:
 
 Secrets = Annotated[tuple[Secret, ...], BeforeValidator(one_or_more), Field(min_length=1)]
 """A secret or a list of them, each of which is good: a new one is added, callers change over, the old one is removed."""
+
+
+def _can_be_shown(secret: SecretStr) -> SecretStr:
+    """Raises: ValueError: no header can carry it as it is, so no caller would ever be let in."""
+    text = secret.get_secret_value()
+    if not text.strip():
+        raise ValueError("is nothing but blanks")
+    if any(ord(character) < 32 or ord(character) == 127 for character in text):
+        raise ValueError("holds a line break or another control character, which no header can carry")
+    if text != text.strip():
+        raise ValueError("begins or ends with a blank, which no header keeps")
+    return secret
+
+
+ShownSecrets = Annotated[
+    tuple[Annotated[Secret, AfterValidator(_can_be_shown)], ...], BeforeValidator(one_or_more), Field(min_length=1)
+]
+"""The same of secrets that callers show as they are, in a header."""
 
 
 def any_is(shown: bytes, expected: Iterable[bytes]) -> bool:
@@ -35,14 +53,14 @@ class BasicAuth(_Settings):
 
     username: Annotated[str, Field(min_length=1, pattern=r"^[^:]+$")]
     """The name that a caller shows."""
-    password: Secrets
+    password: ShownSecrets
     """The secret that goes with it, or a list of which each is good."""
 
 
 class Auth(_Settings):
     """What a caller has to show: a bearer token (RFC 6750) or a name and password, one of the two."""
 
-    bearer: Secrets | None = None
+    bearer: ShownSecrets | None = None
     """The token that a caller shows in the Authorization header, or a list of which each is good."""
     basic: BasicAuth | None = None
     """A name and a password instead (RFC 7617)."""

@@ -32,6 +32,9 @@ from rules.yaml_events import (
     unpacked,
 )
 
+MAX_FILE = 1024 * 1024
+"""Bytes of a file that `${file:...}` names: the largest that one may be, of Kubernetes' secrets too."""
+
 Paths = Path | Sequence[Path]
 """Where a configuration is: one file or directory, or several."""
 
@@ -324,7 +327,11 @@ class _Reader:
     def _content(self, path: Path, key: str, place: Mark) -> str:
         self._files.add(self._file.parent / path)
         try:
-            return (self._file.parent / path).read_text(encoding="utf-8").removesuffix("\n")
+            content = _read_bounded(self._file.parent / path)
+            if len(content) > MAX_FILE:
+                self._problems.add_at(place, key, f"{path} is larger than {MAX_FILE // 1024} KiB")
+                return ""
+            return content.decode("utf-8-sig").removesuffix("\n").removesuffix("\r")
         except OSError as error:
             self._problems.add_at(place, key, f"{path} cannot be read: {error.strerror}")
         except UnicodeDecodeError:
@@ -339,6 +346,17 @@ class _Reader:
 
 _NOT_OF_YAML = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """See YAML 1.2.2, section 5.1."""
+
+
+def _read_bounded(path: Path) -> bytes:
+    """What a file holds, or the beginning of what is too large; a pipe that no one writes to is empty, and
+    holds up no reload.
+
+    Raises: OSError, ValueError.
+    """
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        return file.read(MAX_FILE + 1) or b""
+
 
 _NOT_A_TAG = "a text that begins with ! stands in quotes; an expression of when has not instead"
 

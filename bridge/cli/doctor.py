@@ -1,6 +1,7 @@
 """`pushbridge doctor`: look at what a configuration needs of this machine, and say the cure."""
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from hub.notification import Platform
     from hub.platforms.settings import PlatformSettings
     from hub.store.findings import Finding
+
+_SOON = 30 * 86_400.0
+"""Seconds before the end of a push service's credential from which on it is to be renewed, as the alert has it."""
 
 _PROBE_TIMEOUT = 30.0
 """Seconds for a source to be looked at."""
@@ -55,20 +59,47 @@ def doctor(
         if settings is None:
             raise typer.Exit(Exit.MISTAKES)
     store, found = _examined(settings)
-    asked = {} if settings is None else asyncio.run(_asked(settings, token))
+    asked = {} if settings is None else dict(asyncio.run(_asked(settings, token)))
     failed = any(finding.health is Health.FAILED for part in (found, *asked.values()) for finding in part)
+    certificates = [] if settings is None else _certificates(settings, time.time())
+    failed |= any(finding.health is Health.FAILED for finding in certificates)
+    asked["certificates"] = certificates
     content = {"store": store, "checks": _plain(found), **{name: _plain(asked.get(name, ())) for name in _PARTS}}
     return Answer(content, _print_checks, Exit.FAILED if failed else Exit.DONE)
 
 
-_PARTS = {"sources": "sources", "remotes": "remote hubs", "push_services": "push services"}
-"""What is asked beside the store, and what it is called."""
+_PARTS = {
+    "certificates": "certificates of listeners",
+    "sources": "sources",
+    "remotes": "remote hubs",
+    "push_services": "push services",
+}
+"""What is looked at beside the store, and what it is called."""
+_ASKED = ("sources", "remotes", "push_services")
+
+_RENEW = "renew it, and put it in the place of the old one: it is taken up without a restart"
+
+
+def _certificates(settings: "Settings", now: float) -> "list[Finding]":
+    """Whether clients take the certificate of each listener, and for how long."""
+    from bridge.config.ended import SOON, ends_of, good_until, refused
+    from hub.store.findings import Finding, Health
+
+    found = []
+    for name, begins, ends in ends_of(settings.listeners):
+        why = refused(begins, ends, now)
+        is_soon = ends - now < SOON
+        health = Health.FAILED if why else Health.WARNING if is_soon else Health.OK
+        found.append(
+            Finding(name=name, health=health, text=why or good_until(ends, now), cure=_RENEW if why or is_soon else "")
+        )
+    return found
 
 
 async def _asked(settings: "Settings", token: str) -> "Mapping[str, list[Finding]]":
-    """What was found of each of `_PARTS`."""
+    """What was found of each of `_ASKED`."""
     found = await asyncio.gather(_probed(settings), _remotes(settings), _push_services(settings, token))
-    return dict(zip(_PARTS, found, strict=True))
+    return dict(zip(_ASKED, found, strict=True))
 
 
 async def _push_services(settings: "Settings", token: str) -> "list[Finding]":
@@ -89,7 +120,14 @@ async def _look_at_service(
 
     traits = traits_of(platform)
     seen = await traits.look(credential.for_hub(hub), push_channel=token)
-    return [
+    ends = traits.expires_at(credential)
+    if ends is not None and 0 < ends.timestamp() - time.time() < _SOON:
+        name, text = f"{hub}/{traits.name}", f"its credential ends on {ends:%Y-%m-%d}"
+        cure = "make a new one at the push service, and put it in the place of the old one"
+        ending = [Finding(name=name, health=Health.WARNING, text=text, cure=cure)]
+    else:
+        ending = []
+    return ending + [
         Finding(
             name=f"{hub}/{traits.name}",
             health=Health.FAILED if each.cure else Health.OK,

@@ -1,6 +1,7 @@
 """Reading a configuration and finding every mistake in it."""
 
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, tzinfo
@@ -17,6 +18,7 @@ from pydantic_core import ErrorDetails
 
 from bridge.config import cures
 from bridge.config.egress import warn_of_unproxied, with_egress
+from bridge.config.ended import ends_of, refused
 from bridge.config.in_clear import warn_of_secrets
 from bridge.config.memory import young_garbage_only
 from bridge.config.models.document import Document, Sections, Settings, default_hub
@@ -417,6 +419,11 @@ def _check_listeners(plain: Mapping[str, Any], context: Mapping[str, Any], root:
             other = root.find(("listeners", addresses[listener.address])).key
             problems.add(root.find(("listeners", name, "address")), f"{other} is at that address already")
         addresses.setdefault(listener.address, name)
+    for name, begins, ends in ends_of(listeners):
+        if why := refused(begins, ends, time.time()):
+            problems.warn(
+                root.find(("listeners", name, "tls", "cert")), why, "renew it; it is taken up without a restart"
+            )
     if not listeners.hub_api.address.is_loopback and listeners.hub_api.tls is None:
         hub_api = root.find(("listeners", "hub_api"))
         problems.warn(hub_api, "keys and handles cross the network in clear", f"give {hub_api.key}.tls")

@@ -11,6 +11,7 @@ import resource
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import pytest
 
 from sandbox.services import PushServices
 from tests.bridge.test_alerts import RUNBOOKS, alerts, commands
+from tests.bridge.test_ended import certificate
 from tests.integration.daemon import HUB, Daemon
 from tests.integration.test_drill import told
 from tests.integration.test_operator import configuration, part, post, register
@@ -136,11 +138,47 @@ async def gone(services: PushServices, directory: Path) -> AsyncIterator[Night]:
         yield night
 
 
+@asynccontextmanager
+async def bounds(services: PushServices, directory: Path) -> AsyncIterator[Night]:
+    """Small bounds that are all reached, and certificates that end in two days."""
+    certificate(directory, begins=-timedelta(days=1), ends=timedelta(days=2), topic="com.acme.app")
+    pem, (dead, probes) = str(directory / "cert.pem"), free_ports(2)
+    config = configuration(services)
+    config["listeners"] = {"probes": {"address": f"127.0.0.1:{probes}", "tls": {"cert": pem, "key": pem}}}
+    config["dead_letters"] = {"default": {"store": {"max_rows": 10}}}
+    sink = {"url": f"http://127.0.0.1:{dead}/hook", "secret": "of a test, and long enough"}
+    config["sinks"] = {"crm": {"http": sink, "max_rows": 1}}
+    config["rules"][0]["report_to"] = "crm"
+    config["hubs"][HUB]["default"] = True
+    config["hubs"]["ios"] = {
+        "platforms": {"apns": {"certificate": pem, "endpoint": services.apns_credential.endpoint}},
+    }
+    async with Daemon(directory, config) as daemon:
+        await daemon.launch()
+        await daemon.until_readiness(lambda status, _: status == httpx.codes.OK)
+        yield Night(daemon, services, directory)
+
+
+@asynccontextmanager
+async def far_away(services: PushServices, directory: Path) -> AsyncIterator[Night]:
+    """The hub that this one mirrors is not there."""
+    (dead,) = free_ports(1)
+    config = configuration(services)
+    there = f"Endpoint=sb://127.0.0.1:{dead}/;SharedAccessKeyName=Full;SharedAccessKey=of-a-test"
+    config["hubs"][HUB] |= {"remote": {"connection_string": there, "hub": HUB}, "mirror": "local"}
+    async with Daemon(directory, config) as daemon:
+        await daemon.launch()
+        await daemon.until_readiness(lambda status, _: status == httpx.codes.OK)
+        yield Night(daemon, services, directory)
+
+
 SCENES: Mapping[str, Scene] = {
     "many faults": many_faults,
     "full disk": full_disk,
     "silence": silence,
     "gone": gone,
+    "bounds": bounds,
+    "far away": far_away,
 }
 
 
@@ -224,6 +262,25 @@ async def no_one_there(night: Night) -> None:
     await post(night.daemon, "reported", team="nobody")
 
 
+async def many_unsafe(night: Night) -> None:
+    for number in range(9):
+        await post(night.daemon, f"bad-{number}", team="a || b")
+
+
+async def reports(night: Night) -> None:
+    """More than the sink may keep."""
+    for number in range(3):
+        await post(night.daemon, f"reported-{number}", team="nobody")
+
+
+async def to_the_remote(night: Night) -> None:
+    await post(night.daemon, "to the remote")
+
+
+async def registers_here(night: Night) -> None:
+    await register(night.daemon, night.services)
+
+
 async def one_push(night: Night) -> None:
     await post(night.daemon, "held up")
 
@@ -251,38 +308,38 @@ FAULTS: Mapping[str, Fault] = {
     "PushbridgeIngestStalled": Fault(scene="full disk", prints=r"store +failing"),
     "PushbridgeHeartbeatStale": Fault(scene="silence", prints=r"heartbeat +send +stalled", make=one_push),
     "PushbridgeQueueHeadTooOld": Fault(scene="silence", prints=r"send +stalled"),
+    "PushbridgeCertificateExpires": Fault(scene="bounds", prints=r"warning +probes +good until .* 1 day"),
+    "PushbridgePnsCredentialExpires": Fault(scene="bounds", prints=r"warning +ios/apns +its credential ends on"),
+    "PushbridgeDeadLettersNearBound": Fault(scene="bounds", prints=r"(tag_unsafe[\s\S]*){9}", make=many_unsafe),
+    "PushbridgeSinkDrops": Fault(scene="bounds", prints=r"crm +failing", make=reports),
+    "PushbridgeRemoteCircuitOpen": Fault(scene="far away", prints=r"127\.0\.0\.1", make=to_the_remote),
+    "PushbridgeMirrorNotListed": Fault(scene="far away", prints=r"never listed to the end"),
+    "PushbridgeMirrorNotWritten": Fault(scene="far away", prints=r"waiting for the remote +1", make=registers_here),
+    "PushbridgeMirrorBlind": Fault(scene="far away", prints=r"remote hub +app +failing"),
 }
 
 _FIGURES = "a figure over hours or at a scale that a test cannot have: its commands are those of alerts tested above"
 _FLEET = "takes several daemons over PostgreSQL"
 UNTESTED: Mapping[str, str] = {
     "PushbridgeCrashLooping": "no part of this program ends the process again and again on request",
-    "PushbridgeCertificateExpires": "the runbook's second command is openssl; bridge/test_renewal.py tries the renewal",
     "PushbridgeConfigurationsDiffer": _FLEET,
     "PushbridgeSourceRebalances": "takes a restless group of Kafka: integration/test_kafka_source.py counts a rebalance",
     "PushbridgeQueueRunningFull": _FIGURES,
     "PushbridgeQueueTakeovers": f"{_FLEET}: integration/test_fleet.py kills one",
     "PushbridgeDeliverySloFastBurn": _FIGURES,
     "PushbridgeDeliverySloSlowBurn": _FIGURES,
-    "PushbridgeInvalidTokenSurge": _FIGURES,
-    "PushbridgePnsCredentialExpires": "no stand-in has a certificate that ends soon; promtool has its figures",
+    "PushbridgeInvalidTokenSurge": "takes over 1,000 dead phones in a quarter of an hour",
     "PushbridgeDeviceRemovalBraked": "takes over 1,000 pushes to dead channels: hub/test_dispatch.py has them",
-    "PushbridgeRemoteCircuitOpen": "integration/test_remote.py has remote hubs that are away, and asks readiness",
     "PushbridgeMirrorDiffers": "integration/test_mirror.py has a remote hub that differs, and reads the log",
-    "PushbridgeMirrorBlind": "the same",
-    "PushbridgeMirrorNotWritten": "the same, and bridge/test_mirror_commands.py reads what the command prints",
-    "PushbridgeMirrorNotListed": "the same",
-    "PushbridgeMirrorMissing": "the same",
+    "PushbridgeMirrorMissing": "the same as PushbridgeMirrorDiffers",
     "PushbridgeBooksDiffer": "three looks take three minutes: hub/test_bookkeeping.py breaks a store by hand",
     "PushbridgeStoreDiskFull": "no test may fill a disk: PushbridgeStoreFails has the same commands and cause",
     "PushbridgeStoreDiskFills": _FIGURES,
     "PushbridgeStoreSlow": "doctor measures the disk: integration/test_doctor.py",
     "PushbridgeStoreLogGrows": _FIGURES,
-    "PushbridgeDeadLettersNearBound": _FIGURES,
     "PushbridgeRenewalsFail": _FLEET,
     "PushbridgeSourceLimited": "nothing is wrong: the rate does what it is to do",
     "PushbridgeSchemaMissing": "integration/test_schema_registry_daemon.py has such registries, and asks readiness",
-    "PushbridgeSinkDrops": _FIGURES,
     "PushbridgeFollowUpsLate": _FIGURES,
     "PushbridgeReportsRefused": _FIGURES,
 }

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, Field, model_validator
 
 from bridge.config.section import Section, form
-from connectors.auth import Auth, BasicAuth, Secrets, any_is
+from connectors.auth import Auth, BasicAuth, ShownSecrets, any_is
 from hub.oidc.settings import OidcSettings, Texts
 
 RoleWord = Literal["viewer", "operator", "admin"]
@@ -20,7 +20,7 @@ class NamedToken(Section):
     """Who holds it: the audit names its holder so, whatever the request says."""
     role: RoleWord
     """viewer reads without personal values, operator sends, replays and reloads, admin does all."""
-    token: Secrets
+    token: ShownSecrets
     """The token, or a list of which each is good."""
 
 
@@ -64,7 +64,7 @@ class AdminProxy(Section, _Roles):
 
     certificate: Texts | None = None
     """The name in the proxy's client certificate (a DNS name or the common name), or a list of which each is good."""
-    secret: Secrets | None = None
+    secret: ShownSecrets | None = None
     """What it shows in the header Pushbridge-Proxy-Secret, or a list of which each is good."""
     user_header: HeaderName = "X-Forwarded-User"
     """The header that names the person; the audit has it."""
@@ -86,7 +86,7 @@ class AdminAuth(BaseModel):
 
     model_config = Auth.model_config
 
-    bearer: Secrets | None = None
+    bearer: ShownSecrets | None = None
     """A token, or a list of which each is good, whose holders may do everything."""
     basic: BasicAuth | None = None
     """A name and a password instead (RFC 7617)."""

@@ -4,7 +4,8 @@ A key that only looked like one would stop the process later, or fail every push
 """
 
 import ssl
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, SecretStr
 
@@ -12,6 +13,9 @@ from bridge.config.section import Secret, Section, form
 from hub.delivery.remote_settings import RemoteSettings
 from hub.egress import Egress
 from hub.tls import CaFile, ExistingFile, Tls
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
 
 
 def _connection_string(value: SecretStr) -> SecretStr:
@@ -54,8 +58,16 @@ class ListenerTls(Tls):
         return context
 
     @property
+    def begins_at(self) -> float:
+        """From when on the certificate is good, in seconds since 1970 UTC; of a chain the last to begin counts."""
+        return max(each.not_valid_before_utc.timestamp() for each in self._certificates())
+
+    @property
     def expires_at(self) -> float:
         """When the certificate is good no longer, in seconds since 1970 UTC; of a chain the first to run out counts."""
+        return min(each.not_valid_after_utc.timestamp() for each in self._certificates())
+
+    def _certificates(self) -> "Sequence[Certificate]":
         from cryptography.x509 import load_pem_x509_certificates
 
-        return min(each.not_valid_after_utc.timestamp() for each in load_pem_x509_certificates(self.cert.read_bytes()))
+        return load_pem_x509_certificates(self.cert.read_bytes())

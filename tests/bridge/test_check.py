@@ -24,6 +24,7 @@ CONFIGS = Path(__file__).parent / "configs"
         "mirror",
         "old-spellings",
         "bodies",
+        "sensitive",
     ],
 )
 def test_every_mistake_is_named_with_its_place_its_key_and_what_was_meant(name: str) -> None:

@@ -81,7 +81,16 @@ from bridge.reports.sinks import SinkManager
 from bridge.schemas.registry import SchemaRegistries
 from bridge.senders import expiries_of, remotes_of, senders_of
 from bridge.stores import DaemonStore, store_of
-from bridge.wiring import access_of, guards_of, metric_names, relay_of, report_policies_of, routes_of, source_of
+from bridge.wiring import (
+    access_of,
+    guards_of,
+    metric_names,
+    rates_of,
+    relay_of,
+    report_policies_of,
+    routes_of,
+    source_of,
+)
 from connectors.connector import Capacity
 from hub.acceptance import ConfigurationVersion
 from hub.api.access import HubAccess
@@ -229,6 +238,7 @@ class Daemon:
             remotes=remotes_of(self.settings.hubs, on_sent=self.mirrors.sent),
             at_once=handed_over_at_once(self.settings.hubs),
             guards=guards_of(self.settings.hubs),
+            rates=rates_of(self.settings),
             reports=report_policies_of(self.settings.hubs),
             observer=self.telemetry,
             policy=RetryPolicy(base=retry.backoff.base, cap=retry.backoff.cap, max_age=retry.max_age),
@@ -409,6 +419,7 @@ class Daemon:
             self.metrics.delivery.set_expiries(expiries)
             exchange_hubs()
             exchange_rules()
+            self.hub.pacing.apply(rates_of(settings))
             self._sinks.apply(settings)
             self._follow_ups.apply(settings)
 
@@ -608,6 +619,7 @@ class Daemon:
         with suppress(OSError):
             if (space := await asyncio.to_thread(self.store.space)) is not None:
                 self.metrics.store.set_space(space)
+        self.metrics.queue.set_paced(self.hub.store.paced())
         self.metrics.queue.set_ownership(self.hub.store.ownership())
         bounds = self.settings.dead_letters.default.store
         with suppress(StoreError):

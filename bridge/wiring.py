@@ -25,6 +25,7 @@ from bridge.schemas.registry import SchemaRegistries
 from connectors.base import Message, Settlement, Source
 from connectors.connector import Capacity
 from hub.api.access import AccessPolicy, HubAccess, Right
+from hub.delivery.pacing import Rates
 from hub.guards import AudienceGuard
 from hub.phone_report import ReportPolicy
 from rules.errors import MappingError
@@ -154,6 +155,14 @@ def access_of(hub: HubSettings) -> HubAccess:
 def guards_of(hubs: Mapping[str, HubSettings]) -> dict[str, AudienceGuard]:
     """What the audiences of hubs are held to, for hubs that say so."""
     return {name: hub.guard for name, hub in hubs.items() if hub.guard}
+
+
+def rates_of(settings: Settings) -> Rates:
+    """How many pushes a second rules and hubs make, for those that say so."""
+    return Rates(
+        rules={rule.name: rule.rate for rule in settings.rules.rules if rule.rate is not None},
+        hubs={name.lower(): hub.rate for name, hub in settings.hubs.items() if hub.rate is not None},
+    )
 
 
 def report_policies_of(hubs: Mapping[str, HubSettings]) -> dict[str, ReportPolicy]:

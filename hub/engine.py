@@ -20,6 +20,7 @@ from hub.delivery.bulkhead import Bulkhead, Destination
 from hub.delivery.dispatch import Dispatcher, Timing
 from hub.delivery.forwarding import RemoteDelivery
 from hub.delivery.handing_over import HandingOver
+from hub.delivery.pacing import Pacing, Rates
 from hub.delivery.probing import TestResult, probe
 from hub.delivery.quota_sharing import QuotaSharing
 from hub.delivery.retry import RetryPolicy
@@ -106,9 +107,9 @@ class Hub:
     single pushes under way for each hub and platform. Each push service has an equal share of `max_pending`: see
     `full_for`. `hubs` are those kept here, `remotes` those that are remote; their names are in lower case wherever the hub
     is given one. Remote hubs that are in `at_once` get what an event causes by `hand_over`. `guards` and `reports`, how
-    they take reports of phones, are those of all. `held` counts by hub the notifications of this process's queues that wait
-    for an approval. `precedence` is shared with those who hand over events. `renderer` makes the texts held here
-    that notifications name.
+    they take reports of phones, are those of all. `rates` are those of rules and hubs. `held` counts by hub the
+    notifications of this process's queues that wait for an approval. `precedence` is shared with those who hand over
+    events. `renderer` makes the texts held here that notifications name.
     """
 
     def __init__(
@@ -121,6 +122,7 @@ class Hub:
         at_once: Collection[str] = (),
         guards: Guards | None = None,
         reports: ReportPolicies | None = None,
+        rates: Rates | None = None,
         observer: Observer,
         policy: RetryPolicy = RetryPolicy(),
         max_pending: int = 100_000,
@@ -155,6 +157,7 @@ class Hub:
         self.guards: dict[str, AudienceGuard] = {}
         self.report_policies: dict[str, ReportPolicy] = dict(reports or {})
         self._reporting = Reporting(self.store, self.report_policies, write=self._write, observer=observer, clock=clock)
+        self.pacing = Pacing(rates or Rates(), sharers=lambda: self.store.fleet().live, clock=clock)
         self._at_once: set[str] = set(at_once)
         self._add(hubs, senders, remotes or {}, guards or {})
         self._handing_over = HandingOver(
@@ -176,6 +179,7 @@ class Hub:
             remotes=self.remotes,
             guards=self.guards,
             reports=self.report_policies,
+            pacing=self.pacing,
             observer=observer,
             policy=policy,
             slots=2 * max_in_flight,

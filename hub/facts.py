@@ -285,6 +285,14 @@ class NotificationsSilenced:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NotificationsPaced:
+    """So many notifications of a hub wait, as a rate allows no more now."""
+
+    hub: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SilencesReleased:
     """So many notifications that ended silences held go on."""
 
@@ -499,6 +507,7 @@ HubFact = (
     | NotificationHeld
     | QuietHoursKept
     | NotificationsSilenced
+    | NotificationsPaced
     | SilencesReleased
     | SilenceChanged
     | NotificationApproved

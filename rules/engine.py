@@ -8,6 +8,7 @@ from hub.acceptance import Reason
 from hub.flow import RuleFlow
 from hub.follow_up import FollowUp
 from hub.notification import Notification
+from hub.rate import Rate
 from rules.conditions import Condition
 from rules.decision import Decision, Failure, Intent, Observed
 from rules.errors import RenderError, TooLateError, TypeClashError, UnsafeTagError
@@ -27,9 +28,9 @@ class Rule:
     cancels by its `flow`.
 
     `owner` is the team that answers for it, empty where none is named. `report_to` are the sinks that are told what became
-    of its notifications, `unless_opened` says who is told of phones that have not opened one. Of a rule that `observes`
-    nothing comes but that it is counted. `key` is its path in the configuration and `mark` its place there; `source_mark`
-    and `stop_mark` are the places of its sources and of `stop`.
+    of its notifications, `unless_opened` says who is told of phones that have not opened one. `rate` is how many pushes go
+    out in a second. Of a rule that `observes` nothing comes but that it is counted. `key` is its path in the configuration
+    and `mark` its place there; `source_mark` and `stop_mark` are the places of its sources and of `stop`.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Rule:
     when: When | None = None
     push: PushPlan | None = None
     flow: FlowPlan | None = None
+    rate: Rate | None = None
     stop: bool = False
     observes: bool = False
     report_to: tuple[str, ...] = ()

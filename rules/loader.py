@@ -7,10 +7,13 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, timedelta, tzinfo
 from typing import Any
 
+from pydantic import ValidationError
+
 from hub.follow_up import FollowUp
 from hub.notification import Platform, Priority
 from hub.platforms.table import services, traits_of
 from hub.quiet import OnQuiet
+from hub.rate import Rate
 from hub.spelling import did_you_mean
 from hub.tags import MaxTags
 from hub.times import is_no_time, parse_time
@@ -212,6 +215,7 @@ class RuleReader:
             flow=flow,
             stop=stop is True and not observes,
             observes=observes,
+            rate=self._rate(entries["rate"], push) if "rate" in entries else None,
             report_to=self._rule_sinks(entries["report_to"]) if "report_to" in entries else (),
             unless_opened=self._unless_opened(entries["unless_opened"], push) if "unless_opened" in entries else None,
             key=node.key,
@@ -308,6 +312,24 @@ class RuleReader:
 
     def _values(self, model: type[models.Keys], entries: Mapping[str, Node]) -> dict[str, Any]:
         return values(model, entries, self._problems, self._seconds_in)
+
+    def _rate(self, node: Node, push: PushPlan | None) -> Rate | None:
+        entries = fields(node, self._problems, models.RuleRate)
+        if not isinstance(node.value, dict):
+            return None
+        if "per_second" not in entries:
+            self._problems.add(node, "per_second is missing", "write per_second: 10", mark=node.key_mark)
+            return None
+        if push is not None and any(
+            scope.is_remote for name, scope in self._scope.hubs.items() if name.lower() == push.hub
+        ):
+            self._problems.add(node, "pushes of a remote hub are made there", "give the hub a rate where it is")
+        try:
+            return Rate.model_validate({key: entry.written for key, entry in entries.items()})
+        except ValidationError as error:
+            for each in error.errors():
+                self._problems.add(entries[str(each["loc"][0])], each["msg"].lower())
+            return None
 
     def _name(self, node: Node) -> str:
         name = word(node, self._problems)

@@ -303,6 +303,15 @@ class Cancel(Keys):
     """The key, as `key` of the rules that send them fills it: what of it has not started is cancelled."""
 
 
+class RuleRate(Keys):
+    """How many pushes of a rule go out in a second."""
+
+    per_second: Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
+    """How many may pass a second on average; 0.5 is one in two seconds."""
+    burst: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+    """How many may pass at once after a pause; without it as many as pass in a second, one at least."""
+
+
 class Mode(Enum):
     """Whether a rule acts."""
 
@@ -339,6 +348,8 @@ class Rule(Keys):
     """key: a notification starts when the one before it of its key has ended; none: as soon as it can."""
     cancel: Cancel | None = None
     """Withdraws waiting notifications of a key when an event fits."""
+    rate: RuleRate | None = None
+    """How many pushes of this rule go out in a second; what is over it waits in the store. Daemons of a fleet share it."""
     stop: bool = False
     """Rules further down do not see an event that fitted this one."""
     report_to: Name | Annotated[tuple[Name, ...], Field(min_length=1)] | None = None

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from bridge.observe.metric_set import MetricSet, values_of
+from bridge.observe.metric_set import MetricSet, Named, values_of
 from bridge.observe.telemetry import Takes
-from hub.facts import WorkLeftOver, WorkTaken
+from hub.facts import NotificationsPaced, WorkLeftOver, WorkTaken
 from hub.store.contracts.fleet import OwnershipCounts
-from hub.store.contracts.outbox import QueueState
+from hub.store.contracts.outbox import QueueState, Service
 from hub.work import Lane
 
 _WAIT = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0, 1800.0)
@@ -43,11 +43,33 @@ class QueueMetrics:
         self._renewals_failed = counter(
             "ownership_renewals_failed", "Renewals of what this process owns that the database did not confirm."
         )
+        self._paced = gauge(
+            "rate_waiting_messages", "Notifications that wait for the rate of a rule or a hub.", hub=Named.HUBS
+        )
+        self._limited = counter(
+            "rate_limited_notifications",
+            "Notifications that had to wait, as the rate of a rule or a hub allowed no more.",
+            hub=Named.HUBS,
+        )
+        self._pacing: set[str] = set()
         self._counted = OwnershipCounts()
         self.takes: Takes = {
             WorkTaken: self._work_taken,
             WorkLeftOver: self._work_left_over,
+            NotificationsPaced: self._notifications_paced,
         }
+
+    def set_paced(self, waiting: Mapping[Service, int]) -> None:
+        """Before a scrape."""
+        counts: dict[str, int] = dict.fromkeys(self._pacing, 0)
+        for (hub, _), count in waiting.items():
+            counts[hub] = counts.get(hub, 0) + count
+        for hub, count in counts.items():
+            self._paced.labels(hub).set(count)
+        self._pacing = set(counts)
+
+    def _notifications_paced(self, fact: NotificationsPaced) -> None:
+        self._limited.labels(fact.hub).inc(fact.count)
 
     def set_queues(self, states: Mapping[Lane, QueueState], capacity: int) -> None:
         """Before a scrape."""

@@ -21,6 +21,7 @@ from hub.content.rendering import Rendering
 from hub.delivery.audiences import find_audiences
 from hub.delivery.bulkhead import PAGES, Bulkhead
 from hub.delivery.forwarding import RemoteDelivery
+from hub.delivery.pacing import Pacing, Rates, is_paced
 from hub.delivery.pushing import PushDelivery
 from hub.delivery.quieting import cut_pages, quiet_fact, ruling_for_all
 from hub.delivery.recording import Recorder
@@ -33,6 +34,7 @@ from hub.facts import (
     AudienceFound,
     Crashed,
     NotificationHeld,
+    NotificationsPaced,
     NotificationsSilenced,
     PropertiesMissing,
     PushesDeferred,
@@ -102,6 +104,7 @@ class Dispatcher:
         remotes: Mapping[str, Bulkhead[Sequence[Notification]]] | None = None,
         guards: Guards | None = None,
         reports: ReportPolicies | None = None,
+        pacing: Pacing | None = None,
         observer: Observer,
         policy: RetryPolicy = RetryPolicy(),
         slots: int = 4000,
@@ -120,6 +123,7 @@ class Dispatcher:
         self._rendering = Rendering(store, on_missing=self._report_missing, policies=reports, renderer=renderer)
         self._remotes = {} if remotes is None else remotes  # an empty one is filled by a reload
         self._guards = {} if guards is None else guards
+        self._pacing = pacing or Pacing(Rates(), sharers=lambda: 1, clock=time.monotonic)
         self._retry = StoreRetry(health, backoff=timing.record_backoff)
         self._recorder = Recorder(
             store,
@@ -162,6 +166,7 @@ class Dispatcher:
         self._answers = Pulse()
         self._unplanned: Counter[tuple[Lane, Service | None]] = Counter()
         self._draining = False
+        self._has_paced = False
         self._refused_look_at = dict.fromkeys(Lane, 0.0)  # by the monotonic clock
         self._idle = asyncio.Event()
         self._idle.set()
@@ -308,6 +313,7 @@ class Dispatcher:
         taken = Counter(piece.service for piece in work)
         if None in wanted:
             self.has_backlog = taken[None] == wanted[None]
+        self._has_paced = any(key is not None and is_paced(key) and taken[key] == wanted[key] for key in wanted)
         for key, bulkhead in self._bulkheads.items():
             if key in wanted:
                 bulkhead.has_queue = taken[key] == wanted[key]
@@ -325,6 +331,8 @@ class Dispatcher:
                 room := bulkhead.wanted(Lane.SINGLE, self._unplanned[Lane.SINGLE, key])
             ):
                 wanted[key] = min(room, limit)
+        if (look_for_new or self._has_paced) and (waiting := self._store.paced()):
+            wanted |= self._pacing.wanted(waiting, limit)
         return wanted | self._wanted_refused(Lane.SINGLE, dict.fromkeys(self._without_credential, limit))
 
     def _wanted_refused(self, lane: Lane, wanted: Mapping[Service, int]) -> dict[Service | None, int]:
@@ -349,7 +357,7 @@ class Dispatcher:
         wanted: dict[Service | None, int] = {
             key: pages
             for key, bulkhead in self._bulkheads.items()
-            if (pages := bulkhead.wanted(Lane.BROADCAST, held[key]))
+            if (pages := bulkhead.wanted(Lane.BROADCAST, held[key])) and self._pacing.may_take_pages(key[0])
         }
         wanted |= self._wanted_refused(Lane.BROADCAST, {key: PAGES - held[key] for key in self._without_credential})
         if self._draining or self._retry.is_behind or not wanted:
@@ -496,6 +504,8 @@ class Dispatcher:
             await self._precedence.give_way(flow)
             if self._guards:
                 work, audiences = await self._without_held(work, audiences)
+            if self._pacing:
+                work, audiences = await self._at_their_pace(work, audiences)
             audiences = [await self._cut(piece, each) for piece, each in zip(work, audiences, strict=True)]
         finally:  # nothing is awaited between here and the reservation of places
             self._unplanned.subtract(map(_waits_as, taken))
@@ -593,6 +603,27 @@ class Dispatcher:
                 QuietHoursKept(notification=notification, fate=dropped.fate, count=len(dropped.ordinals))
             )
         return cut
+
+    async def _at_their_pace(
+        self, work: Sequence[Work], audiences: Sequence[Audience]
+    ) -> tuple[Sequence[Work], Sequence[Audience]]:
+        """Let wait what is over its rate; the rest of both."""
+        going, behind = self._pacing.sort(work, audiences, self._store.paced().keys())
+        for place, pieces in behind.items():
+            await self._postpone(pieces, 0.0, place)
+            self._observer.observe(NotificationsPaced(hub=place[0], count=len(pieces)))
+        late = [piece for piece, _ in going if piece.service is not None and is_paced(piece.service)]
+        if late:
+            await self._retry.until_stored("begin_late", lambda: self._store.begin_late(late))
+        later: dict[float, list[Work]] = {}
+        for piece, audience in [pair for pair in going if pair[0].number and pair[0].lane is Lane.BROADCAST]:
+            if seconds := self._pacing.wait_for_page(piece.notification, audience.size):
+                later.setdefault(seconds, []).append(piece)
+        for seconds, pieces in later.items():
+            await self._postpone(pieces, seconds)
+        waits = {id(piece) for pieces in later.values() for piece in pieces}
+        going = [pair for pair in going if id(pair[0]) not in waits]
+        return [piece for piece, _ in going], [audience for _, audience in going]
 
     def _not_withdrawn(self, work: Sequence[Work]) -> Sequence[Work]:
         """What is still in the store; the rest is not in hand any more."""

@@ -27,6 +27,7 @@ OPERATIONS: Mapping[str, str] = {
     "expand": "expand",
     "hold": "postpone",
     "silence": "postpone",
+    "begin_late": "postpone",
     "release_silenced": "postpone",
     "held": "count",
     "hold_until": "postpone",

@@ -293,6 +293,12 @@ class SqlStore:
 
     # Work in hand
 
+    async def begin_late(self, work: Sequence[Work]) -> None:
+        await self._outbox.begin_late(work)
+
+    def paced(self) -> Mapping[Service, int]:
+        return self._outbox.paced()
+
     async def take(self, lane: Lane, wanted: Mapping[Service | None, int]) -> Sequence[Work]:
         return await self._outbox.take(lane, wanted)
 

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from hub.delivery.dispatch import Timing
+from hub.delivery.pacing import Rates
 from hub.engine import Hub
 from hub.guards import Guards
 from hub.notification import Platform
@@ -30,6 +31,7 @@ class Running:
         max_in_flight: int = 2000,
         senders: Sequence[Platform] = (),
         guards: Guards | None = None,
+        rates: Rates | None = None,
     ) -> None:
         self.clock = FakeClock()
         self.store = FlakyStore(path, clock=self.clock)
@@ -41,6 +43,7 @@ class Running:
             {(HUB, Platform.FCM): self.fcm, **{(HUB, platform): each for platform, each in self.others.items()}},
             hubs=[HUB],
             guards=guards,
+            rates=rates,
             observer=self.observer,
             max_pending=max_pending,
             max_in_flight=max_in_flight,

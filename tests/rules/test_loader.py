@@ -5,8 +5,31 @@ from pathlib import Path
 import pytest
 
 from hub.notification import EVERYONE, Priority
+from hub.rate import Rate
 from rules.loader import Scope
 from tests.rules.support import NOW, event, load
+
+
+@pytest.mark.parametrize(
+    ("rate", "complaint"),
+    [
+        ("{ burst: 3 }", "per_second is missing"),
+        ("{ per_second: 0 }", "input should be greater than 0"),
+        ("{ per_second: fast }", "input should be a valid number"),
+        ("{ per_second: 1, burst: 0.5 }", "input should be a valid integer"),
+        ("{ per_secnd: 1 }", "did you mean per_second?"),
+    ],
+)
+def test_a_rate_that_is_none_is_named(tmp_path: Path, rate: str, complaint: str) -> None:
+    text = f"rules: [ {{ name: a, rate: {rate}, push: {{ to: x, with: {{ a: b }} }} }} ]"
+    _, problems = load(text, tmp_path)
+    assert any(complaint in str(each) for each in problems), problems
+
+
+def test_a_rule_has_the_rate_that_it_says(tmp_path: Path) -> None:
+    text = "rules: [ { name: a, rate: { per_second: 16.98, burst: 100 }, push: { to: x, with: { a: b } } } ]"
+    compiled, problems = load(text, tmp_path)
+    assert (problems, compiled.rules[0].rate) == ([], Rate(per_second=16.98, burst=100))
 
 
 def test_a_rule_inherits_what_it_does_not_say(tmp_path: Path) -> None:

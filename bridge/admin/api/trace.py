@@ -262,7 +262,7 @@ async def _notification(call: Call, kept: KeptNotification) -> NotificationTrace
     is_open = kept.state in (State.ENQUEUED, State.PROCESSING, State.SCHEDULED)
     return NotificationTrace(
         **(await notification_model(call.management, kept)).model_dump(),
-        waits_for=_troubles(call.management, kept.hub) if is_open else [],
+        waits_for=[*_troubles(call.management, kept.hub), *_rates(call.management, kept)] if is_open else [],
         state_meaning=kept.state.meaning,
         unreached_meaning="" if kept.unreached is None else kept.unreached.meaning,
         only_to=str(only_to_of(call.management, kept.hub) or ""),
@@ -275,6 +275,15 @@ async def _notification(call: Call, kept: KeptNotification) -> NotificationTrace
 def _is_remote(management: Management, hub: str) -> bool:
     name = hub_named(management, hub)
     return name is not None and management.settings.hubs[name].is_remote
+
+
+def _rates(management: Management, kept: KeptNotification) -> list[str]:
+    """Rates that keep notifications of its hub and rule waiting now, in words; none where no daemon runs."""
+    pacing = getattr(management.hub, "pacing", None)
+    if pacing is None or kept.started_at is not None:
+        return []
+    said: list[str] = pacing.said(kept.hub, kept.rule, management.hub.store.paced())
+    return said
 
 
 def _troubles(management: Management, hub: str) -> list[str]:

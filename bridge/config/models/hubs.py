@@ -199,6 +199,9 @@ class HubSettings(Section):
     """During a move: `local` sends by `remote` and compares with who is registered here, `remote` is the cut-over."""
     list_every: Annotated[Duration, Field(ge=10, le=86_400)] = _LIST_EVERY
     """While the hub is mirrored: how often the registrations of `remote` are listed again."""
+    rate: Rate | None = None
+    """How many pushes of this hub go out in a second, and how many at once; what is over it waits in the store. Daemons of
+    a fleet share it."""
     registration: Registration | None = None
     """What phones call with their user's token; without it they register over the wire API, with a key."""
 
@@ -214,6 +217,8 @@ class HubSettings(Section):
             raise ValueError("a remote hub has its auth and its platforms where it is")
         if self.is_remote and not self.is_mirrored and self.reports != ReportsSettings():
             raise ValueError("reports: apps report where the pushes of a remote hub are made, not here")
+        if self.is_remote and self.rate is not None:
+            raise ValueError("rate: pushes of a remote hub are made there: give it a rate where it is")
         if self.is_remote and self.limits.confirm_above is not None:
             raise ValueError("limits.confirm_above: who is registered at a remote hub is known there alone")
         return self

@@ -23,7 +23,10 @@ PAGE_SIZE = 1000
 """Registrations in one page, at most."""
 
 Service = tuple[str, Platform]
-"""A push service of a hub: what one bulkhead is for."""
+"""A push service of a hub: what one bulkhead is for. Also a place in which notifications of a hub wait for a rate."""
+
+PACED = "~"
+"""What the platform of such a place begins with, and of no push service."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -296,6 +299,12 @@ class Outbox(Protocol):
     async def end_held(self) -> Recorded:
         """End held notifications of this process's queues: what nobody approved in time, whose time has passed while a
         silence held it, and what a silence drops."""
+
+    async def begin_late(self, work: Sequence[Work]) -> None:
+        """Have work in hand that waited for its rate age from now on, as what was scheduled does from its time."""
+
+    def paced(self) -> Mapping[Service, int]:
+        """How many notifications wait for a rate in queues of this process, by place, about."""
 
     async def take(self, lane: Lane, wanted: Mapping[Service | None, int]) -> Sequence[Work]:
         """Due work of the queues that this process owns: of each service up to as many as wanted, in order of due, without

@@ -34,6 +34,11 @@ POSTPONE_NOTIFICATION = Statement(
     f"UPDATE notification {_POSTPONE} WHERE queue = :queue AND n = :n AND due IS NOT NULL",
     columns=_POSTPONED,
 )
+BEGIN_LATE = Statement(
+    "notification.begin_late",
+    "UPDATE notification SET schedule_at = :time_of_day WHERE queue = :queue AND n = :n AND due IS NOT NULL",
+    columns=(("time_of_day", "double precision"), *ROW_COLUMNS),
+)
 POSTPONE_PAGE = Statement(
     "page.postpone",
     f"UPDATE page {_POSTPONE} WHERE queue = :queue AND number = :n AND due IS NOT NULL",
@@ -160,6 +165,12 @@ def postpone(
             then = piece.due_at if due is None else due
             (pages if piece.number else notifications).append((then, known, piece.queue, piece.n))
     connection.write_all([(POSTPONE_NOTIFICATION, notifications), (POSTPONE_PAGE, pages)])
+
+
+def begin_late(connection: Connection, work: Sequence[Work], queues: Queues, *, time_of_day: float) -> None:
+    """Have notifications age from now on; rows of queues that are not ours any more stay as they are."""
+    ours = queues.still_ours(connection, {piece.queue for piece in work})
+    connection.write_all([(BEGIN_LATE, [(time_of_day, piece.queue, piece.n) for piece in work if piece.queue in ours])])
 
 
 def release(

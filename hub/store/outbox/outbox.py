@@ -6,6 +6,7 @@ import random
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -19,6 +20,7 @@ from hub.store.clock import StoreClock
 from hub.store.connection import Connection, Database
 from hub.store.contracts.fleet import FleetState, Member, OwnershipCounts
 from hub.store.contracts.outbox import (
+    PACED,
     AcceptanceResult,
     Audience,
     PageResult,
@@ -56,7 +58,19 @@ from hub.store.outbox.recording import MarkDead
 from hub.store.outbox.remembering import SeenSweep, SeenWindow
 from hub.store.outbox.tally import Tally
 from hub.store.outbox.texts import KeptTexts, keep_texts, read_texts
-from hub.store.rows import HELD, LANE_OF, LANES, ORDERED, SCHEDULED, SINGLE, hub_key, hub_of, service_key, service_of
+from hub.store.rows import (
+    HELD,
+    LANE_OF,
+    LANES,
+    ORDERED,
+    SCHEDULED,
+    SINGLE,
+    hub_key,
+    hub_of,
+    moment,
+    service_key,
+    service_of,
+)
 from hub.store.sinks.writing import numbers_needed
 from hub.store.telemetry.auditing import audit_write
 from hub.work import Lane
@@ -499,9 +513,23 @@ class SqlOutbox:
             look = self._hand.look(places, by_key)
             return await self._take(look, lambda connection: taking.take(connection, look, now=self.now()))
 
+    async def begin_late(self, work: Sequence[Work]) -> None:
+        now = self._clock.wall()
+        await self.write(lambda connection: moving.begin_late(connection, work, self._queues, time_of_day=now))
+        for piece in work:
+            piece.notification = replace(piece.notification, schedule_at=moment(now))
+
+    def paced(self) -> Mapping[Service, int]:
+        return {
+            service: count
+            for key, count in self._tally.of_lane(SINGLE)
+            if key.startswith(PACED) and (service := service_of(key)) is not None
+        }
+
     async def take_orphans(self, served: Collection[Service], limit: int, *, waited: float) -> Sequence[Work]:
         async with self._taking:
-            strangers = self._tally.services() - {service_key(service) for service in served}
+            strangers = {key for key in self._tally.services() if not key.startswith(PACED)}
+            strangers -= {service_key(service) for service in served}
             if self.ownership is not None:
                 mine = set(self.ownership.serves())  # and closed: nobody else takes what waits for it in our queues
                 strangers = {key for key in strangers if key in mine or self._is_orphaned(key, hub_of(key), waited)}
@@ -564,7 +592,7 @@ class SqlOutbox:
 
     async def _pass_on_strange(self, ownership: Ownership) -> None:
         """Work that waits in our queues for push services that others serve and this process does not."""
-        strange = ownership.strange(self._tally.services())
+        strange = ownership.strange({key for key in self._tally.services() if not key.startswith(PACED)})
         is_full = bool(strange)
         while is_full:
             async with self._taking:

@@ -1,7 +1,7 @@
 """How much waits, counted in memory from what passes through, and corrected by a count now and then."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 Waiting = Mapping[tuple[int, str], int]
 """Rows that have not ended, by lane and key of the push service."""
@@ -32,6 +32,10 @@ class Tally:
     def count(self, lane: int, service: str) -> int:
         """How many wait in one place."""
         return self._counts[lane, service]
+
+    def of_lane(self, lane: int) -> Iterator[tuple[str, int]]:
+        """Keys of services for which something waits in a lane, and how much."""
+        return ((service, count) for (of, service), count in self._counts.items() if of == lane and count > 0)
 
     def services(self) -> set[str]:
         """Keys of services for which something waits."""

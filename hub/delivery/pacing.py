@@ -15,7 +15,7 @@ from hub.rate import Rate, RateLimiter
 from hub.store.contracts.outbox import PACED, Audience, Service, Work
 
 _BETWEEN_LOOKS = 1.0
-"""Seconds whose share passes at once, at least: the store is looked at a few times a second, by a busy process less often."""
+"""Seconds whose share passes at once, at least: a busy process looks at the store no more often."""
 
 MOST = 10**9
 """What is taken at once where no rate is in force any more: the lane has bounds of its own."""

@@ -23,6 +23,8 @@ function byPlatform(outcomes) {
 }
 
 function detailOf(each) {
+  if (each.silence && each.state === 'Held') return 'held until a silence ends'
+  if (each.silence && each.state === 'Cancelled') return 'dropped by a silence'
   if (each.held_for) return `for ${each.held_for} registrations, waits for an approval`
   return [each.unreached && `reached nobody: ${each.unreached.replaceAll('_', ' ')}`, outcomesOf(each)].filter(Boolean).join('; ')
 }
@@ -72,7 +74,7 @@ async function showOne(isCurrent) {
   put(byId('cause'), detailOf({ ...found, outcomes: {} }))
   byId('reasons').replaceChildren(...found.reasons.map(listItem))
   byId('naming').hidden = !OPEN.includes(found.state)
-  byId('approve').hidden = found.state !== 'Held'
+  byId('approve').hidden = found.state !== 'Held' || Boolean(found.silence)
   byId('stop').hidden = !OPEN.includes(found.state)
   fill(byId('facts'), [
     ['Id', found.id, eventAddress(found.id)],
@@ -85,6 +87,7 @@ async function showOne(isCurrent) {
     ...(found.schedule_at ? [['Scheduled for', moment(found.schedule_at)]] : []),
     ...(found.expires_at ? [['Expires', moment(found.expires_at)]] : []),
     ...(found.ended_at ? [['Ended', moment(found.ended_at)]] : []),
+    ...(found.silenced_by ? [['Silenced by', found.silenced_by]] : []),
     ['Outcomes', outcomesOf(found) || 'none'],
     ['Phones said', byPlatform(found.reports) || 'nothing'],
     ...found.follow_ups.map((each) => ['Unless opened', followUp(each)]),

@@ -324,14 +324,14 @@ class Rule(Keys):
 
     name: Name
     """What metrics, logs and notifications call this rule; no two have the same."""
-    mode: Mode = Mode.ACT
-    """With observe the rule is tried and counted for each event, and pushes nothing, stops nothing and fails nothing."""
     source: Name | Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
     """The sources whose events are looked at; without it those of all."""
     match: Match | None = None
     """A pattern that an event has to fit: constants, lists of alternatives, and operators; without it every event does."""
     when: Expression | None = None
     """An expression over the event that has to be true as well."""
+    mode: Mode = Mode.ACT
+    """With observe the rule is tried and counted for each event, and pushes nothing, stops nothing and fails nothing."""
     push: Push | None = None
     """What is said, and to whom, when an event fits."""
     schedule: Schedule | None = None

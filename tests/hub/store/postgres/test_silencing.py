@@ -1,4 +1,4 @@
-"""Silences of a fleet: exact at acceptance, whichever process took the silence; each owner releases what its queues hold."""
+"""Silences of a fleet: exact at acceptance, whichever process took the silence; each owner releases its own."""
 
 from hub.outcome import State
 from tests.hub.examples import HUB, notification

@@ -1,5 +1,8 @@
 """Provider tokens: the same everywhere at the same time, and never too new or too old for Apple."""
 
+import random
+from datetime import UTC, datetime
+
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -7,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.platforms.apns.token import ProviderToken
+from sandbox.provider_token import ProviderKey, ProviderTokens, TokenHistory
 from tests.hub.platforms.keys import p256_key, pem_of, rsa_key
 
 NOON = 1_800_000_000 - 1_800_000_000 % 2100 + 30  # the first moment of a bucket, by a clock that may be 30 s ahead
@@ -42,6 +46,32 @@ def test_replicas_and_restarts_make_the_same_token() -> None:
 @given(st.integers(min_value=1_700_000_000, max_value=2_000_000_000))
 def test_a_token_is_never_from_the_future_and_never_an_hour_old(now: int) -> None:
     assert 30 <= now - issued_at(make(Clock(now)).current()) < 36 * 60
+
+
+def test_eight_replicas_that_restart_fifty_times_each_are_never_refused_for_too_many_tokens() -> None:
+    """The service counts the tokens of the team over all connections, and a connection has to stay with one for 20 minutes.
+
+    Clocks of the replicas differ by up to 20 seconds; what a restart loses is all that a process knew.
+    """
+    clock, chance = Clock(NOON + 1000), random.Random(1)
+    key = ProviderKey(team_id="TEAM567890", public_key=p256_key().public_key())
+    apns = ProviderTokens(
+        {"KEY4567890": key}, environment="production", clock=lambda: datetime.fromtimestamp(clock.now, UTC)
+    )
+    apns.counts_teams = True
+    clocks = [Clock() for _ in range(8)]
+    replicas, connections = [make(each) for each in clocks], [TokenHistory() for _ in clocks]
+    skews = [chance.uniform(-20, 20) for _ in clocks]
+    sent = set()
+    for _ in range(50):
+        for number in range(8):
+            replicas[number], connections[number] = make(clocks[number]), TokenHistory()
+            for _ in range(3):
+                clock.now += chance.uniform(0, 30)
+                clocks[number].now = clock.now + skews[number]
+                sent.add(token := replicas[number].current())
+                apns.admit(f"bearer {token}", connections[number])
+    assert len(sent) == int((clock.now - NOON) // 2100) + 1, "a token for each 35 minutes, whoever restarted"
 
 
 def test_the_next_token_comes_after_35_minutes() -> None:

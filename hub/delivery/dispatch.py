@@ -498,6 +498,8 @@ class Dispatcher:
         taken = work
         try:
             work = meant = await self._outside_quiet_hours(taken)
+            if not meant:
+                return
             flow = self._flow_of(meant)
             with self._precedence.ahead(flow):
                 audiences = await self._retry.until_stored("read", lambda: self._audiences(meant))

@@ -38,6 +38,7 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
     await running.start()
     yield running
     await running.stop()
+    assert not running.observer.crashes
 
 
 def phone(name: str, zone: str = "", platform: Platform = Platform.FCM) -> Installation:

@@ -67,6 +67,12 @@ def ruling_for_all(notification: Notification, at: float) -> Ruling | None:
     return ruling(quiet, quiet.window.zone, at, _seconds(notification))
 
 
+def ruling_for(notification: Notification, said: str, platform: Platform, at: float) -> Ruling | None:
+    """What becomes of a push to one phone, which says this zone, or none; None: it goes out as it is."""
+    quiet = notification.quiet
+    return None if quiet is None else _ruling(quiet, quiet.zone_for(said), platform, at, _seconds(notification))
+
+
 def quiet_fact(notification: Notification, ruled: Ruling) -> QuietHoursKept:
     """What became of a notification as a whole."""
     quiet = notification.quiet

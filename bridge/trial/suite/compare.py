@@ -52,6 +52,10 @@ class Seen:
     pushes: Sequence[SeenPush] = ()
     unopened: Sequence[SeenUnopened] = ()
     duplicates: int = 0
+    held: int = 0
+    """Notifications that quiet hours hold from this step on, as a whole or for some of their devices."""
+    quiet: int = 0
+    """Notifications of which quiet hours keep a push for good."""
 
     @property
     def dead_letters(self) -> Sequence[DeadLetter]:
@@ -100,8 +104,11 @@ def differences(expected: Expected, seen: Seen) -> list[Difference]:
     if "suppressed" in said:
         kept_back = Counter(each.cause.value for tried in seen.tried for each in tried.suppressed)
         kept_back["duplicate"] = seen.duplicates
+        kept_back["quiet_hours"] = seen.quiet
         for cause, count in expected.suppressed.model_dump().items():
             found += _different(("suppressed", cause), count, kept_back[cause])
+    if "held" in said:
+        found += _different(("held", "quiet_hours"), expected.held.quiet_hours, seen.held)
     if "cancelled" in said:
         withdrawn = sum(len(tried.withdrawn) for tried in seen.tried)
         found += _different(("cancelled",), expected.cancelled, withdrawn)

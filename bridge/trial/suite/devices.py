@@ -37,6 +37,7 @@ def _installation(device: GivenDevice, service: Traits) -> Installation:
         "userId": device.user,
         "tags": list(device.tags),
         "locale": device.locale,
+        "timeZone": device.tz,
         "templates": {name: _template(template) for name, template in templates.items()},
     }
     return installation_from_document(device.id, document)

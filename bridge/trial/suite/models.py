@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from bridge.config.section import Positive, Section
+from bridge.config.section import Positive, Section, time_zone
 from bridge.errors import Reason
 from bridge.observe.facts import EventOutcome
 from hub.errors import TagError
@@ -139,6 +139,8 @@ class GivenDevice(Section):
     """Its push service; the first for which the hub has a credential unless named."""
     tags: tuple[Text, ...] = ()
     """Its tags."""
+    tz: Annotated[Text, AfterValidator(time_zone)] | None = None
+    """Its time zone, such as Europe/Zurich; it says none unless given."""
     user: Text | None = None
     """Its user, for `to: { user: … }`."""
     templates: Mapping[str, GivenTemplate] = Field(default_factory=dict)
@@ -237,6 +239,15 @@ class Suppressed(Section):
     """How often a rule with `dedupe` fired for a key that had fired."""
     throttle: int = Field(default=0, ge=0)
     """How often a rule with `throttle` fired above its `max`, whether that is dropped or gathered into a digest."""
+    quiet_hours: int = Field(default=0, ge=0)
+    """Of how many notifications quiet hours keep a push for good."""
+
+
+class Held(Section):
+    """Notifications that wait, by the cause."""
+
+    quiet_hours: int = Field(default=0, ge=0)
+    """How many quiet hours hold from this step on, as a whole or for some of their devices."""
 
 
 class Expected(Section):
@@ -252,6 +263,8 @@ class Expected(Section):
     """Why an event is refused or ends as a dead letter."""
     pushes: tuple[ExpectedPush, ...] = ()
     """Every notification, in any order; [] where there is none."""
+    held: Held = Held()
+    """How many notifications wait from this step on, by the cause; a cause that is left out stands for none."""
     cancelled: int = Field(default=0, ge=0)
     """How many waiting notifications the step's events withdraw by `cancel`."""
     suppressed: Suppressed = Suppressed()
@@ -320,8 +333,6 @@ class SuiteFile(Section):
 
 
 LATER = {
-    ("tests", "*", "devices", "*"): ("tz",),
-    ("tests", "*", "steps", "*", "expect"): ("held",),
-    ("tests", "*", "steps", "*", "expect", "suppressed"): ("quiet_hours", "silence", "inhibit"),
+    ("tests", "*", "steps", "*", "expect", "suppressed"): ("silence", "inhibit"),
 }
 """Keys that a later version will have, by where they stand."""

@@ -18,6 +18,7 @@ from bridge.trial.suite.coverage import FIRED, Coverage
 from bridge.trial.suite.following import FollowedPhones
 from bridge.trial.suite.load import START, LoadedFile, LoadedStep, LoadedTest
 from bridge.trial.suite.models import GivenEvent
+from bridge.trial.suite.quieting import HeldPushes
 from bridge.trial.suite.stores import SuiteClock, SuiteStores
 from bridge.trial.trial import Trial, TriedEvent, TriedNotification
 from bridge.wiring import routes_of
@@ -128,6 +129,7 @@ class _Bench:
         self._fresh = ""
         self._followed = FollowedPhones()
         self._shown: set[str] = set()
+        self._quiet = HeldPushes({(hub, each.id): each for hub, each in test.devices})
         self._devices: dict[tuple[str, str, str], str] = {}
         self.trial = Trial(
             settings,
@@ -159,9 +161,17 @@ class _Bench:
         digests = await self._digests() if given.advance is not None or given.advance_to is not None else []
         seen = Seen() if given.event is None else await self._come_in(given.event, step)
         self._shown |= {push.tried.notification.id for push in seen.pushes}
-        pushes = [*digests, *seen.pushes]
+        released = self._quiet.due(now=self._clock.now())
+        came = self._quiet.sort([*digests, *seen.pushes], now=self._clock.now())
+        pushes = [*released.pushes, *came.pushes]
         followed = self._followed.pushed(pushes, now=self._clock.now())
-        return replace(seen, pushes=pushes, unopened=[*unopened, *followed])
+        return replace(
+            seen,
+            pushes=pushes,
+            unopened=[*unopened, *followed],
+            held=released.held + came.held,
+            quiet=released.suppressed + came.suppressed,
+        )
 
     async def _digests(self) -> list[SeenPush]:
         """The notifications whose time has come, and that no event has shown: digests."""

@@ -1,4 +1,4 @@
-"""Quiet hours in a test of rules: which devices get a push now, and which when the test's clock has come to their morning."""
+"""Quiet hours in a test of rules: which devices get a push now, and which when the clock has come to their morning."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace

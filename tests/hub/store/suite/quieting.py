@@ -6,6 +6,8 @@ from typing import Any
 
 from pyroaring import BitMap
 
+from hub.acceptance import Ingest
+from hub.flow import RuleFlow
 from hub.installation import Installation
 from hub.notification import Platform
 from hub.outcome import DeviceAnswer, OutcomeName, State
@@ -104,6 +106,24 @@ class Quieting(Suite):
         assert not await take(store)
         details = await store.details(HUB, work.notification.id)
         assert (details.state, details.counts) == (State.CANCELLED, {Platform.FCM: {OutcomeName.SUCCESS: 1}})
+        assert await store.quiet() == QuietUsage()
+
+    async def test_a_key_withdraws_what_quiet_hours_hold_and_nothing_that_has_begun(
+        self, store: SqlStore, clock: HostClock
+    ) -> None:
+        held, _ = await with_one_held(store, clock() + HOUR, flow_key=b"order 1")
+        (begun,) = await begin(store, notification("news", quiet=NIGHT, flow_key=b"order 1"))
+        decided = Ingest(
+            source="shop",
+            event_id="e",
+            flow=[RuleFlow(rule="decided", event_id="e", cancels=b"order 1")],
+            remember=True,
+        )
+        await store.accept([decided], start=0)
+        states = [(await store.details(HUB, work.notification.id)).state for work in (held, begun)]
+        assert states == [State.CANCELLED, State.PROCESSING]
+        clock.advance(2 * HOUR)
+        assert not await take(store)
         assert await store.quiet() == QuietUsage()
 
     async def test_why_says_until_when_a_push_is_held_and_by_which_window(

@@ -195,7 +195,7 @@ class RuleReader:
         push = self._push(name, entries["push"]) if "push" in entries else None
         if "schedule" in entries:
             push = self._scheduled(entries["schedule"], push)
-        if "quiet_hours" in entries:
+        if "quiet_hours" in entries and (push is not None or "push" not in entries):
             push = self._in_quiet_hours(entries["quiet_hours"], push)
         flow = self._flow.read(name, node, entries, push)
         if (
@@ -260,6 +260,7 @@ class RuleReader:
         values = self._values(models.QuietHours, entries)
         quiet = read_quiet_hours(node, values, entries, self._scope.windows, self._problems)
         if push is None:
+            self._problems.add(node, "this rule pushes nothing that could wait", "give it a push", mark=node.key_mark)
             return None
         if quiet is None:
             return push

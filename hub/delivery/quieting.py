@@ -38,14 +38,17 @@ class Sorted:
 def sort_targets(notification: Notification, quiet: QuietHours, targets: Iterable[Target], at: float) -> Sorted:
     """What becomes of each at a time of day, in seconds since 1970 UTC."""
     expires_at = _seconds(notification)
-    rulings: dict[tuple[str, Platform], Ruling | None] = {}
+    rulings: dict[tuple[str, Platform], tuple[str, Ruling | None]] = {}
     found = Sorted()
     for target in targets:
-        zone = quiet.zone_for("" if quiet.is_same_for_all else target.time_zone)
-        key = (zone, target.platform)
-        if key not in rulings:
-            rulings[key] = _ruling(quiet, zone, target.platform, at, expires_at)
-        ruled = rulings[key]
+        # Most phones say their zone as a property, which was checked as it was written: then nothing else is looked at.
+        said = target.own_time_zone or target.time_zone
+        known = rulings.get((said, target.platform))
+        if known is None:
+            zone = quiet.zone_for(said)
+            known = zone, _ruling(quiet, zone, target.platform, at, expires_at)
+            rulings[said, target.platform] = known
+        zone, ruled = known
         if ruled is None:
             found.now.append(target)
         elif ruled.fate is Fate.HELD:

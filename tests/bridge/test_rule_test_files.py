@@ -48,8 +48,8 @@ MISTAKES = [
         "5:54: tests[0].steps[0].expect: says nothing: write pushes, rules, outcome or such",
     ),
     (
-        "{ event: { source: bank, data: {} }, expect: { held: { quiet_hours: 1 } } }",
-        "5:56: tests[0].steps[0].expect.held: known, but not supported by this version yet",
+        "{ event: { source: bank, data: {} }, expect: { held: { quite_hours: 1 } } }",
+        "5:64: tests[0].steps[0].expect.held.quite_hours: unknown key (did you mean quiet_hours?)",
     ),
     (
         "{ event: { source: bank, data: {} }, expect: { suppressed: { inhibit: 1 } } }",
@@ -157,7 +157,7 @@ def test_a_mistake_in_a_step_is_named_at_its_place_with_what_was_likely_meant(
          "even number of hex digits"),
         ("{ id: a, templates: { t: { body: '{' } } }", "3:36: tests[0].devices[0].templates: templates.t: "
          "body: it is no JSON"),
-        ("{ id: a, tz: UTC }", "3:25: tests[0].devices[0].tz: known, but not supported by this version yet"),
+        ("{ id: a, tz: Mars }", "3:29: tests[0].devices[0].tz: not a time zone; write a name such as Europe/Zurich or UTC"),
     ],
 )  # fmt: skip
 def test_a_mistake_in_a_device_is_named_at_its_place(here: Path, device: str, complaint: str) -> None:

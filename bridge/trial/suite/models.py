@@ -332,7 +332,7 @@ class SuiteFile(Section):
     """The tests."""
 
 
-LATER = {
+LATER: Mapping[tuple[str, ...], tuple[str, ...]] = {
     ("tests", "*", "steps", "*", "expect", "suppressed"): ("silence", "inhibit"),
 }
 """Keys that a later version will have, by where they stand."""

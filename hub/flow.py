@@ -24,11 +24,11 @@ SUPPRESSED = "suppressed"
 class SuppressionCause(Explained):
     """Why a rule that fired sends nothing of an event by itself."""
 
-    DEDUPE = "dedupe", "The rule fired for the same key within `dedupe.for`."
+    DEDUPE = "dedupe", "The rule fired for the same key a short time before, within its dedupe.for."
     THROTTLE = (
         "throttle",
-        "The rule had fired `throttle.max` times for the key in this window; with `on_excess: digest` the event is counted"
-        " into one notification at its end.",
+        "The rule had fired for the key as often in this window as its throttle.max allows; a digest tells of the event if"
+        " the rule says so.",
     )
 
 

@@ -137,7 +137,7 @@ class SqlOutbox:
         self._summing = asyncio.Lock()
         self._to_sum: set[Key] = set()
         self._shift = 0.0
-        self._looks_for_followers = True
+        self._looks_for_followers = False
         self._next_release: dict[int, float] = {}
         self.released = Counter[str]()
         """Pushes that quiet hours held and let go on, by hub, since the process began."""

@@ -87,7 +87,7 @@ OPERATIONS: Mapping[str, str] = {
     **dict.fromkeys(("mark_channels_dead", "rename_channels", "revive"), "write"),
     **dict.fromkeys(("unreported", "sink_usage", "follow_up_usage"), "read"),
     **dict.fromkeys(("reported", "postpone_reports", "bound_sinks", "follow_up"), "write"),
-    **dict.fromkeys(("account", "account_again", "known_quotas"), "read"),
+    **dict.fromkeys(("account", "account_again", "known_quotas", "held_texts"), "read"),
     **dict.fromkeys(("job", "jobs"), "read"),
     "share_quotas": "write",
     **dict.fromkeys(("put_job", "take_jobs", "write_job", "release_job", "forget_jobs"), "write"),
@@ -101,6 +101,7 @@ OPERATIONS: Mapping[str, str] = {
     **dict.fromkeys(("postpone_there", "take_found", "rewrite_mirror", "forget_mirrored", "seed_mirror"), "write"),
     **dict.fromkeys(("begin_listing", "listed", "listing_failed", "add_compared", "add_audit"), "write"),
     **dict.fromkeys(("forget_ended", "forget_dead", "bound_dead_letters", "bound_journal", "fold", "tally"), "write"),
+    **dict.fromkeys(("clear_ended", "overwrite_cleared"), "write"),
 }
 """What each method of a store is called in metrics and messages."""
 

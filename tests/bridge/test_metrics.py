@@ -284,7 +284,6 @@ def test_every_operation_that_a_failing_store_is_told_of_has_a_zero() -> None:
         "time_of_day",
         "released",
         "paced",
-        "held_texts",
     }
     assert unwatched == {"open", "close", "tend", "tends", "probe"} | without_database, (
         "a method of the store is not watched"

@@ -268,7 +268,7 @@ def test_a_notification_that_reached_nobody_is_a_line_and_a_count(
         "paid",
         why.value,
     )
-    ordinary = why.value in ("no_registration", "no_tag", "other_platform", "gone")
+    ordinary = why.value in ("no_registration", "no_tag", "other_platform", "gone", "quiet_hours")
     assert line["log_level"] == ("info" if ordinary else "warning")
     value = metrics.registry.get_sample_value
     for each in Unreached:

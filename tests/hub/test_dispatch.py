@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pyroaring import BitMap
@@ -888,10 +889,10 @@ async def test_a_notification_that_a_defect_stops_costs_only_itself_and_ends_wit
     good, bad, better = (notification("news", content=GOOGLE) for _ in range(3))
     pages = Rendering.pages
 
-    def defective(self: Rendering, given: Notification, targets: Sequence[Target]) -> RenderedPushes:
+    def defective(self: Rendering, given: Notification, *more: Any, **named: Any) -> RenderedPushes:
         if given.id == bad.id:
             raise ZeroDivisionError
-        return pages(self, given, targets)
+        return pages(self, given, *more, **named)
 
     monkeypatch.setattr(Rendering, "pages", defective)
     await crashing.accept(good, bad, better)

@@ -133,13 +133,16 @@ class RuleSet:
 
     rules: Sequence[Rule] = ()
     owners: Mapping[str, str] = field(init=False, repr=False, compare=False)
-    sensitive: frozenset[str] = field(init=False, repr=False, compare=False)
     """Who answers for a rule, by its name, where an owner is named."""
+    sensitive: frozenset[str] = field(init=False, repr=False, compare=False)
+    """The names of rules that say something sensitive."""
     report_to: Mapping[str, tuple[str, ...]] = field(init=False, repr=False, compare=False)
     """The sinks of a rule, by its name, where it has any."""
     follow_ups: Mapping[str, FollowUp] = field(init=False, repr=False, compare=False)
     """Who is told of phones that have not opened a notification of a rule, by its name, where anybody is."""
     _index: Index = field(init=False, repr=False, compare=False)
+    _sensitive_sources: frozenset[str] | None = field(init=False, repr=False, compare=False)
+    """The sources of sensitive rules; None: one is for every source."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_index", Index([(rule.sources, rule.match) for rule in self.rules]))
@@ -148,7 +151,14 @@ class RuleSet:
         object.__setattr__(self, "follow_ups", follow_ups)
         sensitive = frozenset(rule.name for rule in self.rules if rule.push is not None and rule.push.sensitive)
         object.__setattr__(self, "sensitive", sensitive)
+        named = [rule.sources for rule in self.rules if rule.name in sensitive]
+        read = None if None in named else frozenset().union(*(sources for sources in named if sources is not None))
+        object.__setattr__(self, "_sensitive_sources", read)
         object.__setattr__(self, "owners", {rule.name: rule.owner for rule in self.rules if rule.owner})
+
+    def has_sensitive(self, source: str) -> bool:
+        """Whether a rule that is for events of a source says something sensitive."""
+        return bool(self.sensitive) and (self._sensitive_sources is None or source in self._sensitive_sources)
 
     def always_tried(self, source: str) -> Sequence[Rule]:
         """The rules that are tried for nearly every event of a source, as nothing in their `match` can be looked up."""

@@ -19,9 +19,10 @@ def check_sensitive(
         for name in sources if rule.sources is None else [each for each in sources if each in rule.sources]:
             if name not in said and not _says(sources[name], "sensitive") and _keeps_unread(sources[name]):
                 said.add(name)
+                unread = _unread(sources[name])
                 problems.warn(
                     sources[name],
-                    f"rule {rule.name} is sensitive, and what of this source cannot be decoded or mapped is kept whole",
+                    f"rule {rule.name} is sensitive, and what of this source cannot be {unread} is kept whole",
                     f"sources.{name}.sensitive: true keeps none",
                 )
     for name, target in placed.items():
@@ -32,8 +33,16 @@ def check_sensitive(
             )
 
 
+def _unread(source: Node) -> str:
+    """What cannot be done with a message that is kept: one that cannot be decoded is not, with `on_error: ack`."""
+    entries = source.value if isinstance(source.value, dict) else {}
+    decode = entries.get("decode")
+    on_error = decode.value.get("on_error") if decode is not None and isinstance(decode.value, dict) else None
+    return "mapped" if on_error is not None and on_error.value == "ack" else "decoded or mapped"
+
+
 def _keeps_unread(source: Node) -> bool:
-    """Not where the sender is told, and has the message still."""
+    """Not where the sender is told, and has the message still: of that no body is kept."""
     entries = source.value if isinstance(source.value, dict) else {}
     return not any(CONNECTORS[key].is_posted_to for key in entries if key in CONNECTORS)
 

@@ -382,6 +382,13 @@ class Pipeline:
                 self._dead_letter_whole(in_flight, Reason.NO_MATCH, "no rule matches this event")
 
     def _dead_letter_whole(self, in_flight: InFlightEvent, reason: Reason, detail: str) -> None:
+        """A letter that no rule asked for; one that a sensitive rule may have been meant to match keeps no body.
+
+        What is no event and came from a broker keeps it, which `check` warns of: there is no sender that has it still.
+        """
+        source = in_flight.message.source
+        if (in_flight.event is not None or self._routes[source].sender_waits) and self._rules.has_sensitive(source):
+            in_flight.sensitive = True
         _end(in_flight, EventOutcome.DEAD_LETTER, reason, detail)
         in_flight.dead_letters = [self._dead_letter(in_flight, reason, detail)]
 

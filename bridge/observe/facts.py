@@ -63,7 +63,11 @@ class NotKept(Explained):
     NO_MATCH = "no_match", "No rule matched, and more such events of its source came in this second than are kept."
     TOO_LARGE = "too_large", "The values are more than 32 KiB: the event is kept without them."
     SEVERAL_PERSONS = "several_persons", "The event is about several persons: it is kept without its values."
-    SENSITIVE = "sensitive", "Its source or a rule that matched is `sensitive`: the event is kept without its values."
+    SENSITIVE = (
+        "sensitive",
+        "Its source or a rule that matched is `sensitive`, or one of its source's rules is and it became a dead letter as a"
+        " whole: the event is kept without its values.",
+    )
 
 
 class ReportType(Explained):

@@ -593,3 +593,37 @@ async def test_a_defect_in_the_rules_keeps_no_body_where_a_rule_is_sensitive(sec
     secretive.decode_with(fail)
     await secretive.handle(paid("1"))
     assert [letter.body for letter in secretive.hub.arrivals[0].dead_letters] == [b""]
+
+
+@pytest.mark.parametrize(("read", "body"), [("broker, posted", b""), ("orders", None)])
+async def test_an_event_that_no_rule_matches_keeps_no_body_where_a_sensitive_rule_is_for_its_source(
+    tmp_path: Path, read: str, body: bytes | None
+) -> None:
+    """It may have missed that rule by a condition, with the code in it. Other sources keep what they have."""
+    bench = Bench(tmp_path, rules=sensitive_rule_for(read))
+    sent = message('{"id": "1", "kind": "unpaid", "code": "482913"}', "broker", headers={"x-code": "482913"})
+    await bench.handle(sent)
+    (letter,) = bench.hub.arrivals[0].dead_letters
+    assert (letter.reason, letter.body) == ("no_match", sent.body if body is None else body)
+    assert (letter.withheld, letter.headers) == ((None, {"x-code": "482913"}) if body is None else (len(sent.body), {}))
+
+
+@pytest.mark.parametrize("body", [b"{482913", b'{"code": "482913"}'], ids=["not decoded", "not mapped"])
+@pytest.mark.parametrize(
+    ("source", "read", "is_kept"), [("posted", "posted", False), ("posted", "orders", True), ("orders", "orders", True)]
+)
+async def test_a_bad_message_of_a_batch_over_http_keeps_no_body_where_a_sensitive_rule_is_for_its_source(
+    tmp_path: Path, source: str, read: str, is_kept: bool, body: bytes
+) -> None:
+    """Its sender has it still; what came from a broker is nowhere else, and `check` says that it is kept."""
+    bench = Bench(tmp_path, rules=sensitive_rule_for(read))
+    await bench.handle(message(body, source, is_alone=False))
+    (letter,) = bench.hub.arrivals[0].dead_letters
+    assert (letter.body, letter.withheld) == ((body, None) if is_kept else (b"", len(body)))
+
+
+def sensitive_rule_for(sources: str) -> str:
+    """The rules, of which one is for these sources and sensitive."""
+    return RULES.replace("name: to-customer,", f"name: to-customer, source: [{sources}],").replace(
+        'push: { to: "customer', 'push: { sensitive: true, to: "customer'
+    )

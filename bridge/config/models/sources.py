@@ -91,7 +91,8 @@ class SourceSettings(_ConnectorKeys):
     """No body or value of its messages is kept in dead letters and the journal, and what its events cause to be said is
     cleared at its end. Its dead letters cannot be replayed."""
     on_no_match: Literal["ack", "dead_letter"] = "ack"
-    """What becomes of an event that no rule fits: it is settled, or kept as a dead letter."""
+    """What becomes of an event that no rule fits: it is settled, or kept as a dead letter, without its body where a rule of
+    the source is sensitive."""
     expect_every: Annotated[Duration, Field(ge=60)] | None = None
     """A message has to come at least so often, such as 26h for a nightly batch: a source that is late is told."""
 

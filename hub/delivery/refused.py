@@ -9,6 +9,7 @@ from hub.acceptance import DeadLetter, Reason, Stage
 from hub.identity import digest_of, joined
 from hub.notification import Everyone, Notification
 from hub.people import people_of
+from hub.quiet import quiet_text
 from hub.store.rows import moment, notification_of, said_by
 
 
@@ -16,6 +17,8 @@ def letter_of(notification: Notification, reason: Reason, detail: str, *, accept
     """The body is the content; the envelope holds all else that the notification says, and when it was accepted. Of a
     sensitive one neither is kept."""
     hub, source, event_id, rule, audience, format_, content, *rest = said_by(notification)
+    if notification.quiet is not None:  # last, and only where there are any: the version before knows none
+        rest.append(quiet_text(notification.quiet))
     letter = DeadLetter(
         source=source,
         event_id=event_id,
@@ -44,8 +47,11 @@ def notification_from(letter: DeadLetter, letter_id: int, *, now: datetime) -> N
     try:
         first_id, accepted_at, hub, audience, format_, *rest = orjson.loads(letter.envelope)
         key = digest_of(joined("replay", first_id, str(letter_id)))
-        said = (hub, letter.source, letter.event_id, letter.rule, audience, format_, letter.body, *rest)
-        notification = notification_of((key, *said, letter.person, letter.trace, None))
+        headers, platforms, priority, collapse, at, until, *others = rest
+        quiet = others[0] if others else None
+        said = (hub, letter.source, letter.event_id, letter.rule, audience, format_, letter.body)
+        limits = (headers, platforms, priority, collapse, at, until)
+        notification = notification_of((key, *said, *limits, letter.person, letter.trace, None, quiet))
     except (TypeError, KeyError, ValueError) as error:
         raise ValueError("the letter holds no whole notification") from error
     lived = timedelta(0) if notification.expires_at is None else notification.expires_at - moment(accepted_at)

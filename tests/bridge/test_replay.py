@@ -18,7 +18,9 @@ from hub.acceptance import Ingest, Reason
 from hub.delivery.refused import letter_of, notification_from
 from hub.errors import NotFoundError
 from hub.notification import NativeContent, Notification, Platform, Priority
+from hub.quiet import QuietHours
 from hub.store.contracts.dead_letters import KeptLetter, LetterFilter
+from hub.windows import Window
 from tests.bridge.examples import read
 from tests.hub.examples import notification
 
@@ -199,7 +201,11 @@ async def test_a_letter_whose_body_is_not_kept_says_so_and_stays(bench: Bench) -
     assert len(await bench.kept()) == 1
 
 
-def test_a_refused_notification_keeps_all_it_says_and_lives_as_long_as_the_first() -> None:
+NIGHT = QuietHours(window=Window(name="night", times=((22 * 60, 7 * 60),)), zone="Europe/Zurich")
+
+
+@pytest.mark.parametrize("quiet", [None, NIGHT], ids=["by day and night", "not at night"])
+def test_a_refused_notification_keeps_all_it_says_and_lives_as_long_as_the_first(quiet: QuietHours | None) -> None:
     given = Notification(
         id="ab" * 16,
         hub="app",
@@ -213,6 +219,7 @@ def test_a_refused_notification_keeps_all_it_says_and_lives_as_long_as_the_first
         source="s",
         event_id="e",
         rule="r",
+        quiet=quiet,
     )
     letter = letter_of(given, Reason.EXPIRED, "old", accepted_at=100.0)
     again = notification_from(letter, 7, now=datetime.fromtimestamp(1000, UTC))

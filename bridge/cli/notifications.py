@@ -86,8 +86,23 @@ def _print_list(found: Sequence[Mapping[str, Any]]) -> None:
     names = ("id", "accepted_at", "hub", "rule", "event_id", "audience", "state")
     print_table(
         ("ID", "ACCEPTED AT", "HUB", "RULE", "EVENT ID", "AUDIENCE", "STATE", "OUTCOMES"),
-        ((*(one[name] for name in names), counted(one["outcomes"])) for one in found),
+        ((*(one[name] for name in names), _outcomes(one)) for one in found),
     )
+
+
+def _outcomes(one: Mapping[str, Any]) -> str:
+    return "; ".join(filter(None, [counted(one["outcomes"]), _held(one["quiet_hold"])]))
+
+
+def _held(hold: Mapping[str, Any] | None) -> str:
+    """What quiet hours hold, and until when, in words; empty for nothing."""
+    if hold is None:
+        return ""
+    first, last = hold["first_end"], hold["last_end"]
+    pushes = hold["pushes"]
+    what = "" if pushes is None else f"{pushes} {'push' if pushes == 1 else 'pushes'} "
+    until = f"until {first}" if first == last else f"until {first}, the last until {last}"
+    return f"{what}held by quiet hours of window {hold['window']} {until}"
 
 
 def _print_notification(notification: Mapping[str, Any]) -> None:
@@ -97,6 +112,7 @@ def _print_notification(notification: Mapping[str, Any]) -> None:
         "reports": counted(notification["reports"]),
         "reasons": "\n".join(notification["reasons"]),
         "follow_ups": follow_ups_said(notification["follow_ups"]),
+        "quiet_hold": _held(notification["quiet_hold"]),
     }
     print_fields({**notification, **more, "failures": None})
     if failures:

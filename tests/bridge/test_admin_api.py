@@ -21,6 +21,8 @@ from hub.acceptance import DeadLetter, Ingest
 from hub.guards import AudienceGuard
 from hub.installation import Installation, Template
 from hub.notification import Platform
+from hub.quiet import QuietHours
+from hub.windows import Window
 from tests.bridge.examples import complaints, read
 from tests.hub.examples import installation, notification
 
@@ -381,6 +383,32 @@ async def test_a_held_notification_is_listed_and_approved_by_a_named_actor(api: 
     assert (await api.get("/audit", limit=1))["items"][0]["actor"] == "ann"
     again = await api.call("POST", f"/notifications/{one.id}/approve", status=404, json={}, headers=headers)
     assert "waits for an approval" in again["detail"]
+
+
+def quiet_now(zone: str = "") -> QuietHours:
+    """Hours that began an hour ago and end within the next two."""
+    now = datetime.now(UTC)
+    begin, end = ((now.hour + hours) % 24 * 60 for hours in (-1, 2))
+    return QuietHours(window=Window(name="siesta", times=((begin, end),), zone=zone))
+
+
+async def test_a_list_says_what_quiet_hours_hold_and_until_when(api: Api) -> None:
+    await api.daemon.hub.put_installations(HUB, [phone("a", "team:hr"), phone("b", "team:hr")])
+    whole, parts = (notification("team:hr", hub=HUB, quiet=quiet_now(zone)) for zone in ("UTC", ""))
+    await api.daemon.hub.accept([Ingest(source="hr", event_id="e", notifications=[whole, parts])])
+    async with asyncio.timeout(30):
+        while any(each["quiet_hold"] is None for each in await api.all_of("/notifications")):
+            await asyncio.sleep(0.01)
+    holds = {each["id"]: each["quiet_hold"] for each in await api.all_of("/notifications")}
+    assert [(holds[each.id]["window"], holds[each.id]["pushes"]) for each in (whole, parts)] == [
+        ("siesta", None),
+        ("siesta", 2),
+    ]
+    for one in (whole, parts):
+        assert (await api.get(f"/notifications/{one.id}"))["quiet_hold"] == holds[one.id]
+        assert holds[one.id]["first_end"] == holds[one.id]["last_end"] > datetime.now(UTC).isoformat()
+        cancelled = await api.call("POST", f"/notifications/{one.id}/cancel", json={})
+        assert cancelled["quiet_hold"] is None
 
 
 async def test_a_notification_that_reached_nobody_says_what_is_lacking(api: Api) -> None:

@@ -26,7 +26,7 @@ from hub.store.contracts.people import Kept
 from hub.store.contracts.registry import GoneChannel
 from hub.store.sqlite.store import SqliteStore
 from tests.bridge.examples import read
-from tests.bridge.test_admin_api import CONFIGURATION, TOKEN, VERSION, letter, phone
+from tests.bridge.test_admin_api import CONFIGURATION, TOKEN, VERSION, letter, phone, quiet_now
 from tests.hub.examples import installation, notification
 
 
@@ -197,6 +197,21 @@ async def test_notifications_are_listed_and_shown_with_what_became_of_them(shell
     assert one["id"] in [each["id"] for each in listed]
     assert "state: 'Done' is none" in await shell.error("notifications", "list", "--state", "Done", code=5)
     assert "hexadecimal" in await shell.error("notifications", "show", "7", code=5)
+
+
+@pytest.mark.slow
+async def test_what_quiet_hours_hold_is_listed_and_shown_in_words(shell: Shell) -> None:
+    hub = shell.daemon.hub
+    await hub.put_installations("app", [phone("a", "team:x")])
+    whole, part = (notification("team:x", hub="app", quiet=quiet_now(zone)) for zone in ("UTC", ""))
+    await hub.accept([Ingest(source="hr", event_id="e1", notifications=[whole, part])])
+    for one, said in ((whole, ""), (part, "1 push ")):
+        async with asyncio.timeout(30):
+            while (hold := (await shell.json("notifications", "show", one.id))["quiet_hold"]) is None:
+                await asyncio.sleep(0.05)
+        line = f"{said}held by quiet hours of window siesta until {hold['last_end']}"
+        for command in (("list",), ("show", one.id)):
+            assert line in (printed := (await shell.run("notifications", *command)).stdout), printed
 
 
 @pytest.mark.slow

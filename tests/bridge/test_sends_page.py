@@ -1,5 +1,6 @@
 """The pages of sends in a real browser: a send after its preview and confirmation, and what is held is approved."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from hub.acceptance import Ingest
 from hub.guards import AudienceGuard
 from tests.bridge.chromium import chromium
+from tests.bridge.test_admin_api import quiet_now
 from tests.bridge.test_console import HOSTILE, running
 from tests.bridge.test_console_layout import COMPOUND, FAINT, OUTSIDE, OVERLAPS, PAGE_SCROLLS, RTL, UNTITLED
 from tests.bridge.test_dead_letters_page import RULES, SIZES, TOKEN, Reader
@@ -93,6 +95,23 @@ async def test_what_is_held_is_approved_from_its_page_by_a_name(tmp_path: Path) 
         assert await reader.page.evaluate("document.querySelector('#trouble').hidden") is True
         (audited,) = (await reader.daemon.store.audit(limit=1)).items
         assert (audited.entry.action, audited.entry.actor) == ("notification.approve", "Ann")
+
+
+async def test_what_quiet_hours_hold_of_a_send_is_said_in_the_list_and_on_its_page(tmp_path: Path) -> None:
+    async with opened(tmp_path) as reader:
+        one = notification("team:hr && !vip", hub=HUB, rule="joined", source="hr", quiet=quiet_now())
+        reader.daemon.hub.guards.clear()
+        await reader.daemon.hub.accept([Ingest(source="hr", event_id="e", notifications=[one])])
+        while (await reader.daemon.store.notification(one.id)).quiet_hold is None:
+            await asyncio.sleep(0.05)
+        said = "2 pushes held by quiet hours of window siesta until "
+        for size in SIZES:
+            await reader.open("/sends", size=size)
+            assert (await reader.said("#sends .detail")).startswith(said)
+            await reader.open(f"/sends/{one.id}", size=size)
+            assert said in await reader.said("#facts")
+            assert await reader.page.evaluate("document.querySelector('#cause').hidden") is True
+            assert await reader.page.evaluate(PAGE_SCROLLS) is False
 
 
 async def test_who_has_a_token_of_their_own_approves_by_its_name_and_writes_none(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ from hub.outcome import State, Unreached
 from hub.people import people_of
 from hub.platforms.table import services
 from hub.store.contracts.telemetry import KeptNotification
+from hub.store.contracts.telemetry import QuietHold as KeptHold
 from hub.tags import Tag, installation_tag
 from rules.errors import RenderError
 
@@ -46,6 +47,19 @@ _DIGITS = 32
 _PLATFORMS = {name: each.platform for each in services() for name in (each.platform.value, each.name)}
 
 
+class QuietHold(Model):
+    """What quiet hours of a window hold of a notification that has not ended.
+
+    They hold so many `pushes`, or the whole of it, before its audience is looked for (null). The first go out at
+    `first_end`, the last at `last_end`: nights end by each phone's clock.
+    """
+
+    window: str
+    pushes: int | None
+    first_end: datetime
+    last_end: datetime
+
+
 class NotificationSummary(Model):
     """One notification, without its content, of which `size` says the bytes, and `has_content` whether it is kept still.
 
@@ -53,7 +67,7 @@ class NotificationSummary(Model):
     `config_hash` and `revision` say which configuration decided, and are empty for a send. `unreached` says why no phone
     got it, and `unreached_count` of how many registrations, where there are any. One in state Held is `held_for` so many.
     `trace` is the W3C traceparent that it came with, or was given; empty for none. `silence` is the id of the silence that
-    decided about it last, empty for none.
+    decided about it last, empty for none. `quiet_hold` is what quiet hours hold of it now, null for nothing.
     """
 
     id: str
@@ -80,6 +94,7 @@ class NotificationSummary(Model):
     revision: str
     trace: str
     silence: str
+    quiet_hold: QuietHold | None
 
 
 class Failure(Model):
@@ -211,7 +226,17 @@ def summary_of(kept: KeptNotification) -> dict[str, Any]:
         "revision": kept.configuration.revision,
         "trace": kept.trace,
         "silence": kept.silence,
+        "quiet_hold": None if kept.quiet_hold is None else _quiet_hold(kept.quiet_hold),
     }
+
+
+def _quiet_hold(hold: KeptHold) -> QuietHold:
+    return QuietHold(
+        window=hold.window,
+        pushes=hold.pushes,
+        first_end=instant(hold.first_end),
+        last_end=instant(hold.last_end),
+    )
 
 
 async def _list(call: Call) -> Notifications:

@@ -4,7 +4,7 @@
 import { actorIn, remember, remembered } from '/actor.js'
 import { Problem, address, ask, drawPaging, fill, filters, link, listItem, partOf, query, views } from '/pages.js'
 import { sendForm } from '/send_form.js'
-import { byId, chip, counted, eventAddress, moment, platformName, put, stamp, visible } from '/text.js'
+import { byId, chip, counted, eventAddress, moment, number, platformName, put, stamp, visible } from '/text.js'
 
 const API = '/api/v1/notifications'
 const FILTERS = ['hub', 'state']
@@ -22,11 +22,18 @@ function byPlatform(outcomes) {
   return Object.entries(outcomes).map(([platform, counts]) => `${platformName(platform)}: ${counted(counts)}`).join('; ')
 }
 
+function heldOf({ window: name, pushes, first_end: first, last_end: last }) {
+  const what = pushes === null ? 'held' : `${number(pushes)} ${pushes === 1 ? 'push' : 'pushes'} held`
+  const until = first === last ? moment(first) : `${moment(first)}, the last until ${moment(last)}`
+  return `${what} by quiet hours of window ${name} until ${until}`
+}
+
 function detailOf(each) {
   if (each.silence && each.state === 'Held') return 'held until a silence ends'
   if (each.silence && each.state === 'Cancelled') return 'dropped by a silence'
   if (each.held_for) return `for ${each.held_for} registrations, waits for an approval`
-  return [each.unreached && `reached nobody: ${each.unreached.replaceAll('_', ' ')}`, outcomesOf(each)].filter(Boolean).join('; ')
+  return [each.unreached && `reached nobody: ${each.unreached.replaceAll('_', ' ')}`, outcomesOf(each), each.quiet_hold && heldOf(each.quiet_hold)]
+    .filter(Boolean).join('; ')
 }
 
 // The list
@@ -71,7 +78,7 @@ async function showOne(isCurrent) {
   byId('one-title').replaceChildren('Send ', chip(found.state, TONES[found.state] ?? 'quiet'))
   link(byId('back'), address('/sends'))
   byId('cause').hidden = !(found.held_for || found.unreached)
-  put(byId('cause'), detailOf({ ...found, outcomes: {} }))
+  put(byId('cause'), detailOf({ ...found, outcomes: {}, quiet_hold: null }))
   byId('reasons').replaceChildren(...found.reasons.map(listItem))
   byId('naming').hidden = !OPEN.includes(found.state)
   byId('approve').hidden = found.state !== 'Held' || Boolean(found.silence)
@@ -88,6 +95,7 @@ async function showOne(isCurrent) {
     ...(found.expires_at ? [['Expires', moment(found.expires_at)]] : []),
     ...(found.ended_at ? [['Ended', moment(found.ended_at)]] : []),
     ...(found.silenced_by ? [['Silenced by', found.silenced_by]] : []),
+    ...(found.quiet_hold ? [['Quiet hours', heldOf(found.quiet_hold)]] : []),
     ['Outcomes', outcomesOf(found) || 'none'],
     ['Phones said', byPlatform(found.reports) || 'nothing'],
     ...found.follow_ups.map((each) => ['Unless opened', followUp(each)]),

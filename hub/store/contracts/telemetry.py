@@ -15,6 +15,19 @@ from hub.tags import TagExpression
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QuietHold:
+    """What quiet hours hold of a notification: so many `pushes`, or all of it, whose audience is not looked for yet (None).
+
+    The first of them go out at `first_end`, the last at `last_end`, in seconds since 1970: nights end by each zone's clock.
+    """
+
+    window: str
+    pushes: int | None
+    first_end: float
+    last_end: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KeptNotification:
     """A notification without its content, of which `size` says the bytes. `audience` None is everyone; `format` is
     `template` or a platform; `failures` are (outcome, reason, count), most first, and `reports` how many phones said
@@ -24,7 +37,7 @@ class KeptNotification:
     `unreached` says why it ended and no phone got it, `unreached_count` of how many registrations; of one that is held
     it is for so many. `trace` is a W3C traceparent, empty for none. `has_content` is false once its content is cleared.
     `cancelled_by` names the rule and the event that withdrew it, empty where none did. `silence` is the id of the silence
-    that decided about it last, empty for none."""
+    that decided about it last, empty for none. `quiet_hold` is what quiet hours hold of it now."""
 
     id: str
     hub: str
@@ -52,6 +65,7 @@ class KeptNotification:
     has_content: bool = True
     cancelled_by: str = ""
     silence: str = ""
+    quiet_hold: QuietHold | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

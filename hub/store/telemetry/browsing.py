@@ -12,12 +12,13 @@ from hub.outcome import NotificationDetails, State, Unreached
 from hub.store.connection import Connection, Row, Statement
 from hub.store.contracts.listing import ListPage
 from hub.store.contracts.telemetry import KeptAudit, KeptNotification
-from hub.store.decide.recording import Counts, added
+from hub.store.decide.recording import Counts, Key, added
 from hub.store.follow_ups.reading import follow_ups_of
 from hub.store.reports.reading import counts_of_reports
 from hub.store.rows import NOTIFICATION as NOTIFICATION_COLUMNS
 from hub.store.rows import TEMPLATE, counts_of, moment, notification_of, platforms_of
 from hub.store.telemetry.listing import listing, part
+from hub.store.telemetry.quieting import held_in_parts, held_whole
 from hub.trace_context import parted_trace
 
 _FAILURES = 10_000
@@ -27,7 +28,8 @@ _COLUMNS = (
     "t.n, t.queue, t.id, t.hub, t.source, t.event_id, t.rule, t.audience, t.format, t.priority,"
     " coalesce(t.content_size, length(t.content)), t.state,"
     " t.accepted_at, t.schedule_at, t.expires_at, t.started_at, t.ended_at, t.counts, t.unreached,"
-    " t.unreached_count, c.revision, c.hash, t.trace, t.content_size, t.cancelled_by, t.silence"
+    " t.unreached_count, c.revision, c.hash, t.trace, t.content_size, t.cancelled_by, t.silence,"
+    " t.quiet, t.quiet_until"
 )
 _SOURCE = "notification t LEFT JOIN configuration c ON c.id = t.configuration"
 
@@ -120,7 +122,7 @@ def notifications(
         state="" if state is None else state.value,
         event_id=event_id or "",
     )
-    return ListPage(items=[_notification(row) for row in rows], next=following)
+    return ListPage(items=_notifications(connection, rows), next=following)
 
 
 def notification(connection: Connection, notification_id: str) -> KeptNotification:
@@ -130,9 +132,10 @@ def notification(connection: Connection, notification_id: str) -> KeptNotificati
         raise NotFoundError(f"notification {notification_id} not found")
     n, queue = rows[0][:2]
     failures = connection.read(FAILURES, queue=queue, n=n, most=_FAILURES)
-    kept = _notification(rows[0], [(outcome, reason, count) for outcome, reason, count in failures])
+    (kept,) = _notifications(connection, rows)
     return replace(
         kept,
+        failures=[(outcome, reason, count) for outcome, reason, count in failures],
         reports=counts_of_reports(connection, queue, n),
         follow_ups=follow_ups_of(connection, queue, n),
     )
@@ -146,10 +149,23 @@ def sent(connection: Connection, notification_id: str) -> Notification:
     return notification_of(rows[0][1:])
 
 
-def _notification(row: Row, failures: Sequence[tuple[str, str, int]] = ()) -> KeptNotification:
+def _notifications(connection: Connection, rows: Sequence[Row]) -> list[KeptNotification]:
+    """Each with what quiet hours hold of it, which is read for those alone that have such hours and go on."""
+    found = [(_key_of(row), row[-2], _notification(row)) for row in rows]
+    open_ = [(key, quiet) for key, quiet, kept in found if quiet is not None and kept.ended_at is None]
+    parts = held_in_parts(connection, open_)
+    return [replace(kept, quiet_hold=parts[key]) if key in parts else kept for key, _, kept in found]
+
+
+def _key_of(row: Row) -> Key:
+    n, queue = row[:2]
+    return queue, n
+
+
+def _notification(row: Row) -> KeptNotification:
     _, _, key, hub, source, event_id, rule, audience, format_, priority, size, state = row[:12]
     accepted, schedule, expires, started, ended, counts, unreached, unreached_count, *rest = row[12:]
-    revision, config_hash, trace, cleared, cancelled_by, silence = rest
+    revision, config_hash, trace, cleared, cancelled_by, silence, quiet, quiet_until = rest
     version = NO_CONFIGURATION if config_hash is None else ConfigurationVersion(revision=revision, hash=config_hash)
     kept_counts: Mapping[str, Mapping[str, int]] = orjson.loads(counts) if counts else {}
     return KeptNotification(
@@ -169,7 +185,6 @@ def _notification(row: Row, failures: Sequence[tuple[str, str, int]] = ()) -> Ke
         started_at=started,
         ended_at=ended,
         counts=kept_counts,
-        failures=failures,
         unreached=None if unreached is None else Unreached(unreached),
         unreached_count=unreached_count or 0,
         configuration=version,
@@ -177,6 +192,7 @@ def _notification(row: Row, failures: Sequence[tuple[str, str, int]] = ()) -> Ke
         has_content=cleared is None,
         cancelled_by=cancelled_by or "",
         silence=silence or "",
+        quiet_hold=held_whole(State(state), quiet, quiet_until),
     )
 
 

@@ -13,6 +13,7 @@ from hub.notification import Platform
 from hub.outcome import DeviceAnswer, OutcomeName, State
 from hub.quiet import Fate, OnQuiet, QuietHours
 from hub.store.contracts.outbox import Audience, DroppedPart, HeldPart, PageResult, QuietUsage, RetryPage, Work
+from hub.store.contracts.telemetry import QuietHold
 from hub.store.store import SqlStore
 from hub.windows import Window
 from hub.work import Lane
@@ -31,6 +32,13 @@ def in_zone(name: str, zone: str) -> Installation:
 
 def held_until(platform: Platform, ordinals: BitMap, until: float) -> HeldPart:
     return HeldPart(platform=platform, ordinals=ordinals, until=until, zones=["Europe/Zurich"])
+
+
+async def holds(store: SqlStore) -> dict[str, QuietHold | None]:
+    """What the list says that quiet hours hold, by notification; who asks for one is told the same."""
+    listed = {each.id: each.quiet_hold for each in (await store.notifications(limit=100)).items}
+    assert listed == {each: (await store.notification(each)).quiet_hold for each in listed}
+    return listed
 
 
 async def with_one_held(store: SqlStore, until: float, **changes: Any) -> tuple[Work, BitMap]:
@@ -139,6 +147,41 @@ class Quieting(Suite):
         clock.advance(HOUR)
         await take(store)
         assert (await template_of(store, work.notification, "b")).answer is DeviceAnswer.WAITING
+
+    async def test_a_list_says_of_each_notification_how_many_pushes_are_held_and_until_when(
+        self, store: SqlStore, clock: HostClock
+    ) -> None:
+        one, _ = await with_one_held(store, first := clock() + HOUR)
+        (broadcast, plain) = await begin(store, notification(quiet=NIGHT), notification())
+        ends = [first, first, first + 7 * HOUR]
+        parts = [
+            held_until(Platform.FCM, BitMap(range(2000 * number, 2000 * number + 1500)), end)
+            for number, end in enumerate(ends)
+        ]
+        await store.expand(broadcast, Audience(pages=[(Platform.FCM, BitMap(range(9000, 9400)))], held=parts))
+
+        def listed(*of: QuietHold | None) -> dict[str, QuietHold | None]:
+            return dict(zip([work.notification.id for work in (one, broadcast, plain)], of, strict=True))
+
+        single = QuietHold(window="night", pushes=1, first_end=first, last_end=first)
+        later = QuietHold(window="night", pushes=1500, first_end=first + 7 * HOUR, last_end=first + 7 * HOUR)
+        assert await holds(store) == listed(single, replace(later, pushes=4500, first_end=first), None)
+        clock.advance(HOUR)
+        await take(store)
+        assert await holds(store) == listed(None, later, None)
+        await store.stop(broadcast.notification.id, actor="ann")
+        assert await holds(store) == listed(None, None, None)
+
+    async def test_a_list_says_until_when_a_notification_is_held_whole(self, store: SqlStore, clock: HostClock) -> None:
+        quiet = replace(NIGHT, window=replace(NIGHT.window, zone="Europe/Zurich"))
+        (work,) = await begin(store, notification(quiet=quiet))
+        until = clock() + HOUR
+        await store.hold_until([(work, until)])
+        hold = QuietHold(window="night", pushes=None, first_end=until, last_end=until)
+        assert await holds(store) == {work.notification.id: hold}
+        clock.advance(HOUR)
+        await take(store)
+        assert await holds(store) == {work.notification.id: None}
 
     async def test_a_large_part_is_cut_into_pages_when_it_goes_on(self, store: SqlStore, clock: HostClock) -> None:
         (work,) = await begin(store, notification(quiet=NIGHT))

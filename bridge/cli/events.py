@@ -146,8 +146,13 @@ def _print_list(found: Sequence[Mapping[str, Any]]) -> None:
     names = ("number", "received_at", "source", "id", "type", "outcome", "rules")
     print_table(
         ("NUMBER", "RECEIVED", "SOURCE", "ID", "TYPE", "OUTCOME", "RULES", "DETAIL"),
-        ((*(event.get(name, "") for name in names), event["detail"] or event["reason"]) for event in found),
+        ((*(event.get(name, "") for name in names), _detail(event)) for event in found),
     )
+
+
+def _detail(event: Mapping[str, Any]) -> str:
+    """Why it did not go well, or which silence its notifications wait for; the journal does not know that."""
+    return str(event["detail"] or event["reason"] or event.get("silenced", ""))
 
 
 def _print_event(event: Mapping[str, Any]) -> None:

@@ -46,9 +46,21 @@ def add(
         raise fail("say one of --hold and --drop", Exit.WRONG_ARGUMENTS)
     if not (rule or source or hub):
         raise fail("say what to be silent about: --rule, --source or --hub", Exit.WRONG_ARGUMENTS)
-    body = {"action": "hold" if hold else "drop", "seconds": for_, "reason": reason}
+    body = {"action": "hold" if hold else "drop", "seconds": _seconds_of(for_), "reason": reason}
     named = {kind: name for kind, name in (("rule", rule), ("source", source), ("hub", hub)) if name}
     return Answer(client.post("silences", body={**body, **named}, actor=by), _print_one)
+
+
+def _seconds_of(text: str) -> float:
+    """Raises: typer.Exit: no duration."""
+    from connectors.duration import seconds_in
+
+    try:
+        return seconds_in(text)
+    except ValueError as error:
+        raise fail(
+            f"--for {text!r}: write a time with its unit, such as 90s, 30m or 2h", Exit.WRONG_ARGUMENTS
+        ) from error
 
 
 @silences.command()

@@ -8,7 +8,7 @@ import typer
 from bridge.cli.client import Client
 from bridge.cli.command import Answer, client_command
 from bridge.cli.exits import Exit
-from bridge.cli.tables import print_fields, print_table
+from bridge.cli.tables import print_fields, print_table, without_controls
 
 
 @client_command
@@ -37,6 +37,8 @@ def _print_status(found: Mapping[str, Any]) -> None:
             )
         if hub["only_to"]:
             typer.echo(f"hub {hub['name']} reaches only who has: {hub['only_to']}")
+    for silence in found["silences"]:
+        typer.echo(without_controls(silence["line"]))
     typer.echo()
     parts = [
         (part["kind"], part["name"], part["state"], part["since"], part["detail"] or part["mistake"])

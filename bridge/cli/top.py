@@ -14,6 +14,7 @@ from bridge.cli.command import Answer, client_command
 from bridge.cli.figures import Figures, Scrape, ServiceRow
 from bridge.cli.reload import summary
 from bridge.cli.tables import without_controls
+from bridge.counts import how_many
 
 _LINES, _COLUMNS = 24, 80
 _FIRST = 1.0
@@ -21,6 +22,9 @@ _FIRST = 1.0
 
 _FRAME = 9
 """Lines that are no rows: two of the head, three headings, three blanks and the foot."""
+
+_SILENCES = 3
+"""Lines for silences in force, at most: which pushes do not come is worth a row of each table, and not the screen."""
 
 
 @client_command
@@ -90,7 +94,8 @@ def screen(
     status: Mapping[str, Any], figures: Figures, *, said: str = "", lines: int = _LINES, columns: int = _COLUMNS
 ) -> list[str]:
     """One screen, no line longer and not more lines than there is room for; what has no room is counted."""
-    room = max(3, lines - _FRAME)
+    silences = _silence_lines(status["silences"], room=min(_SILENCES, max(1, lines - _FRAME - 3)))
+    room = max(3, lines - _FRAME - len(silences))
     for_sources = min(len(figures.sources), max(1, room // 3))
     for_services = min(len(figures.services), max(1, room // 3))
     for_rules = max(1, room - for_sources - for_services)
@@ -99,6 +104,7 @@ def screen(
         f"{status['name']}  {'ready' if status['ready'] else 'NOT READY'}  version {status['version']}"
         f"  configuration {status['configuration']['hash']}",
         f"waiting {status['pending']} of {status['max_pending']}" + (f"  {trouble[0]}" if trouble else ""),
+        *silences,
         "",
         *_table(
             "SOURCE",
@@ -130,6 +136,15 @@ def screen(
     ]
     shown = [*shown[: lines - 1], f"r reload  q quit  {said}"]
     return [without_controls(line)[:columns] for line in shown]
+
+
+def _silence_lines(silences: Sequence[Mapping[str, Any]], *, room: int) -> list[str]:
+    """A line each, those that end first; of more than there is room for, the last line counts the others."""
+    said = [silence["line"] for silence in silences]
+    if len(said) <= room:
+        return said
+    left_out = len(said) - room + 1
+    return [*said[: room - 1], f"{how_many(left_out, 'more silence')} in force: pushbridge silences list"]
 
 
 def _table(name: str, width: int, columns: str, rows: Sequence[str], room: int) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from bridge.counts import how_many
 from bridge.observe.facts import REMOTE, EventOutcome, EventsStored, InFlightEvent
 from bridge.observe.telemetry import Takes
 from hub.acceptance import DeadLetter
@@ -53,7 +54,8 @@ class NotificationRecord:
     """One notification of an event: whom it is for, and its pushes by platform and outcome as they are answered.
 
     `waits` has by platform why pushes were put off and until when; `reason` is what was last said of pushes that ended
-    badly, `unreached` why no phone got the notification. A remote hub stands for a platform as `remote`.
+    badly, `unreached` why no phone got the notification, `silenced` which silence holds it or has dropped it. A remote hub
+    stands for a platform as `remote`.
     """
 
     id: str
@@ -66,6 +68,7 @@ class NotificationRecord:
     waits: dict[str, Wait]
     reason: str
     unreached: str
+    silenced: str = ""
 
     @classmethod
     def of(cls, notification: Notification) -> "NotificationRecord":
@@ -96,7 +99,7 @@ class NotificationRecord:
             "pushes": {platform.value: count for platform, count in (self.targeted or {}).items()},
             "outcomes": self.outcomes,
             "waits": {platform: wait._asdict() for platform, wait in self.waits.items()},
-            "reason": self.reason,
+            "reason": self.silenced or self.reason,
             "unreached": self.unreached,
         }
 
@@ -134,6 +137,7 @@ class Entry:
             "outcome": self.outcome.value,
             "reason": self.reason,
             "detail": self.detail,
+            "silenced": self._silenced,
             "rules": list(self.rules[:_MAX_ITEMS]),
             "notifications": [record.as_dict() for record in self.notifications[:_MAX_ITEMS]],
             "dead_letters": letters,
@@ -143,6 +147,14 @@ class Entry:
             ],
             "more": more,
         }
+
+    @property
+    def _silenced(self) -> str:
+        """Which silence holds or has dropped its notifications, and how many where not all."""
+        silenced = [record.silenced for record in self.notifications if record.silenced]
+        if not silenced or len(silenced) == len(self.notifications):
+            return "".join(silenced[:1])
+        return f"{len(silenced)} of {how_many(len(self.notifications), 'notification')} {silenced[0]}"
 
 
 class RecentEvents:
@@ -216,7 +228,7 @@ class RecentEvents:
 
     def _audience_found(self, fact: AudienceFound) -> None:
         entry, record = self._find(fact.notification)
-        record.targeted = fact.counts
+        record.targeted, record.silenced = fact.counts, ""
         self._notify(entry)
 
     def _pushes_ended(self, fact: PushesEnded) -> None:
@@ -226,6 +238,7 @@ class RecentEvents:
         for outcome, number in fact.outcomes.items():
             mine[outcome.value] = mine.get(outcome.value, 0) + number
         record.waits.pop(platform, None)
+        record.silenced = ""
         if fact.reason:
             record.reason = shown(fact.reason)
         self._notify(entry)
@@ -247,7 +260,7 @@ class RecentEvents:
             self._wait(fact.notification, None, fact.reason or fact.outcome.value, fact.due_at)
             return
         entry, record = self._find(fact.notification)
-        record.outcomes[REMOTE] = {fact.outcome.value: 1}
+        record.outcomes[REMOTE], record.silenced = {fact.outcome.value: 1}, ""
         record.waits.pop(REMOTE, None)
         record.reason = shown(fact.reason)
         self._notify(entry)
@@ -277,7 +290,7 @@ class RecentEvents:
         for notification, silence in fact.silenced:
             entry, record = self._find(notification)
             done = "held" if silence.action is SilenceAction.HOLD else "dropped"
-            record.reason = shown(f"{done} by silence {silence.id} of {silence.actor}: {silence.reason}")
+            record.silenced = shown(f"{done} by silence {silence.id} of {silence.actor}: {silence.reason}")
             self._notify(entry)
 
     def _notification_approved(self, fact: NotificationApproved) -> None:

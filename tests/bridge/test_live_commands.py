@@ -39,6 +39,7 @@ STATUS: dict[str, Any] = {
     "pending": 7,
     "max_pending": 100_000,
     "hubs": [{"name": "app", "platforms": ["apns", "fcmv1"]}],
+    "silences": [],
     "parts": [
         {"kind": "source", "name": "orders", "state": "running", "ok": True, "line": ""},
         {"kind": "source", "name": "hr", "state": "degraded", "ok": False, "line": "source hr: degraded: refused"},
@@ -95,6 +96,19 @@ def test_a_screen_has_no_line_too_long_and_none_too_many(lines: int, columns: in
     assert all(line.isprintable() for line in shown)
     assert any("more" in line for line in shown)
     assert shown[-1].startswith("r reload  q quit  applied")
+
+
+@pytest.mark.parametrize("lines", [24, 14, 12])
+def test_silences_have_a_line_each_and_leave_room_for_all_tables(lines: int) -> None:
+    silenced = STATUS | {"silences": [{"line": f"silence {number} holds rule x\x1b" * 9} for number in range(5)]}
+    shown = screen(silenced, figures(), lines=lines)
+    room = {24: 3, 14: 2, 12: 1}[lines]
+    assert sum(line.startswith("silence ") for line in shown) == room - 1
+    assert shown[2 + room - 1] == f"{5 - room + 1} more silences in force: pushbridge silences list"
+    assert len(shown) <= lines
+    assert {line.split()[0] for line in shown if line} >= {"SOURCE", "HUB", "r"}
+    assert all(line.isprintable() and len(line) <= 80 for line in shown)
+    assert screen(STATUS | {"silences": [{"line": "silence 1"}]}, figures())[2:4] == ["silence 1", ""]
 
 
 @pytest.fixture

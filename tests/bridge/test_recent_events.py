@@ -14,6 +14,7 @@ from connectors.base import Message
 from hub.acceptance import DeadLetter
 from hub.facts import (
     AudienceFound,
+    NotificationsSilenced,
     NotificationUnreached,
     PersonErased,
     PushesDeferred,
@@ -23,6 +24,7 @@ from hub.facts import (
 )
 from hub.notification import EVERYONE, NativeContent, Notification, Platform
 from hub.outcome import OutcomeName, Unreached
+from hub.silence import Silence, SilenceAction
 from rules.decision import Decision, Intent
 from rules.event import Event
 from tests.bridge.examples import passage_of, take
@@ -81,6 +83,7 @@ def test_an_event_is_shown_from_receipt_to_outcome() -> None:
             "outcome": "accepted",
             "reason": "",
             "detail": "",
+            "silenced": "",
             "rules": ["paid"],
             "notifications": [
                 {
@@ -271,6 +274,26 @@ def test_what_goes_to_a_hub_elsewhere_is_shown_until_that_hub_has_it() -> None:
     take(recent, RemoteAnswered(notification=HELLO, outcome=OutcomeName.SUCCESS, reason="", due_at=None))
     (step,) = entries(recent)[0]["notifications"]
     assert (step["waits"], step["outcomes"]) == ({}, {"remote": {"Success": 1}})
+
+
+def test_a_silence_is_named_until_what_it_held_goes_out() -> None:
+    recent = RecentEvents(clock=lambda: NOW)
+    other = notification("team:hr", rule="paid")
+    silence = Silence(
+        id="s1", action=SilenceAction.HOLD, rule="paid", source="", hub="", reason="why", actor="ann", at=0.0, until=9.0
+    )
+    take(recent, EventsStored(events=[passage("1", HELLO, other)]))
+    take(recent, NotificationsSilenced(silenced=[(other, silence)]))
+    (entry,) = entries(recent)
+    assert entry["silenced"] == "1 of 2 notifications held by silence s1 of ann: why"
+    assert [each["reason"] for each in entry["notifications"]] == ["", "held by silence s1 of ann: why"]
+    take(recent, NotificationsSilenced(silenced=[(HELLO, silence)]))
+    assert entries(recent)[0]["silenced"] == "held by silence s1 of ann: why"
+    take(recent, AudienceFound(notification=HELLO, counts={}))
+    assert entries(recent)[0]["silenced"] == "1 of 2 notifications held by silence s1 of ann: why"
+    take(recent, RemoteAnswered(notification=other, outcome=OutcomeName.SUCCESS, reason="", due_at=None))
+    (entry,) = entries(recent)
+    assert (entry["silenced"], [each["reason"] for each in entry["notifications"]]) == ("", ["", ""])
 
 
 def test_why_nobody_was_reached_is_shown() -> None:

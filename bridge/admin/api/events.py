@@ -13,7 +13,8 @@ _LIST = "events"
 
 
 class EventSummary(Model):
-    """One event, or a send of the hub API. `outcome` says how it ended here, `reason` and `detail` why when not well."""
+    """One event, or a send of the hub API. `outcome` says how it ended here, `reason` and `detail` why when not well;
+    `silenced` says which silence holds or has dropped its notifications, if any."""
 
     number: int
     id: str
@@ -23,6 +24,7 @@ class EventSummary(Model):
     outcome: str
     reason: str
     detail: str
+    silenced: str
     rules: list[str]
     notifications: int
     dead_letters: int
@@ -70,7 +72,8 @@ class EventSuppression(Model):
 
 
 class Event(Model):
-    """One event with all that is known of it; `more` counts notifications and dead letters left out of a long list."""
+    """One event with all that is known of it, as in the list; `more` counts notifications and dead letters left out of a
+    long list."""
 
     number: int
     id: str
@@ -80,6 +83,7 @@ class Event(Model):
     outcome: str
     reason: str
     detail: str
+    silenced: str
     rules: list[str]
     notifications: list[EventNotification]
     dead_letters: list[EventDeadLetter]

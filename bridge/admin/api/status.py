@@ -3,10 +3,12 @@
 from dataclasses import asdict, replace
 from datetime import datetime
 from importlib.metadata import version
+from typing import Literal
 
 from bridge.admin.api.operation import Call, Management, Model, Operation, instant, moment
 from bridge.admin.health import Part, is_ready
 from bridge.observe.recent import shown
+from hub.silence import Silence, SilenceAction
 from hub.store.contracts.fleet import FleetState
 
 _VERSION = version("pushbridge")
@@ -76,6 +78,18 @@ class StoreModel(Model):
     processes: list[ProcessModel]
 
 
+class SilenceInForce(Model):
+    """One silence that is in force, until when, what it holds or drops, and by whose wish; `line` says it in words."""
+
+    id: str
+    action: Literal["hold", "drop"]
+    target: str
+    until: datetime
+    actor: str
+    reason: str
+    line: str
+
+
 class Status(Model):
     """The whole process. `pending` are the notifications and pages that wait, `max_pending` how many may."""
 
@@ -88,6 +102,7 @@ class Status(Model):
     sources: list[str]
     rules: int
     hubs: list[HubModel]
+    silences: list[SilenceInForce]
     store: StoreModel
     parts: list[PartModel]
 
@@ -115,6 +130,29 @@ def _store_model(name: str, fleet: FleetState) -> StoreModel:
             )
             for member in fleet.members
         ],
+    )
+
+
+def _silences(management: Management) -> list[SilenceInForce]:
+    """From what the process knows, the one that ends first before the others; the store is not asked."""
+    store = management.hub.store
+    now = store.now()
+    in_force = sorted((each for each in store.known_silences if each.until > now), key=lambda each: each.until)
+    return [_silence_model(each) for each in in_force]
+
+
+def _silence_model(silence: Silence) -> SilenceInForce:
+    until = instant(silence.until)
+    does = "holds" if silence.action is SilenceAction.HOLD else "drops"
+    return SilenceInForce(
+        id=silence.id,
+        action=silence.action.value,
+        target=silence.target,
+        until=until,
+        actor=silence.actor,
+        reason=silence.reason,
+        line=f"silence {silence.id} {does} {silence.target} until {until:%Y-%m-%d %H:%M:%S}Z, by {silence.actor}:"
+        f" {silence.reason}",
     )
 
 
@@ -146,6 +184,7 @@ def status_of(management: Management) -> Status:
             )
             for name, hub in settings.hubs.items()
         ],
+        silences=_silences(management),
         store=_store_model(settings.store_name, management.hub.store.fleet()),
         parts=[_part_model(part) for part in parts],
     )

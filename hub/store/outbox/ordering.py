@@ -20,16 +20,22 @@ READY = Statement(
 )
 GO_ON = Statement(
     "notification.go_on",
-    "UPDATE notification SET lane = :lane, due = :now WHERE queue = :queue AND n = :n AND lane = :waiting"
-    " AND due IS NOT NULL RETURNING queue",
+    "UPDATE notification SET lane = :lane, due = :now,"
+    " schedule_at = CASE WHEN accepted_at < :aged THEN :time_of_day ELSE schedule_at END"
+    " WHERE queue = :queue AND n = :n AND lane = :waiting AND due IS NOT NULL RETURNING queue",
     columns=(
         ("lane", "bigint"),
         ("now", "double precision"),
+        ("aged", "double precision"),
+        ("time_of_day", "double precision"),
         ("queue", "bigint"),
         ("n", "bigint"),
         ("waiting", "bigint"),
     ),
 )
+"""What has waited for long begins to age with its turn, as what was scheduled does."""
+LONG = 60.0
+"""Seconds of such a wait."""
 SLICE = 500
 
 
@@ -39,11 +45,13 @@ def ready(connection: Connection, queues: Sequence[int]) -> list[tuple[int, int]
     return [(queue, n) for queue, n in rows]
 
 
-def go_on(connection: Connection, waiting: Sequence[tuple[int, int]], queues: Queues, *, now: float) -> dict[int, int]:
+def go_on(
+    connection: Connection, waiting: Sequence[tuple[int, int]], queues: Queues, *, now: float, time_of_day: float
+) -> dict[int, int]:
     """Let them start; how many of each queue that is ours still."""
     ours = queues.still_ours(connection, {queue for queue, _ in waiting})
     released: dict[int, int] = {}
-    rows = [(SINGLE, now, queue, n, ORDERED) for queue, n in waiting if queue in ours]
+    rows = [(SINGLE, now, now - LONG, time_of_day, queue, n, ORDERED) for queue, n in waiting if queue in ours]
     for (queue,) in connection.update_many(GO_ON, rows):
         released[queue] = released.get(queue, 0) + 1
     return released

@@ -469,7 +469,7 @@ class SqlOutbox:
                 held += 1
             elif state is State.SCHEDULED:
                 scheduled += 1
-                self._next_release[place.queue] = min(self._next_release.get(place.queue, math.inf), due)
+                self._releases_at(place.queue, due)
             elif follows is not None:
                 ordered += 1
             else:
@@ -641,40 +641,51 @@ class SqlOutbox:
         """Let scheduled notifications go on whose time has come."""
         wall = self._clock.wall()
         for queue in [queue for queue, at in self._next_release.items() if at <= wall]:
+            at = self._next_release.pop(queue, math.inf)
+            try:
+                next_due = await self._release_of(queue)
+            except BaseException:
+                if self._queues.owns(queue):
+                    self._releases_at(queue, at)
+                raise
+            if self._queues.owns(queue):  # what was scheduled in the meantime may come before
+                self._releases_at(queue, next_due)
 
-            def job(connection: Connection, queue: int = queue) -> tuple[list[float], float]:
-                return moving.release(connection, queue, self._queues, now=self.now(), time_of_day=self._clock.wall())
+    async def _release_of(self, queue: int) -> float:
+        """A slice of what is due in a queue, whole notifications and parts; when something else of the queue is."""
 
-            dues, next_due = await self.write(job)
-            if not self._queues.owns(queue):
-                continue
-            self._next_release[queue] = next_due
-            self._tally.add(SCHEDULED, "", -len(dues))
-            self._tally.add(SINGLE, "", len(dues))
-            if dues:
-                self._hand.waits(Place(queue, SINGLE, ""), min(dues))
-            await self._release_held(queue, next_due)
+        def job(connection: Connection) -> tuple[list[float], float]:
+            return moving.release(connection, queue, self._queues, now=self.now(), time_of_day=self._clock.wall())
 
-    async def _release_held(self, queue: int, next_due: float) -> None:
+        dues, next_due = await self.write(job)
+        if not self._queues.owns(queue):
+            return math.inf
+        self._tally.add(SCHEDULED, "", -len(dues))
+        self._tally.add(SINGLE, "", len(dues))
+        if dues:
+            self._hand.waits(Place(queue, SINGLE, ""), min(dues))
+        return await self._release_held(queue, next_due)
+
+    async def _release_held(self, queue: int, next_due: float) -> float:
         """Let parts go on whose quiet hours have ended; `next_due` is when something else of the queue does."""
         parts = await self._database.read(
             lambda connection: quieting.due(connection, queue, time_of_day=self._clock.wall())
         )
-        if parts:
-            numbers = await self.numbers(queue, sum(part.page_count for part in parts))
+        if not parts:
+            return next_due
+        numbers = await self.numbers(queue, sum(part.page_count for part in parts))
 
-            def job(connection: Connection) -> tuple[quieting.Released, float, float]:
-                now = self.now()
-                released = quieting.release(connection, queue, parts, self._queues, numbers, self._deal, now=now)
-                return released, now, moving.next_releases(connection, [queue]).get(queue, math.inf)
+        def job(connection: Connection) -> tuple[quieting.Released, float, float]:
+            now = self.now()
+            released = quieting.release(connection, queue, parts, self._queues, numbers, self._deal, now=now)
+            return released, now, moving.next_releases(connection, [queue]).get(queue, math.inf)
 
-            released, now, next_due = await self.write(job)
-            self._tally.add(SCHEDULED, "", -released.parts)
-            for into, lane, service in released.pages:
-                self._add_page(into, LANE_OF[lane], service, now)
-            self.released.update(released.pushes)
-        if self._queues.owns(queue):
-            self._next_release[queue] = next_due
+        released, now, next_due = await self.write(job)
+        self._tally.add(SCHEDULED, "", -released.parts)
+        for into, lane, service in released.pages:
+            self._add_page(into, LANE_OF[lane], service, now)
+        self.released.update(released.pushes)
+        return next_due
 
     async def _let_follow(self) -> None:
         """Let notifications go on that waited for another of their key which has ended."""
@@ -687,12 +698,13 @@ class SqlOutbox:
         self._times["follow"] = began + _LOOKED * (self._monotonic() - began)
         if not found:
             return
-        now, released = await self.write(
-            lambda connection: (
-                self.now(),
-                ordering.go_on(connection, found, self._queues, now=self.now()),
-            )
-        )
+
+        def job(connection: Connection) -> tuple[float, dict[int, int]]:
+            now = self.now()
+            released = ordering.go_on(connection, found, self._queues, now=now, time_of_day=self._clock.wall())
+            return now, released
+
+        now, released = await self.write(job)
         for queue, count in released.items():
             if self._queues.owns(queue):
                 self._tally.move_lane(ORDERED, SINGLE, count)
@@ -1049,7 +1061,11 @@ class SqlOutbox:
     def _add_held(self, queue: int, until: float) -> None:
         if self._queues.owns(queue):
             self._tally.add(SCHEDULED, "")
-            self._next_release[queue] = min(self._next_release.get(queue, math.inf), until)
+            self._releases_at(queue, until)
+
+    def _releases_at(self, queue: int, at: float) -> None:
+        """Something of a queue waits until this time of day: look again by then."""
+        self._next_release[queue] = min(self._next_release.get(queue, math.inf), at)
 
     # How much waits
 

@@ -25,10 +25,12 @@ SLICE = 200
 
 HOLD = Statement(
     "notification.hold_until",
-    "UPDATE notification SET state = :state, lane = :lane, due = :due, schedule_at = :due, quiet_until = :due"
+    "UPDATE notification SET state = :state, lane = :lane, service = '', due = :due, schedule_at = :due,"
+    " quiet_until = :due"
     " WHERE queue = :queue AND n = :n AND due IS NOT NULL AND done = 0",
     columns=(("state", "text"), ("lane", "bigint"), ("due", "double precision"), *ROW_COLUMNS),
 )
+"""Out of the place of a rate or of a closed push service: what waits for a time of day is looked for in none."""
 _HELD_COLUMNS = (
     ("number", "bigint"),
     ("queue", "bigint"),
@@ -79,7 +81,7 @@ NEXT = Statement(
 RELEASE = Statement(
     "page.release",
     "UPDATE page SET lane = :lane, service = :service, due = :due"
-    " WHERE queue = :queue AND number = :n AND lane = :waiting AND due IS NOT NULL",
+    " WHERE queue = :queue AND number = :n AND lane = :waiting AND due IS NOT NULL RETURNING number",
     columns=(
         ("lane", "bigint"),
         ("service", "text"),
@@ -195,27 +197,32 @@ def release(
     """Let parts go on: each becomes a page that is due now, or is cut into pages, in queues that `deal` says."""
     if queue not in queues.still_ours(connection, [queue]):
         return Released((), {}, 0)
-    whole: list[Row] = []
+    rows: list[Row] = []
+    for part in parts:
+        lane, due = (BROADCAST, None) if part.page_count else (SINGLE, now)
+        rows.append((lane, part.service, due, queue, part.number, SCHEDULED))
+    # Only what waits still: a part may have been withdrawn since it was read, and none of its pages is to be sent then.
+    waiting = {number for (number,) in connection.update_many(RELEASE, rows)}
     cut: list[Row] = []
     free = iter(numbers)
     pages: list[tuple[int, int, Service]] = []
     pushes = Counter[str]()
     for part in parts:
+        if part.number not in waiting:
+            continue
         service = service_of(part.service)
         assert service is not None
         pushes[part.hub] += part.pushes
         if not part.page_count:
-            whole.append((SINGLE, part.service, now, queue, part.number, SCHEDULED))
             pages.append((queue, SINGLE, service))
             continue
-        whole.append((BROADCAST, part.service, None, queue, part.number, SCHEDULED))
         ordinals = list(pages_of(BitMap.deserialize(part.ordinals), PAGE_SIZE))
         for into, each in zip(deal(len(ordinals)), ordinals, strict=True):
             key = (next(free), into, part.home, part.notification, part.hub, BROADCAST, part.service, now, part.attempt)
             cut.append((*key, each.serialize(), part.until))
             pages.append((into, BROADCAST, service))
-    done = connection.write_all([(RELEASE, whole), (INSERT_PAGE, cut)])
-    return Released(pages, pushes, done[0])
+    connection.write_all([(INSERT_PAGE, cut)])
+    return Released(pages, pushes, len(waiting))
 
 
 def next_releases(connection: Connection, queues: Iterable[int]) -> dict[int, float]:

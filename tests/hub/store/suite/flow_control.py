@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from hub.acceptance import DeadLetter, DigestError, Ingest, JournalEntry
 from hub.flow import Dedupe, Digest, RuleFlow, SuppressionCause, Throttle, flow_key, part_of_digest, shared_key
 from hub.notification import EVERYONE, NativeContent, Notification, Platform, TemplateContent
@@ -281,6 +283,36 @@ class FlowControl(Suite):
         assert title_of(third.notification) == "4"
         await store.record([went_well(third)])
         assert titles(await accept(store, ordered("5", "a"))) == ["5"]
+
+    async def test_one_that_waited_long_for_the_one_before_is_as_young_as_its_turn(
+        self, store: SqlStore, clock: HostClock
+    ) -> None:
+        def ordered(title: str) -> Ingest:
+            return event(title, said(title, flow_key=shared_key("a"), in_order=True), RuleFlow(rule=RULE))
+
+        first = await accept(store, ordered("1"), ordered("2"), ordered("3"))
+        clock.advance(3600)
+        turn = moment(clock())
+        await end(store, first)
+        (second,) = await take(store)
+        assert second.notification.schedule_at == turn
+
+    async def test_what_begins_to_wait_while_others_are_released_goes_out_at_its_time(
+        self, store: SqlStore, clock: HostClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await accept(store, later(clock, 10, "a", "first"))
+        clock.advance(10)
+        release = store._outbox._release_held
+
+        async def with_another(queue: int, next_due: float) -> float:
+            monkeypatch.setattr(store._outbox, "_release_held", release)
+            await accept(store, later(clock, 10, "a", "second"))
+            return await release(queue, next_due)
+
+        monkeypatch.setattr(store._outbox, "_release_held", with_another)
+        assert [title_of(piece.notification) for piece in await take(store)] == ["first"]
+        clock.advance(10)
+        assert [title_of(piece.notification) for piece in await take(store)] == ["second"]
 
     async def test_the_journal_says_what_became_of_each_rule(self, store: SqlStore) -> None:
         other = replace(throttled("2"), notifications=[said("2"), said("x", rule="other")])

@@ -4,22 +4,23 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from pyroaring import BitMap
 
 from hub.acceptance import Ingest
 from hub.flow import RuleFlow
 from hub.installation import Installation
-from hub.notification import Platform
+from hub.notification import PLATFORM_NAMED, Platform
 from hub.outcome import DeviceAnswer, OutcomeName, State
 from hub.quiet import Fate, OnQuiet, QuietHours
-from hub.store.contracts.outbox import Audience, DroppedPart, HeldPart, PageResult, QuietUsage, RetryPage, Work
+from hub.store.contracts.outbox import PACED, Audience, DroppedPart, HeldPart, PageResult, QuietUsage, RetryPage, Work
 from hub.store.contracts.telemetry import QuietHold
 from hub.store.store import SqlStore
 from hub.windows import Window
 from hub.work import Lane
 from tests.fakes.host_clock import HostClock
 from tests.hub.examples import HUB, installation, notification
-from tests.hub.store.suite.harness import Stores, Suite, begin, ids, take, take_pages, went_well
+from tests.hub.store.suite.harness import Stores, Suite, begin, everything, ids, take, take_pages, went_well
 from tests.hub.store.suite.tracing import started, template_of
 
 NIGHT = QuietHours(window=Window(name="night", times=((22 * 60, 7 * 60),)), zone="Europe/Zurich")
@@ -39,6 +40,11 @@ async def holds(store: SqlStore) -> dict[str, QuietHold | None]:
     listed = {each.id: each.quiet_hold for each in (await store.notifications(limit=100)).items}
     assert listed == {each: (await store.notification(each)).quiet_hold for each in listed}
     return listed
+
+
+def withdrawing(key: str) -> Ingest:
+    flow = RuleFlow(rule="decided", event_id="e", cancels=key.encode())
+    return Ingest(source="shop", event_id="e", flow=[flow], remember=True)
 
 
 async def with_one_held(store: SqlStore, until: float, **changes: Any) -> tuple[Work, BitMap]:
@@ -121,13 +127,7 @@ class Quieting(Suite):
     ) -> None:
         held, _ = await with_one_held(store, clock() + HOUR, flow_key=b"order 1")
         (begun,) = await begin(store, notification("news", quiet=NIGHT, flow_key=b"order 1"))
-        decided = Ingest(
-            source="shop",
-            event_id="e",
-            flow=[RuleFlow(rule="decided", event_id="e", cancels=b"order 1")],
-            remember=True,
-        )
-        await store.accept([decided], start=0)
+        await store.accept([withdrawing("order 1")], start=0)
         states = [(await store.details(HUB, work.notification.id)).state for work in (held, begun)]
         assert states == [State.CANCELLED, State.PROCESSING]
         clock.advance(2 * HOUR)
@@ -230,6 +230,41 @@ class Quieting(Suite):
         (again,) = await take(store)
         assert (again.notification.schedule_at or datetime.min.replace(tzinfo=UTC)).timestamp() == until
         assert again.ordinals is None
+
+    async def test_a_night_takes_a_notification_out_of_the_place_in_which_it_waited_and_ends_all_the_same(
+        self, store: SqlStore, clock: HostClock
+    ) -> None:
+        closed = (HUB, Platform.APNS)
+        rate = (HUB, PLATFORM_NAMED[PACED + "rule"])
+        for place in (rate, closed):
+            (work,) = await begin(store, notification(quiet=NIGHT))
+            await store.postpone([work], delay=0.0, service=place)
+            (again,) = await store.take(Lane.SINGLE, {place: 1})
+            until = clock() + HOUR
+            await store.hold_until([(again, until)])
+            assert await store.quiet() == QuietUsage(notifications={HUB: 1})
+            assert not await store.take(Lane.SINGLE, everything() | {place: 1})
+            clock.advance(HOUR)
+            assert ids(await take(store)) == [work.notification.id]
+
+    async def test_a_part_that_is_withdrawn_while_it_is_released_is_not_sent(
+        self, store: SqlStore, clock: HostClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (work,) = await begin(store, notification(quiet=NIGHT, flow_key=b"order 1"))
+        await store.expand(work, Audience(held=[held_until(Platform.FCM, BitMap(range(2500)), clock() + HOUR)]))
+        clock.advance(HOUR)
+        outbox = store._outbox
+        numbers = outbox.numbers
+
+        async def withdrawn_then(queue: int, count: int) -> range:
+            monkeypatch.setattr(outbox, "numbers", numbers)
+            await store.accept([withdrawing("order 1")], start=0)
+            return await numbers(queue, count)
+
+        monkeypatch.setattr(outbox, "numbers", withdrawn_then)
+        assert not await take(store)
+        assert not await take_pages(store)
+        assert (await store.details(HUB, work.notification.id)).state is State.CANCELLED
 
     async def test_who_cancels_a_notification_that_is_held_whole_ends_it(
         self, store: SqlStore, clock: HostClock

@@ -437,7 +437,8 @@ class Dispatcher:
         remote: dict[str, list[Work]] = {}
         for piece in work:
             hub = piece.notification.hub
-            is_remote = piece.service is None and (hub in self._remotes or not self._is_local(hub))
+            is_new = piece.service is None or _waits_for_rate(piece)
+            is_remote = is_new and (hub in self._remotes or not self._is_local(hub))
             (remote.setdefault(hub, []) if is_remote else here).append(piece)
         for hub, pieces in remote.items():
             deliver = self._forward if hub in self._remotes else self._pass_on
@@ -506,7 +507,7 @@ class Dispatcher:
             await self._precedence.give_way(flow)
             if self._guards:
                 work, audiences = await self._without_held(work, audiences)
-            if self._pacing:
+            if self._pacing or any(map(_waits_for_rate, work)):
                 work, audiences = await self._at_their_pace(work, audiences)
             audiences = [await self._cut(piece, each) for piece, each in zip(work, audiences, strict=True)]
         finally:  # nothing is awaited between here and the reservation of places
@@ -614,7 +615,7 @@ class Dispatcher:
         for place, pieces in behind.items():
             await self._postpone(pieces, 0.0, place)
             self._observer.observe(NotificationsPaced(hub=place[0], count=len(pieces)))
-        late = [piece for piece, _ in going if piece.service is not None and is_paced(piece.service)]
+        late = [piece for piece, _ in going if _waits_for_rate(piece)]
         if late:
             await self._retry.until_stored("begin_late", lambda: self._store.begin_late(late))
         later: dict[float, list[Work]] = {}
@@ -677,3 +678,8 @@ class Dispatcher:
 
 def _waits_as(piece: Work) -> tuple[Lane, Service | None]:
     return piece.lane, piece.service
+
+
+def _waits_for_rate(piece: Work) -> bool:
+    """Whether it was put behind a rate, and has not begun."""
+    return piece.service is not None and is_paced(piece.service)

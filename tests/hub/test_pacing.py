@@ -9,6 +9,7 @@ from hub.outcome import State
 from hub.rate import Rate
 from tests.hub.examples import HUB, arrival, installation, notification
 from tests.hub.running import Running
+from tests.hub.test_dispatch import FakeOutlet
 
 
 async def running(path: Path, rates: Rates) -> Running:
@@ -64,6 +65,33 @@ async def test_a_rate_that_is_taken_out_lets_go_what_waits_at_once(tmp_path: Pat
     test.hub.pacing.apply(Rates())
     await test.observer.until_ended(300)
     assert len(test.fcm.pushes) == 300
+    await test.stop()
+
+
+async def test_what_waited_long_for_a_rate_is_as_young_as_its_turn_when_the_rate_is_taken_out(tmp_path: Path) -> None:
+    test = await running(tmp_path, Rates(hubs={HUB: Rate(per_second=0.000001)}))
+    waiting = notification("news")
+    await test.hub.accept([arrival(notification("news")), arrival(waiting)])
+    await test.observer.until_ended(1)
+    test.clock.advance(3600)
+    test.hub.pacing.apply(Rates())
+    await test.observer.until_ended(2)
+    sent = await test.store.sent(waiting.id)
+    assert sent.schedule_at is not None
+    assert sent.schedule_at.timestamp() >= test.store.time_of_day() - 60
+    await test.stop()
+
+
+async def test_what_waits_for_a_rate_goes_to_the_hub_elsewhere_that_a_reload_made_of_its_own(tmp_path: Path) -> None:
+    test = await running(tmp_path, Rates(hubs={HUB: Rate(per_second=0.000001)}))
+    waiting = notification("news")
+    await test.hub.accept([arrival(notification("news")), arrival(waiting)])
+    await test.observer.until_ended(1)
+    elsewhere = FakeOutlet()
+    test.hub.replace_hubs(gone=[HUB], hubs=[], senders={}, remotes={HUB: elsewhere}, guards={})
+    test.hub.pacing.apply(Rates())
+    await test.observer.until_ended(2)
+    assert [one.id for one in elsewhere.taken] == [waiting.id]
     await test.stop()
 
 

@@ -41,6 +41,9 @@ _TRIED_AFTER, _TRIED_EVERY, _TRIED = 1800.0, 60.0, 0.005
 _UNSURE_AFTER, _UNSURE_EVERY, _UNSURE = 5.0, 10.0, 0.5
 """The same of one that is not sure."""
 
+_ROUNDED = 1.0
+"""Seconds by which a service may name its reset too late: `Retry-After` is in whole seconds (RFC 9110, 10.2.3)."""
+
 _SHORTEST = 5.0
 """Seconds below which a count says too little."""
 
@@ -148,8 +151,11 @@ class QuotaState:
         # A minute is what a sender assumes where its service names no time: then only the minute before is known.
         is_named = wait < PERIOD
         end = self.reset_at if is_named else refused_at
-        self.counted_from = max(end - PERIOD, previous if is_named else 0.0)
-        self.counted_for = end - self.counted_from
+        begin = max(end - PERIOD, previous if is_named else 0.0)
+        self.counted_for = end - begin
+        # The service's minute may have begun that much earlier, and its first pushes are the densest: their slot counts
+        # as a whole.
+        self.counted_from = _SLOT * math.floor(max(begin - _ROUNDED, previous) / _SLOT) if is_named else begin
         self.most = _NO_LIMIT if self.limit is None else self.limit if is_named else 0.9 * self.limit
         self._measure(now)
 

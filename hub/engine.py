@@ -67,6 +67,9 @@ _DAY = 24 * 3600.0
 _DEAD_KEPT = 30 * _DAY
 """Seconds for which a registration stays whose push channel is dead."""
 
+_TEXTS_KEPT = 2 * _DAY
+"""Seconds for which a text held here stays that nothing names: a process may be about to accept what does."""
+
 _MAX_JOBS = 100
 """Jobs of a hub that wait or run."""
 
@@ -327,6 +330,7 @@ class Hub:
                 content_kept=kept.event_content,
                 max_bytes=kept.max_journal_bytes,
             ),
+            partial(store.forget_texts, kept=_TEXTS_KEPT),
             partial(store.forget_dead, kept=_DEAD_KEPT),
             store.forget_silences,
             partial(store.forget_jobs, kept=_JOBS_KEPT),

@@ -101,7 +101,7 @@ OPERATIONS: Mapping[str, str] = {
     **dict.fromkeys(("postpone_there", "take_found", "rewrite_mirror", "forget_mirrored", "seed_mirror"), "write"),
     **dict.fromkeys(("begin_listing", "listed", "listing_failed", "add_compared", "add_audit"), "write"),
     **dict.fromkeys(("forget_ended", "forget_dead", "bound_dead_letters", "bound_journal", "fold", "tally"), "write"),
-    **dict.fromkeys(("clear_ended", "overwrite_cleared"), "write"),
+    **dict.fromkeys(("clear_ended", "overwrite_cleared", "forget_texts"), "write"),
 }
 """What each method of a store is called in metrics and messages."""
 

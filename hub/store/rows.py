@@ -58,7 +58,8 @@ def said_by(notification: Notification) -> tuple[Any, ...]:
     """What a notification says and to whom, by the columns from `hub` to `expires_at`."""
     content = notification.content
     if isinstance(content, TemplateContent):
-        format_, payload, headers = TEMPLATE, orjson.dumps(dict(content.properties)), _named_text(content.text)
+        format_, payload = TEMPLATE, orjson.dumps(dict(content.properties))
+        headers = None if content.text is None else named_text(content.text)
     else:
         format_, payload = content.platform.value, content.payload
         headers = orjson.dumps(dict(content.headers)).decode() if content.headers else None
@@ -113,9 +114,9 @@ def notification_of(row: Sequence[Any]) -> Notification:
     )
 
 
-def _named_text(text: HeldText | None) -> str | None:
+def named_text(text: HeldText) -> str:
     """Where headers of a native payload stand: a program that knows no texts reads a template notification there."""
-    return None if text is None else orjson.dumps({"text": text.name, "id": str(text.id)}).decode()
+    return orjson.dumps({"text": text.name, "id": str(text.id)}).decode()
 
 
 def _text_named(headers: str | None) -> HeldText | None:

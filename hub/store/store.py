@@ -344,6 +344,9 @@ class SqlStore:
     async def held_texts(self, ids: Sequence[int]) -> Mapping[int, bytes]:
         return await self._outbox.held_texts(ids)
 
+    async def forget_texts(self, *, kept: float) -> bool:
+        return await self._outbox.forget_texts(kept=kept)
+
     # Registry
 
     async def put_installations(self, hub: str, installations: Sequence[Installation]) -> None:

@@ -341,6 +341,10 @@ class Outbox(Protocol):
     async def held_texts(self, ids: Sequence[int]) -> Mapping[int, bytes]:
         """The documents of texts held here, as they were when a notification that names them was accepted."""
 
+    async def forget_texts(self, *, kept: float) -> bool:
+        """Drop a slice of the texts held here that no notification names any more, and that none was accepted with for
+        `kept` seconds, which is some hours at least; whether more is left."""
+
     async def backlog(self) -> Mapping[Service | None, int]:
         """Notifications and pages that are not done, by service; what is for a remote hub counts under None. Those in the
         queues of other processes are counted as of their last renewals."""

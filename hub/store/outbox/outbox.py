@@ -57,7 +57,7 @@ from hub.store.outbox.queues import RESERVE, Claimed, Queues, QueueState
 from hub.store.outbox.recording import MarkDead
 from hub.store.outbox.remembering import SeenSweep, SeenWindow
 from hub.store.outbox.tally import Tally
-from hub.store.outbox.texts import KeptTexts, keep_texts, read_texts
+from hub.store.outbox.texts import KeptTexts, forget_texts, has_unused, keep_texts, read_texts
 from hub.store.rows import (
     HELD,
     LANE_OF,
@@ -387,6 +387,13 @@ class SqlOutbox:
     async def held_texts(self, ids: Sequence[int]) -> Mapping[int, bytes]:
         return await self._database.read(lambda connection: read_texts(connection, ids))
 
+    async def forget_texts(self, *, kept: float) -> bool:
+        steady = self._clock.now() - self._shift
+        before = steady - kept
+        if not await self._database.read(lambda connection: has_unused(connection, before=before)):
+            return False
+        return await self.write(lambda connection: forget_texts(connection, before=before, now=steady))
+
     async def duplicates(self, batch: Sequence[Ingest]) -> frozenset[int]:
         oldest = self._sweep.oldest(self._clock.now() - self._shift)
         return await self._database.read(lambda connection: accepting.duplicates(connection, batch, oldest=oldest))
@@ -406,9 +413,12 @@ class SqlOutbox:
     async def _accept(
         self, claim: Callable[[Connection], bool], batch: Sequence[Ingest], *, start: int
     ) -> AcceptanceResult | None:
-        if texts := self._texts.missing(batch):
-            await self.write(lambda connection: keep_texts(connection, texts), flow=accepting.flow_of(batch))
-            self._texts.add(texts)
+        steady = self._clock.now() - self._shift
+        if texts := self._texts.missing(batch, now=steady):
+            await self.write(
+                lambda connection: keep_texts(connection, texts, now=steady), flow=accepting.flow_of(batch)
+            )
+            self._texts.add(texts, now=steady)
         queue = self._queues.next()
         fence = self._queues.fences.get(queue)
         if fence is None or not self.may_start():

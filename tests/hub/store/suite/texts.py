@@ -12,20 +12,38 @@ from hub.notification import EVERYONE, Audience, HeldText, Notification, Platfor
 from hub.outcome import DeviceAnswer, OutcomeName
 from hub.store.connection import Statement
 from hub.store.contracts.outbox import PAGE_SIZE, PageResult
+from hub.store.outbox.texts import SLICE
+from hub.store.rows import moment
 from hub.store.store import SqlStore
 from hub.work import Lane
+from tests.fakes.host_clock import HostClock
 from tests.hub.examples import GREETING, HUB, arrivals, installation, notification
-from tests.hub.store.suite.harness import Stores, Suite, enqueue, take, take_pages
+from tests.hub.store.suite.harness import Stores, Suite, begin, enqueue, take, take_pages, went_well
 from tests.hub.store.suite.registering import channels
 
 TEXT = HeldText.of("greeting", b'{"name":"greeting"}')
+DAY = 24 * 3600.0
 _ALL = Statement("test.texts", "SELECT id, document FROM held_text")
 ROUTES = ("news", "news && !other")
 """Audiences that single registrations are tried for, and that bitmaps are joined for."""
 
 
 def worded(audience: str | Audience = "news", **changes: object) -> Notification:
-    return notification(audience, content=TemplateContent(properties={"title": "hi"}, text=TEXT), **changes)
+    said = {"content": TemplateContent(properties={"title": "hi"}, text=TEXT), **changes}
+    return notification(audience, **said)
+
+
+async def kept(stores: Stores) -> set[int]:
+    """The texts that the store has."""
+    return {id for id, _ in await stores.read(_ALL)}
+
+
+async def housekeep(store: SqlStore) -> None:
+    """Clear what has ended, of all queues, and forget texts."""
+    while await store.clear_ended(kept=0):
+        pass
+    while await store.forget_texts(kept=DAY):
+        pass
 
 
 class Worded(Suite):
@@ -114,6 +132,51 @@ class Texts(Worded):
         assert isinstance(content, TemplateContent)
         assert (content.text, dict(content.properties)) == (TEXT, {"title": "hi"})
         assert await again.held_texts([TEXT.id, 7]) == {TEXT.id: TEXT.document}
+
+    async def test_a_text_that_nothing_names_goes_and_comes_again_with_the_next_that_does(
+        self, stores: Stores, store: SqlStore, clock: HostClock
+    ) -> None:
+        (work,) = await begin(store, worded())
+        clock.advance(2 * DAY)
+        assert not await store.forget_texts(kept=DAY)
+        assert await kept(stores) == {TEXT.id}, "one that is under way names it"
+        await store.record([went_well(work)])
+        clock.advance(2 * DAY)
+        await housekeep(store)
+        assert await kept(stores) == set()
+        (work,) = await begin(store, worded())
+        assert await kept(stores) == {TEXT.id}
+        assert await store.held_texts([TEXT.id]) == {TEXT.id: TEXT.document}
+
+    async def test_a_text_stays_for_what_is_scheduled_and_while_it_is_used(
+        self, stores: Stores, store: SqlStore, clock: HostClock
+    ) -> None:
+        later = moment(clock() + 30 * DAY)
+        other = HeldText.of("other", b'{"name":"other"}')
+        waiting = worded(schedule_at=later, content=TemplateContent(properties={}, text=other))
+        await enqueue(store, waiting)
+        for _ in range(4):
+            clock.advance(DAY / 2)
+            again = await begin(store, worded())
+            await store.record([went_well(each) for each in again])
+            await housekeep(store)
+        assert await kept(stores) == {TEXT.id, other.id}
+        assert await store.cancel(HUB, waiting.id)
+        clock.advance(2 * DAY)
+        await housekeep(store)
+        assert await kept(stores) == set()
+
+    async def test_many_texts_go_in_slices(self, stores: Stores, store: SqlStore, clock: HostClock) -> None:
+        texts = [HeldText.of(f"t{number}", b'{"name":"t%d"}' % number) for number in range(SLICE + 1)]
+        said = [worded(content=TemplateContent(properties={}, text=text)) for text in texts]
+        work = await begin(store, *said)
+        await store.record([went_well(each) for each in work if each.notification.id != said[0].id])
+        clock.advance(2 * DAY)
+        while await store.clear_ended(kept=0):
+            pass
+        assert await store.forget_texts(kept=DAY)
+        assert not await store.forget_texts(kept=DAY)
+        assert await kept(stores) == {texts[0].id}
 
     async def test_pages_name_the_text_too(self, store: SqlStore) -> None:
         await store.put_installations(

@@ -24,6 +24,7 @@ from benchmarks import (
     memory,
     outage,
     postgres,
+    quota,
     registry,
     rule_sets,
     rules,
@@ -52,6 +53,8 @@ AIMS = {
     **{("fairness", f"{way}, beside a flood, p99 / alone"): 2.0 for way in fairness.WAYS},
     **{("fairness", f"{way}, beside a broadcast, p99 / alone"): 1.5 for way in fairness.WAYS},
     ("webpush", "encryptions/CPU-s"): 10_000.0,
+    **{("quota", f"used, {who}"): 0.98 for who in quota.WAYS},
+    **{("quota", f"refused once learnt, {who}"): 0.001 for who in quota.WAYS},
     ("rules", "loading, CPU-s"): 4.0,
     ("rules", "loading, MB"): 60.0,
     **{("rules", f"{each.name}, 10,000 rules, names/CPU-s"): 50_000.0 for each in rule_sets.SETS},
@@ -83,6 +86,7 @@ NAMES = (
     "registry",
     "api",
     "webpush",
+    "quota",
 )
 _SERVED = {"broadcast", "events", "brokers", "peers", "memory", "postgres", "latency", "fairness", "idle", "api"}
 """These need RabbitMQ or nginx."""
@@ -175,6 +179,7 @@ def _measures_alone(arguments: argparse.Namespace) -> Measures:
     return {
         "servicebus": lambda own: asyncio.run(servicebus.measure(own, messages=200_000 // scale)),
         "webpush": lambda own: webpush.measure(own, encryptions=20_000 // scale, origins=1000),
+        "quota": lambda own: quota.measure(own, quota=6_000, minutes=6 // min(scale, 3)),
         "outage": lambda own: outage.measure(own, waiting=50_000 // scale, probes=1000 // scale),
         "rules": lambda own: {
             **rules.measure(own, rules=10_000 // scale, cores=MEASURED),

@@ -9,7 +9,7 @@ quota, are given apart from the minutes that follow.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,9 @@ from typing import Any
 import httpx
 import orjson
 
-from sandbox.fcm import Fcm
+from benchmarks.figures import Figures
 from sandbox.services import PushServices
-from tests.brokers.postgres import PASSWORD, USER, Postgres
+from tests.brokers.postgres import PASSWORD, USER, Postgres, native
 from tests.integration.daemon import HUB, Daemon, authorization, hubs
 
 _PHONES = 400
@@ -28,35 +28,47 @@ _LEARNT = 4.0
 _PLATFORM = "fcmv1"
 
 
-def measure(directory: Path, *, quota: int, minutes: float, postgres: Postgres | None = None) -> dict[str, float]:
-    """Shares of the quota of so many minutes, with one daemon, or with three over PostgreSQL."""
-    return asyncio.run(_measure(directory, quota, minutes, postgres))
+WAYS: Mapping[str, int] = {"1 process": 1, "3 processes": 3}
+"""Daemons that share the quota: one on SQLite, more on PostgreSQL."""
 
 
-async def _measure(directory: Path, quota: int, minutes: float, postgres: Postgres | None) -> dict[str, float]:
+def measure(directory: Path, *, quota: int, minutes: float) -> Figures:
+    """Parts of a `quota`, in pushes a minute, over so many minutes: for one daemon, then for three.
+
+    Raises: PostgresError: no PostgreSQL is installed, or it does not start.
+    """
+    found: dict[str, float] = {}
+    with native() as server:
+        for who, count in WAYS.items():
+            own = directory / f"{count}"
+            own.mkdir()
+            found |= asyncio.run(_measure(own, who, quota, minutes, count, server if count > 1 else None))
+    return found
+
+
+async def _measure(
+    directory: Path, who: str, quota: int, minutes: float, count: int, postgres: Postgres | None
+) -> dict[str, float]:
     async with PushServices(directory, accept_unknown=True, keep_payload=False, journal_size=1000) as services:
-        fcm = _Counted(services.fcm)
         services.fcm.quota_per_minute = quota
         services.fcm.names_retry_after = True
-        count = 1 if postgres is None else 3
         async with _daemons(directory, services, postgres, count) as daemons:
             await _register(daemons[0])
             feeding = asyncio.create_task(_feed(daemons[0], quota, minutes + _LEARNT))
             await asyncio.sleep(60 * _LEARNT)
-            before = await fcm.counts(daemons)
+            before = await _counts(daemons)
             await asyncio.sleep(60 * minutes)
-            after = await fcm.counts(daemons)
+            after = await _counts(daemons)
             learnt = await _learnt(daemons[0])
             feeding.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await feeding
     taken, refused = after[0] - before[0], after[1] - before[1]
-    who = f"{count} process" if count == 1 else f"{count} processes"
     return {
-        f"quota used by {who}, %": 100 * taken / (quota * minutes),
-        f"refused once learnt, {who}, %": 100 * refused / max(1, taken + refused),
+        f"used, {who}": taken / (quota * minutes),
+        f"refused once learnt, {who}": refused / max(1, taken + refused),
         f"refused while learning, {who}": before[1],
-        f"quota learnt by {who}": learnt,
+        f"learnt a minute, {who}": learnt,
     }
 
 
@@ -65,20 +77,15 @@ async def _learnt(daemon: Daemon) -> float:
     return (await daemon.metrics())[f'pushbridge_pns_quota_messages{{credential="{HUB}",platform="{_PLATFORM}"}}']
 
 
-class _Counted:
-    """What the daemons say of FCM's answers: taken, and over the quota."""
-
-    def __init__(self, fcm: Fcm) -> None:
-        self._fcm = fcm
-
-    async def counts(self, daemons: Sequence[Daemon]) -> tuple[float, float]:
-        taken = refused = 0.0
-        for daemon in daemons:
-            for name, value in (await daemon.metrics()).items():
-                if name.startswith("pushbridge_pns_deliveries_total{") and f'platform="{_PLATFORM}"' in name:
-                    taken += value if 'outcome="success"' in name else 0
-                    refused += value if 'outcome="throttled"' in name else 0
-        return taken, refused
+async def _counts(daemons: Sequence[Daemon]) -> tuple[float, float]:
+    """What the daemons say of FCM's answers: pushes taken, and pushes over the quota."""
+    taken = refused = 0.0
+    for daemon in daemons:
+        for name, value in (await daemon.metrics()).items():
+            if name.startswith("pushbridge_pns_deliveries_total{") and f'platform="{_PLATFORM}"' in name:
+                taken += value if 'outcome="success"' in name else 0
+                refused += value if 'outcome="throttled"' in name else 0
+    return taken, refused
 
 
 @asynccontextmanager

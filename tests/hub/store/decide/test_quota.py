@@ -107,16 +107,15 @@ class Fleet:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("from_push", [False, True], ids=["minutes of a clock", "minutes from a push"])
-@pytest.mark.parametrize("early", [0.1, 0.6])
 @pytest.mark.parametrize("processes", [1, 3])
 def test_of_a_quota_at_least_98_percent_is_used_and_less_than_a_thousandth_refused(
-    processes: int, early: float, from_push: bool
+    processes: int, from_push: bool
 ) -> None:
     """Once it was learnt, which takes a refusal or two; more is tried now and then, and that is counted.
 
     `Retry-After` is rounded up, so the reset is believed up to a second late: the first pushes of a minute count too.
     """
-    service = Service(3000, from_push=from_push, early=early)
+    service = Service(3000, from_push=from_push, early=0.6)
     fleet = Fleet(service, processes)
     fleet.run(5)
     assert service.refused <= 4 * 100 * processes, "what was under way at the first refusals"

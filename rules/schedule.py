@@ -36,6 +36,10 @@ class Schedule:
         opens = opening(self.only_in, at or now)
         return opens if opens > now else None
 
+    def is_put_off(self, event: Event, *, now: datetime) -> bool:
+        """Whether it is sent later than it could be, as the window is not open. Raises: as `due`."""
+        return self.only_in is not None and self.due(event, now=now) != self._named(event, now=now)
+
     def _named(self, event: Event, *, now: datetime) -> datetime | None:
         if self.at is None:
             return None

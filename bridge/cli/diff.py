@@ -57,6 +57,8 @@ def diff(
             comparison = compared(old_settings, new_settings, _in_journal(client, since, limit))
             reached = {} if client.is_at_rest else _reached(client, comparison.changes)
     notes = list(_notes(old_settings, new_settings, reached))
+    if any(count.zone_is_assumed for count in comparison.windows.values()):
+        notes.append("quiet hours by each phone's clock are counted by the zone of phones that say none")
     if comparison.events == limit:
         notes.append(f"{how_many(limit, 'event')} at most were taken: --limit takes more")
     lines = _markdown if markdown else _text
@@ -168,6 +170,8 @@ def _notes(old: "Settings", new: "Settings", reached: Mapping[tuple[str, str], i
 
 
 def _report(comparison: "Comparison", notes: Sequence[str], reached: Mapping[tuple[str, str], int]) -> dict[str, Any]:
+    from bridge.cli.diff_windows import counts_of
+
     return {
         "events": comparison.events,
         "same": comparison.same,
@@ -184,6 +188,17 @@ def _report(comparison: "Comparison", notes: Sequence[str], reached: Mapping[tup
                 "samples": [asdict(sample) for sample in change.samples],
             }
             for change in comparison.changes
+        ],
+        "windows": [
+            {
+                "rule": rule,
+                "quiet_hours": None if count.quiet is None else count.quiet.window.name,
+                "zone": None if count.quiet is None else count.quiet.zone_for(""),
+                "only_in": None if count.only_in is None else count.only_in.name,
+                **counts_of(count),
+                "before": None if rule not in comparison.windows_before else counts_of(comparison.windows_before[rule]),
+            }
+            for rule, count in comparison.windows.items()
         ],
     }
 
@@ -223,8 +238,14 @@ def _shown(value: Any) -> str:
 
 
 def _text(comparison: "Comparison", notes: Sequence[str], reached: Mapping[tuple[str, str], int]) -> Iterator[str]:
+    from bridge.cli.diff_windows import lines_of
+
     yield _headline(comparison)
     yield from (f"note: {note}" for note in notes)
+    if comparison.windows:
+        yield ""
+        yield "Quiet hours and windows of the draft:"
+        yield from (f"  {line}" for line in lines_of(comparison))
     for change in comparison.changes:
         yield ""
         yield _title(change, reached)
@@ -234,8 +255,17 @@ def _text(comparison: "Comparison", notes: Sequence[str], reached: Mapping[tuple
 
 
 def _markdown(comparison: "Comparison", notes: Sequence[str], reached: Mapping[tuple[str, str], int]) -> Iterator[str]:
+    from bridge.cli.diff_windows import lines_of
+
     yield _headline(comparison)
-    yield from (f"\n> {note}" for note in notes)
+    for note in notes:
+        yield ""
+        yield f"> {_escaped(note)}"
+    if comparison.windows:
+        yield ""
+        yield "### Quiet hours and windows of the draft"
+        yield ""
+        yield from (f"- {_escaped(line)}" for line in lines_of(comparison))
     for change in comparison.changes:
         yield ""
         yield f"### {_escaped(_title(change, reached))}"

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from bridge.config.models.document import Settings
 from bridge.trial.report import content_report
+from bridge.trial.windows import WindowCount, WindowCounts
 from bridge.wiring import guards_of
 from hub.guards import guarded
 from hub.notification import NativeContent, Notification
@@ -73,20 +74,26 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """`events` were put through both; `same` of them came to the same. `changes` have the most frequent first."""
+    """`events` were put through both; `same` of them came to the same. `changes` have the most frequent first.
+
+    `windows` are what quiet hours and windows of the new one would have done, by rule, `windows_before` those of the old.
+    """
 
     events: int
     same: int
     changes: Sequence[Change]
+    windows: Mapping[str, WindowCount]
+    windows_before: Mapping[str, WindowCount]
 
 
 def compared(old: Settings, new: Settings, events: Iterable[KeptValues]) -> Comparison:
     """Put each event through the rules of both configurations; nothing is kept or sent."""
     changes: dict[tuple[str, str, str, Kind], Change] = {}
+    windows, windows_before = WindowCounts(new), WindowCounts(old)
     total = same = 0
     for kept in events:
         total += 1
-        before, after = _decided(old, kept), _decided(new, kept)
+        before, after = _decided(old, kept, windows_before), _decided(new, kept, windows)
         if before == after:
             same += 1
             continue
@@ -96,7 +103,13 @@ def compared(old: Settings, new: Settings, events: Iterable[KeptValues]) -> Comp
                 change = changes.setdefault((*place, kind), Change(*place, kind))
                 _add(change, kept.event, was, would)
     ordered = sorted(changes.values(), key=lambda change: (-change.events, change.rule, change.hub, change.kind))
-    return Comparison(events=total, same=same, changes=ordered)
+    return Comparison(
+        events=total,
+        same=same,
+        changes=ordered,
+        windows=windows.by_rule,
+        windows_before=windows_before.by_rule,
+    )
 
 
 def event_of(line: Mapping[str, Any]) -> KeptValues:
@@ -142,8 +155,9 @@ class _Said:
         return self.failure or sent | ({"flow": list(self.flow)} if self.flow else {})
 
 
-def _decided(settings: Settings, kept: KeptValues) -> dict[_Place, _Said]:
+def _decided(settings: Settings, kept: KeptValues, windows: WindowCounts) -> dict[_Place, _Said]:
     decision = settings.rules.route(kept.event, now=kept.received_at)
+    windows.add(kept.event, decision, now=kept.received_at)
     guards = guards_of(settings.hubs)
     flows = {rule.name: rule.flow for rule in settings.rules.rules if rule.flow is not None}
     flow = {each.rule: flows[each.rule].said(kept.event) for each in decision.flow}

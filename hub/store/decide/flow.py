@@ -18,6 +18,11 @@ _GRACE = 60.0
 """Seconds for which a state is kept beyond its time: clocks of several processes differ by less."""
 
 
+_STEPPED = 1.0
+"""Seconds by which the time of day was set, since a window began, for a digest that begins to go out by the new one: at the
+old one each event of the window might go out as a digest of its own."""
+
+
 class FlowState(NamedTuple):
     """The state of a key as it is stored: `due` is when it says nothing any more, and its row may go."""
 
@@ -73,6 +78,8 @@ def throttle_step(
     before = window.get("d") if waiting else None
     time = intent.time.timestamp()
     if before is None:
+        if abs((at := wall + window["e"] - now) - window["w"]) > _STEPPED:
+            window = {**window, "w": at}
         number = window.get("s", 0) + 1
         before = {"i": _digest_id(intent.key, window["o"], number), "c": 0, "f": time, "l": time}
         window = {**window, "s": number}

@@ -171,6 +171,8 @@ def decide_acceptance(
                     flow.waits(notification)
             elif flow is not None and notification.in_order:
                 follows = flow.before(notification, key)
+                if follows is not None:
+                    flow.waits(notification)
             if state is State.ENQUEUED and follows is None and silence is not None:
                 state = State.HELD
                 if flow is not None:

@@ -112,7 +112,7 @@ class BatchFlow:
         return verdict is not None
 
     def waits(self, notification: Notification) -> None:
-        """A notification that waits for its time, and that a later event of the batch may withdraw."""
+        """A notification that waits for its time or its turn, and that a later event of the batch may withdraw."""
         if notification.flow_key:
             self._waiting.setdefault(notification.flow_key, []).append(notification)
 

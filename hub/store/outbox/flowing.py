@@ -23,7 +23,7 @@ from hub.store.outbox import queues as owned
 from hub.store.outbox import stopping
 from hub.store.outbox.clearing import clear_writes
 from hub.store.outbox.queues import Queues
-from hub.store.rows import NOTIFICATION, SCHEDULED, configuration_id, notification_of, said_by
+from hub.store.rows import NOTIFICATION, ORDERED, SCHEDULED, configuration_id, notification_of, said_by
 from hub.store.sinks.writing import ended_writes, numbers_needed
 from hub.trace_context import joined_trace
 
@@ -50,15 +50,16 @@ DIGESTS = Statement(
     columns=_ID,
 )
 OPEN = Statement("notification.open_of", "SELECT id FROM notification WHERE id = :id AND ended_at IS NULL", columns=_ID)
+_NOT_STARTED = f"(state IN ('Scheduled', 'Held') OR lane = {ORDERED} AND due IS NOT NULL)"
 WAITING = Statement(
     "notification.waiting_of_key",
-    f"SELECT n.flow_key, n.queue, n.n, n.state, {NOTIFICATION} FROM notification n"
-    " WHERE n.flow_key = :flow_key AND n.ended_at IS NULL AND (n.state IN ('Scheduled', 'Held') OR EXISTS"
+    f"SELECT n.flow_key, n.queue, n.n, n.state, n.lane, {NOTIFICATION} FROM notification n"
+    f" WHERE n.flow_key = :flow_key AND n.ended_at IS NULL AND ({_NOT_STARTED} OR EXISTS"
     " (SELECT 1 FROM page p WHERE p.home = n.queue AND p.notification = n.n AND p.lane = :held AND p.service = ''"
     " AND p.due IS NOT NULL))",
     columns=(("flow_key", "bytea"), ("held", "bigint")),
 )
-"""Scheduled, held, or with parts that quiet hours hold."""
+"""Scheduled, held, behind the one before it of its key, or with parts that quiet hours hold."""
 STOP_PARTS = Statement(
     "page.stop_held",
     "UPDATE page SET due = NULL"
@@ -106,7 +107,7 @@ DIGEST_ADDRESSEE = Statement(
 WITHDRAW = Statement(
     "notification.withdraw",
     "UPDATE notification SET state = :cancelled, due = NULL, ended_at = :now, cancelled_by = :by"
-    " WHERE id = :id AND state IN ('Scheduled', 'Held') RETURNING queue, n, sensitive",
+    f" WHERE id = :id AND {_NOT_STARTED} RETURNING queue, n, sensitive",
     columns=(("cancelled", "text"), ("now", "double precision"), ("by", "text"), ("id", "bytea")),
 )
 
@@ -165,8 +166,8 @@ class FlowOfBatch:
         waiting: dict[bytes, list[WaitingRow]] = {}
         if self._cancels:
             rows = [(key, SCHEDULED) for key in self._cancels]
-            for key, queue, n, state, *rest in connection.read_many(WAITING, rows):
-                in_part = state not in _WAITING
+            for key, queue, n, state, lane, *rest in connection.read_many(WAITING, rows):
+                in_part = state not in _WAITING and lane != ORDERED
                 waiting.setdefault(key, []).append(WaitingRow(queue, n, notification_of(rest), in_part))
         return waiting
 

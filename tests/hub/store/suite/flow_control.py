@@ -297,6 +297,41 @@ class FlowControl(Suite):
         (second,) = await take(store)
         assert second.notification.schedule_at == turn
 
+    @pytest.mark.parametrize("batches", [1, 2])
+    async def test_a_key_withdraws_what_waits_for_its_turn_and_not_what_has_begun(
+        self, store: SqlStore, batches: int
+    ) -> None:
+        def ordered(title: str) -> Ingest:
+            return event(title, said(title, flow_key=shared_key("a"), in_order=True), RuleFlow(rule=RULE))
+
+        batch = [ordered("1"), ordered("2"), ordered("3"), cancelling("9", "a"), ordered("4")]
+        if batches == 1:
+            result = await accept(store, *batch)
+            work, withdrawn = result.work, result.withdrawn[3]
+        else:
+            work = (await accept(store, *batch[:3])).work
+            withdrawn = (await accept(store, *batch[3:])).withdrawn[0]
+        sent = [notification for ingest in batch for notification in ingest.notifications]
+        assert {each.notification for each in withdrawn} == {each.id for each in sent[1:3]}
+        assert [title_of(piece.notification) for piece in work] == ["1"]
+        assert (await store.details(HUB, sent[1].id)).state is State.CANCELLED
+        await store.record([went_well(piece) for piece in work])
+        assert [title_of(piece.notification) for piece in await take(store)] == ["4"]
+
+    async def test_a_clock_that_is_set_forward_makes_no_digest_of_each_event(
+        self, store: SqlStore, clock: HostClock
+    ) -> None:
+        await accept(store, *[throttled(str(number), seconds=600.0) for number in range(3)])
+        clock.set_by(3600)
+        await store.tick()
+        assert len(await take(store)) == 1
+        for number in range(3, 6):
+            await accept(store, throttled(str(number), seconds=600.0))
+            assert not await take(store)
+        clock.advance(600)
+        (digest,) = await take(store)
+        assert title_of(digest.notification).startswith("3 ")
+
     async def test_what_begins_to_wait_while_others_are_released_goes_out_at_its_time(
         self, store: SqlStore, clock: HostClock, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -22,7 +22,9 @@ class UserSummary(Model):
 class KeptRow(Model):
     """One thing that is kept of a person: of a device its document, of the others what the store has.
 
-    Texts that are no UTF-8 are objects with `base64`. Headers whose names sound like credentials are removed.
+    Texts that are no UTF-8 are objects with `base64`. With `content_cleared` what a notification said is not kept any more
+    and `content` is null; with `body_withheld` the body of a dead letter never was. Headers whose names sound like
+    credentials are removed.
     """
 
     kind: str

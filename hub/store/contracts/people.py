@@ -27,7 +27,11 @@ class Kept(Explained):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptOfPerson:
-    """One thing that is kept of a person; `content` are JSON types, and bytes that are no UTF-8 in base64."""
+    """One thing that is kept of a person; `content` are JSON types, and bytes that are no UTF-8 in base64.
+
+    A notification says with `content_cleared` whether its `content` was cleared, and a dead letter with `body_withheld`
+    whether its `body` was never kept; what is not there is None, and `content_size` or `body_size` its bytes.
+    """
 
     kind: Kept
     content: Mapping[str, Any]

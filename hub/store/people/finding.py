@@ -26,11 +26,12 @@ _MINE = "queue = :queue AND person IN (:keys)"
 
 _NOTIFICATION = (
     "t.n, t.id, t.hub, t.source, t.event_id, t.rule, t.audience, t.format, t.content, t.headers, t.priority,"
-    " t.collapse_key, t.state, t.accepted_at, t.schedule_at, t.expires_at, t.started_at, t.ended_at, t.counts"
+    " t.collapse_key, t.state, t.accepted_at, t.schedule_at, t.expires_at, t.started_at, t.ended_at, t.counts,"
+    " t.content_size"
 )
 _LETTER = (
     "t.n, t.at, t.source, t.event_id, t.rule, t.stage, t.reason, t.detail, t.content_type, t.headers, t.tries, t.trace,"
-    " t.envelope, t.relay, t.replayed_at, t.replay, b.body"
+    " t.envelope, t.relay, t.replayed_at, t.replay, b.body, t.withheld"
 )
 _EVENT = "t.n, t.at, t.source, t.event_id, t.outcome, t.detail, t.content, t.trace"
 _SINK = "t.n, t.at, t.sink, t.due, t.attempt, t.body, t.content_type, t.headers"
@@ -94,17 +95,20 @@ COUNTS = {
 
 
 class _Table(NamedTuple):
-    """How rows of a kind are read, each by statements of its own, and what their columns are called."""
+    """How rows of a kind are read, each by statements of its own, and what their columns are called. `taken_out` are the
+    column of what may be taken out before its row goes, the column of how large that was, and what a person reads of it."""
 
     statements: Sequence[Statement]
     columns: str
-    where: str = ""
+    taken_out: tuple[str, str, str] | None = None
 
 
 _TABLES = {
     Kept.SUBSCRIPTION: _Table([SUBSCRIPTIONS], _SUBSCRIPTION),
-    Kept.NOTIFICATION: _Table([NOTIFICATIONS, ADDRESSED], _NOTIFICATION),
-    Kept.DEAD_LETTER: _Table([LETTERS], _LETTER),
+    Kept.NOTIFICATION: _Table(
+        [NOTIFICATIONS, ADDRESSED], _NOTIFICATION, ("content", "content_size", "content_cleared")
+    ),
+    Kept.DEAD_LETTER: _Table([LETTERS], _LETTER, ("body", "withheld", "body_withheld")),
     Kept.EVENT: _Table([EVENTS], _EVENT),
     Kept.REPORT: _Table([REPORTS], _REPORT),
     Kept.SINK: _Table([SINKS], _SINK),
@@ -144,11 +148,23 @@ def rows(
         (
             n,
             KeptOfPerson(
-                kind=kind, content={name: _plain(name, value) for name, value in zip(names, row, strict=True)}
+                kind=kind,
+                content=_told({name: _plain(name, value) for name, value in zip(names, row, strict=True)}, table),
             ),
         )
         for n, row in sorted(found.items())[:limit]
     ]
+
+
+def _told(content: dict[str, Any], table: _Table) -> dict[str, Any]:
+    """A row whose content was taken out says so, and how many bytes it had, in the place of the content."""
+    if table.taken_out is None:
+        return content
+    name, size_name, said = table.taken_out
+    size = content.pop(size_name)
+    if size is None:
+        return {**content, said: False}
+    return {**content, name: None, said: True, f"{name}_size": size}
 
 
 def _plain(name: str, value: Any) -> Any:

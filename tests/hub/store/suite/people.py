@@ -179,6 +179,22 @@ class People(Suite):
         assert scheduled["state"] == "Scheduled"
         assert found[Kept.DEAD_LETTER][0]["body"] == "body of ann"
 
+    async def test_an_export_says_what_was_cleared_or_never_kept(self, store: SqlStore) -> None:
+        ended, _ = await begin(
+            store, notification("x", person="ann", sensitive=True), notification("x", person="ann", rule="open")
+        )
+        await store.record([went_well(ended)])
+        await keep(store, letter(1, person="ann", body=b"code").without_body(), letter(2, person="ann", body=b"other"))
+        found = await kept(store, "ann")
+        said = {
+            one["rule"]: (one["content_cleared"], one["content"], one.get("content_size"))
+            for one in found[Kept.NOTIFICATION]
+        }
+        text = '{"title":"hello"}'
+        assert said == {"": (True, None, len(text)), "open": (False, text, None)}
+        letters = [(one["body_withheld"], one["body"], one.get("body_size")) for one in found[Kept.DEAD_LETTER]]
+        assert letters == [(True, None, 4), (False, "other", None)]
+
     async def test_a_cursor_of_another_list_is_refused(self, store: SqlStore) -> None:
         for cursor in ("7", "device 1", "device x 1", "phone 0 1", "device 1 2 3"):
             with pytest.raises(InvalidRequestError, match="cursor"):

@@ -50,7 +50,8 @@ class Reader:
 
     async def open(self, path: str, **more: Any) -> None:
         await self.page.open(self.url + path, headers={"authorization": f"Bearer {TOKEN}"}, **more)
-        await self.page.wait_for("!document.querySelector('#list').hidden || !document.querySelector('#one').hidden")
+        shown = "[...document.querySelectorAll('#list, #one')].some((part) => !part.hidden)"
+        await self.page.wait_for(shown)
 
     async def click(self, selector: str) -> None:
         await self.page.evaluate(f"document.querySelector({selector!r}).click()")

@@ -119,8 +119,9 @@ export function fill(list, pairs) {
 // Views
 
 /** Shows what the address says, the list at `path` or one thing below it, now and as links and the browser's buttons
- * change the address. Each of `showList` and `showOne` gets a function that says whether its view is still the latest: an
- * answer for an earlier one is not drawn. `go(address, notice)` shows another; a notice is what has just been done. */
+ * change the address; a page of a list alone has no `showOne`. Each of the two gets a function that says whether its view is
+ * still the latest: an answer for an earlier one is not drawn. `go(address, notice)` shows another; a notice is what has
+ * just been done. */
 export function views(path, { showList, showOne }) {
   let latest = 0
 
@@ -158,7 +159,7 @@ export function views(path, { showList, showOne }) {
 }
 
 function showPart(name) {
-  for (const id of ['list', 'one']) byId(id).hidden = id !== name
+  for (const part of [byId('list'), byId('one')].filter(Boolean)) part.hidden = part.id !== name
 }
 
 function showTrouble({ message }) {

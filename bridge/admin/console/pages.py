@@ -94,6 +94,16 @@ PAGES = (
         below=f"/{{id:{REST}}}",
     ),
     Page(
+        path="/silences",
+        name="silences",
+        script="silences",
+        link="Silences",
+        title="Silences: pushbridge",
+        claim="What is held or dropped for a while, and why",
+        what="silences",
+        styles=("pages", "review", "send_form", "silences"),
+    ),
+    Page(
         path="/playground",
         name="playground",
         script="playground",
@@ -111,7 +121,7 @@ PAGES = (
         title="Dead letters: pushbridge",
         claim="What could not become a notification, until it is replayed or dropped",
         what="dead letters",
-        styles=("pages", "dead_letters"),
+        styles=("pages", "review", "dead_letters"),
         below="/{id}",
     ),
 )

@@ -1,7 +1,7 @@
 """A batch of events into rows: claim, decide, write."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hub.acceptance import NO_CONFIGURATION, Ingest, Partition
@@ -218,7 +218,8 @@ def accept(
     )
     _write(connection, arrivals, claims, admission, now, time_of_day, (int(marked_at), oldest))
     if arrivals.flow is not None and admission.withdrawn:
-        arrivals.flow.withdraw(connection, admission, claims.flow, queues, reporter, now=now)
+        ended = arrivals.flow.withdraw(connection, admission, claims.flow, queues, reporter, now=now)
+        return replace(admission, withdrawn=ended)
     return admission
 
 

@@ -4,11 +4,11 @@ States of keys are locked in order, so two processes that accept events of the s
 made of the key, and says only who forgets the state once it says nothing any more.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from hub.acceptance import ConfigurationVersion, Ingest
 from hub.errors import ConflictError
-from hub.flow import flow_key, part_of_digest
+from hub.flow import Withdrawal, flow_key, part_of_digest
 from hub.notification import Notification
 from hub.outcome import State
 from hub.people import people_of
@@ -190,14 +190,18 @@ class FlowOfBatch:
         reporter: Reporter | None,
         *,
         now: float,
-    ) -> None:
-        """End what the batch withdraws, and tell the sinks. Raises: ConflictError: one of them has started by now."""
+    ) -> Mapping[int, Sequence[Withdrawal]]:
+        """End what the batch withdraws, and tell the sinks; what of it has ended with this, by index of the event.
+
+        The rest has pages under way, and ends with these. Raises: ConflictError: one of them has started by now.
+        """
         rows: list[Row] = []
         ended: list[tuple[int, EndedNotification]] = []
         here = {one.notification.id: one.notification for one in admission.notifications}
         here |= {notification.id: notification for notification, _ in admission.digests}
         stored = {row.notification.id: row for waiting in claims.waiting.values() for row in waiting}
         here |= {id_: row.notification for id_, row in stored.items()}
+        under_way: set[str] = set()
         for index, withdrawn in admission.withdrawn.items():
             for each in withdrawn:
                 by = _by(each.rule, self._batch[index])
@@ -207,7 +211,9 @@ class FlowOfBatch:
                     counts = _stop_parts(connection, row, by, now=now)
                 else:
                     rows.append((State.CANCELLED.value, now, by, bytes.fromhex(each.notification)))
-                if counts is not None:
+                if counts is None:
+                    under_way.add(each.notification)
+                else:
                     about = EndedNotification(
                         notification=here[each.notification], state=State.CANCELLED, counts=counts, at=now, actor=by
                     )
@@ -223,6 +229,10 @@ class FlowOfBatch:
         if len(done) != len(rows):
             raise ConflictError("a notification that is withdrawn has started")
         connection.write_all([*clear_writes((queue, n) for queue, n, sensitive in done if sensitive), *reports])
+        return {
+            index: [each for each in withdrawn if each.notification not in under_way]
+            for index, withdrawn in admission.withdrawn.items()
+        }
 
 
 def _stop_parts(connection: Connection, row: WaitingRow, by: str, *, now: float) -> Counts | None:

@@ -247,6 +247,20 @@ class Quieting(Suite):
             clock.advance(HOUR)
             assert ids(await take(store)) == [work.notification.id]
 
+    async def test_a_key_takes_the_held_parts_of_what_has_a_page_under_way_and_this_ends_once(
+        self, store: SqlStore, clock: HostClock
+    ) -> None:
+        (work,) = await begin(store, notification(quiet=NIGHT, flow_key=b"order 1"))
+        held = [held_until(Platform.FCM, BitMap([1, 2]), clock() + HOUR)]
+        await store.expand(work, Audience(pages=[(Platform.FCM, BitMap([3]))], held=held))
+        (page,) = await take_pages(store)
+        result = await store.accept([withdrawing("order 1")], start=0)
+        assert not any(result.withdrawn.values()), "who is told of it counts it as ended"
+        await store.record([went_well(page)])
+        assert (await store.sum_up()).ended == {(HUB, State.COMPLETED): 1}
+        clock.advance(HOUR)
+        assert not await take(store)
+
     async def test_a_part_that_is_withdrawn_while_it_is_released_is_not_sent(
         self, store: SqlStore, clock: HostClock, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -30,18 +30,27 @@ async def hook(tmp_path: Path) -> AsyncIterator[Hook]:
 
 
 def configuration(services: PushServices, hook: Hook) -> dict[str, Any]:
-    """A login that says a code; another rule that cannot be filled, so that the event has a dead letter besides."""
+    """A login that says a code; another rule that cannot be filled, so that the event has a dead letter besides. A strict
+    source whose sensitive rule misses what comes."""
     says = {"to": "team:all", "with": {"text": "{{ data.code }}"}, "sensitive": True}
     fails = {"to": "team:all", "with": {"text": "{{ data.missing }}"}}
     return {
         "version": 1,
         "bridge": {"http": {"admin_token": TOKEN}},
-        "sources": {"login": {"http": {"path": "/in/login"}, "map": {"id": "{{ data.id }}"}}},
+        "sources": {
+            "login": {"http": {"path": "/in/login"}, "map": {"id": "{{ data.id }}"}},
+            "strict": {
+                "http": {"path": "/in/strict"},
+                "map": {"id": "{{ data.id }}"},
+                "on_no_match": "dead_letter",
+            },
+        },
         "sinks": {"hook": {"http": hook.settings}},
         "rules": [
-            {"name": "login-code", "push": says, "report_to": ["hook"]},
-            {"name": "typo", "push": fails},
-            {"name": "late", "push": {**says, "ttl": "60s", "ttl_from": "time"}},
+            {"name": "login-code", "source": "login", "push": says, "report_to": ["hook"]},
+            {"name": "typo", "source": "login", "push": fails},
+            {"name": "late", "source": "login", "push": {**says, "ttl": "60s", "ttl_from": "time"}},
+            {"name": "missed", "source": "strict", "match": {"data": {"kind": "login"}}, "push": says},
         ],
         "hubs": hubs(services),
     }
@@ -116,6 +125,8 @@ async def test_a_code_that_was_pushed_lies_nowhere_afterwards(
         async with httpx.AsyncClient() as client:
             event = {"id": "e-1", "code": CODE}
             (await client.post(f"{daemon.url}/in/login", json=event)).raise_for_status()
+            missed = await client.post(f"{daemon.url}/in/strict", json={"id": "e-2", "code": CODE})
+            assert missed.raise_for_status().json()["outcome"] == "dead_letter"
         await until(lambda: any(CODE in str(entry) for entry in services.journal))
         await until(lambda: bool(hook.of_type("delivered")))
         assert holders(await answers(daemon)) == []

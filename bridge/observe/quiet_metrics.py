@@ -1,7 +1,5 @@
 """What is counted of quiet hours: pushes and whole notifications that they hold, and what became of others in them."""
 
-from collections.abc import Mapping
-
 from bridge.observe.metric_set import MetricSet, MetricTable, Named, counter, gauge, values_of
 from bridge.observe.telemetry import Takes
 from hub.facts import QuietHoursKept
@@ -31,24 +29,23 @@ class QuietMetrics(MetricTable):
     def __init__(self, metrics: MetricSet) -> None:
         super().__init__(metrics)
         self._holding: set[tuple[str, str]] = set()
-        self._released: dict[str, int] = {}
+        self._released: dict[tuple[str, str], int] = {}
         self.takes: Takes = {QuietHoursKept: self._quiet_hours_kept}
 
     def set_usage(self, usage: QuietUsage) -> None:
         """What waits now."""
-        waiting = {(hub, _PUSH): count for hub, count in usage.pushes.items()}
-        waiting |= {(hub, _NOTIFICATION): count for hub, count in usage.notifications.items()}
+        waiting = _by_kind(usage)
         for hub, kind in self._holding - waiting.keys():
             self._waiting.labels(hub, kind).set(0)
         for (hub, kind), count in waiting.items():
             self._waiting.labels(hub, kind).set(count)
         self._holding = set(waiting)
 
-    def set_released(self, counts: Mapping[str, int]) -> None:
-        """Pushes that went on since the process began, by hub."""
-        for hub, count in counts.items():
-            self._kept.labels(hub, Fate.RELEASED.value, _PUSH).inc(count - self._released.get(hub, 0))
-            self._released[hub] = count
+    def set_released(self, released: QuietUsage) -> None:
+        """What went on since the process began."""
+        for (hub, kind), count in _by_kind(released).items():
+            self._kept.labels(hub, Fate.RELEASED.value, kind).inc(count - self._released.get((hub, kind), 0))
+            self._released[hub, kind] = count
 
     def _quiet_hours_kept(self, fact: QuietHoursKept) -> None:
         hub, fate = fact.notification.hub, fact.fate.value
@@ -56,3 +53,9 @@ class QuietMetrics(MetricTable):
             self._kept.labels(hub, fate, _NOTIFICATION).inc()
         else:
             self._kept.labels(hub, fate, _PUSH).inc(fact.count)
+
+
+def _by_kind(usage: QuietUsage) -> dict[tuple[str, str], int]:
+    """By hub and kind."""
+    pushes = {(hub, _PUSH): count for hub, count in usage.pushes.items()}
+    return pushes | {(hub, _NOTIFICATION): count for hub, count in usage.notifications.items()}

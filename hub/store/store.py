@@ -251,8 +251,8 @@ class SqlStore:
     async def quiet(self) -> QuietUsage:
         return await self._outbox.quiet()
 
-    def released(self) -> Mapping[str, int]:
-        return self._outbox.released
+    def released(self) -> QuietUsage:
+        return QuietUsage(notifications=self._outbox.released_whole, pushes=self._outbox.released)
 
     async def approve(self, notification_id: str, *, actor: str) -> str | None:
         return await self._outbox.approve(notification_id, actor=actor)

@@ -44,6 +44,7 @@ from hub.facts import (
 )
 from hub.notification import EVERYONE, Platform, TemplateContent
 from hub.outcome import ENDED_WELL, OutcomeName, State, Unreached
+from hub.store.contracts.outbox import QuietUsage
 from hub.work import Lane
 from rules.decision import Decision, Intent
 from rules.event import Event
@@ -452,3 +453,14 @@ def test_a_broadcast_is_counted_as_one(telemetry: Telemetry, metrics: Metrics) -
     telemetry.observe(AudienceFound(notification=notification(EVERYONE), counts={Platform.APNS: 10, Platform.FCM: 5}))
     sums = metrics.registry.get_sample_value("pushbridge_audience_devices_sum", {"kind": "broadcast"})
     assert sums == 15
+
+
+def test_what_quiet_hours_let_go_on_is_counted_by_its_kind_from_what_the_store_has_counted(metrics: Metrics) -> None:
+    def released() -> list[float | None]:
+        name, labels = "pushbridge_quiet_hours_total", {"hub": "app", "outcome": "released"}
+        return [metrics.registry.get_sample_value(name, labels | {"kind": kind}) for kind in ("push", "notification")]
+
+    assert released() == [0, 0]
+    metrics.quiet.set_released(QuietUsage(pushes={"app": 3}))
+    metrics.quiet.set_released(QuietUsage(pushes={"app": 5}, notifications={"app": 2}))
+    assert released() == [5, 2]

@@ -215,7 +215,7 @@ class QueueState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuietUsage:
-    """What waits for the end of quiet hours, by hub: whole notifications, and pushes of others."""
+    """What quiet hours hold, or held, by hub: whole notifications, and pushes of others."""
 
     notifications: Mapping[str, int] = field(default_factory=dict)
     pushes: Mapping[str, int] = field(default_factory=dict)
@@ -290,8 +290,8 @@ class Outbox(Protocol):
     async def quiet(self) -> QuietUsage:
         """What quiet hours hold in the queues of this process."""
 
-    def released(self) -> Mapping[str, int]:
-        """Pushes that quiet hours held and that this process let go on since it began, by hub."""
+    def released(self) -> QuietUsage:
+        """What quiet hours held and this process let go on since it began."""
 
     async def held(self) -> Mapping[str, int]:
         """How many notifications are held in the queues of this process, by hub."""

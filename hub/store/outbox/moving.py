@@ -49,7 +49,7 @@ RELEASE = Statement(
     "UPDATE notification SET state = :state, lane = :lane, due = CASE WHEN due > :now THEN :now ELSE due END"
     " WHERE queue = :queue AND state = 'Scheduled' AND n IN"
     " (SELECT n FROM notification WHERE queue = :queue AND lane = :waiting AND service = '' AND due <= :time_of_day"
-    " ORDER BY due, n LIMIT :slice) RETURNING due",
+    " ORDER BY due, n LIMIT :slice) RETURNING due, CASE WHEN quiet_until IS NULL THEN '' ELSE hub END",
 )
 NEXT_RELEASE = Statement(
     "notification.next_release",
@@ -175,8 +175,9 @@ def begin_late(connection: Connection, work: Sequence[Work], queues: Queues, *, 
 
 def release(
     connection: Connection, queue: int, queues: Queues, *, now: float, time_of_day: float
-) -> tuple[list[float], float]:
-    """Let a slice of what was scheduled until now go on: when each is due, and when the next one will be."""
+) -> tuple[list[tuple[float, str]], float]:
+    """Let a slice of what was scheduled until now go on: when each is due, with its hub if quiet hours held it (else an
+    empty text), and when the next one will be."""
     if queue not in queues.still_ours(connection, [queue]):
         return [], math.inf
     rows = connection.write(
@@ -189,7 +190,7 @@ def release(
         time_of_day=time_of_day,
         slice=RELEASE_SLICE,
     )
-    return [due for (due,) in rows], next_releases(connection, [queue]).get(queue, math.inf)
+    return [(due, hub) for due, hub in rows], next_releases(connection, [queue]).get(queue, math.inf)
 
 
 def cancel(connection: Connection, hub: str, notification_id: str, *, now: float) -> int | None:

@@ -141,6 +141,8 @@ class SqlOutbox:
         self._next_release: dict[int, float] = {}
         self.released = Counter[str]()
         """Pushes that quiet hours held and let go on, by hub, since the process began."""
+        self.released_whole = Counter[str]()
+        """The same of notifications that they held whole."""
         self._has_written = False
         self._reporter: Reporter | None = None
         self._times: dict[str, float] = defaultdict(lambda: -math.inf)
@@ -664,16 +666,17 @@ class SqlOutbox:
     async def _release_of(self, queue: int) -> float:
         """A slice of what is due in a queue, whole notifications and parts; when something else of the queue is."""
 
-        def job(connection: Connection) -> tuple[list[float], float]:
+        def job(connection: Connection) -> tuple[list[tuple[float, str]], float]:
             return moving.release(connection, queue, self._queues, now=self.now(), time_of_day=self._clock.wall())
 
-        dues, next_due = await self.write(job)
+        released, next_due = await self.write(job)
+        self.released_whole.update(hub for _, hub in released if hub)
         if not self._queues.owns(queue):
             return math.inf
-        self._tally.add(SCHEDULED, "", -len(dues))
-        self._tally.add(SINGLE, "", len(dues))
-        if dues:
-            self._hand.waits(Place(queue, SINGLE, ""), min(dues))
+        self._tally.add(SCHEDULED, "", -len(released))
+        self._tally.add(SINGLE, "", len(released))
+        if released:
+            self._hand.waits(Place(queue, SINGLE, ""), min(due for due, _ in released))
         return await self._release_held(queue, next_due)
 
     async def _release_held(self, queue: int, next_due: float) -> float:

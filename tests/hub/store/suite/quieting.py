@@ -77,7 +77,7 @@ class Quieting(Suite):
         clock.advance(1)
         (page,) = await take(store)
         assert (page.ordinals, page.quiet_until, page.lane) == (BitMap([ordinals[1]]), until, Lane.SINGLE)
-        assert (await store.quiet(), store.released()) == (QuietUsage(), {HUB: 1})
+        assert (await store.quiet(), store.released()) == (QuietUsage(), QuietUsage(pushes={HUB: 1}))
         await store.record([went_well(page)])
         await store.sum_up()
         assert (await store.details(HUB, work.notification.id)).state is State.COMPLETED
@@ -224,10 +224,11 @@ class Quieting(Suite):
         until = clock() + HOUR
         await store.hold_until([(work, until)])
         assert not await take(store)
-        assert await store.quiet() == QuietUsage(notifications={HUB: 1})
+        assert (await store.quiet(), store.released()) == (QuietUsage(notifications={HUB: 1}), QuietUsage())
         assert (await template_of(store, work.notification, "a")).answer is DeviceAnswer.QUIET_HOURS
         clock.advance(HOUR)
         (again,) = await take(store)
+        assert store.released() == QuietUsage(notifications={HUB: 1})
         assert (again.notification.schedule_at or datetime.min.replace(tzinfo=UTC)).timestamp() == until
         assert again.ordinals is None
 

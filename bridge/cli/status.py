@@ -37,7 +37,7 @@ def _print_status(found: Mapping[str, Any]) -> None:
             )
         if hub["only_to"]:
             typer.echo(f"hub {hub['name']} reaches only who has: {hub['only_to']}")
-    for silence in found["silences"]:
+    for silence in found.get("silences", ()):  # a daemon of the version before says none
         typer.echo(without_controls(silence["line"]))
     typer.echo()
     parts = [

@@ -94,7 +94,8 @@ def screen(
     status: Mapping[str, Any], figures: Figures, *, said: str = "", lines: int = _LINES, columns: int = _COLUMNS
 ) -> list[str]:
     """One screen, no line longer and not more lines than there is room for; what has no room is counted."""
-    silences = _silence_lines(status["silences"], room=min(_SILENCES, max(1, lines - _FRAME - 3)))
+    # A daemon of the version before says none.
+    silences = _silence_lines(status.get("silences", ()), room=min(_SILENCES, max(1, lines - _FRAME - 3)))
     room = max(3, lines - _FRAME - len(silences))
     for_sources = min(len(figures.sources), max(1, room // 3))
     for_services = min(len(figures.services), max(1, room // 3))

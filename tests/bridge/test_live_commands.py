@@ -39,7 +39,6 @@ STATUS: dict[str, Any] = {
     "pending": 7,
     "max_pending": 100_000,
     "hubs": [{"name": "app", "platforms": ["apns", "fcmv1"]}],
-    "silences": [],
     "parts": [
         {"kind": "source", "name": "orders", "state": "running", "ok": True, "line": ""},
         {"kind": "source", "name": "hr", "state": "degraded", "ok": False, "line": "source hr: degraded: refused"},

@@ -35,6 +35,7 @@ from hub.facts import (
     NotificationsSilenced,
     NotificationUnreached,
     PersonErased,
+    RemovalBrakeChanged,
     SendAccepted,
     SilenceChanged,
     SilencesReleased,
@@ -835,7 +836,7 @@ class Hub:
 
 @dataclass(frozen=True, slots=True)
 class _Breaker:
-    """Tells the observer whose breaker it is."""
+    """Tells the observer whose breaker and brake it is."""
 
     observer: Observer
     hub: str
@@ -846,6 +847,14 @@ class _Breaker:
 
     def closed(self, seconds: float, why: str) -> None:
         self.observer.observe(BreakerClosed(hub=self.hub, platform=self.platform, seconds=seconds, why=why))
+
+    def braked(self, share: float) -> None:
+        self.observer.observe(RemovalBrakeChanged(hub=self.hub, platform=self.platform, is_on=True, share=share))
+
+    def released(self, share: float, why: str) -> None:
+        self.observer.observe(
+            RemovalBrakeChanged(hub=self.hub, platform=self.platform, is_on=False, share=share, why=why)
+        )
 
 
 def _digits_of(notification_id: str) -> str:

@@ -352,6 +352,20 @@ class BreakerClosed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RemovalBrakeChanged:
+    """No phone of a push service, or with None of a remote hub, is removed any more; or phones are removed again.
+
+    `share` is the part of the latest answers that called a push channel dead. `why` is empty while the brake is on.
+    """
+
+    hub: str
+    platform: Platform | None
+    is_on: bool
+    share: float
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLettersStored:
     """Dead letters of the hub are in the store."""
 
@@ -515,6 +529,7 @@ HubFact = (
     | ChannelsGone
     | BreakerOpened
     | BreakerClosed
+    | RemovalBrakeChanged
     | DeadLettersStored
     | PersonErased
     | JobEnded

@@ -52,6 +52,7 @@ from hub.facts import (
     PushesRetried,
     QuietHoursKept,
     RemoteAnswered,
+    RemovalBrakeChanged,
     ResultsLate,
     SendAccepted,
     StoreFailed,
@@ -111,6 +112,7 @@ class FactLog:
             ChannelsGone: self._channels_gone,
             BreakerOpened: self._breaker_opened,
             BreakerClosed: self._breaker_closed,
+            RemovalBrakeChanged: self._removal_brake_changed,
             DeadLettersStored: self._dead_letters_stored,
             DeadLetterReplayed: self._dead_letter_replayed,
             PersonErased: self._person_erased,
@@ -341,6 +343,18 @@ class FactLog:
     def _breaker_closed(self, fact: BreakerClosed) -> None:
         said = {"cause": fact.why, "open_for_seconds": round(fact.seconds, 1)}
         _log.info("breaker closed", hub=fact.hub, platform=_service(fact.platform), **said)
+
+    def _removal_brake_changed(self, fact: RemovalBrakeChanged) -> None:
+        said = {"hub": fact.hub, "platform": _service(fact.platform), "share": round(fact.share, 3)}
+        if fact.is_on:
+            _log.warning(
+                "no phone is removed: too many push channels are called dead",
+                **said,
+                meaning="compare topic, key, package and environment of the credential with those of the phones; "
+                f"pushbridge devices restore --since 2h --hub {fact.hub} brings back what was removed before",
+            )
+        else:
+            _log.info("phones are removed again", **said, cause=fact.why)
 
     def _dead_letters_stored(self, fact: DeadLettersStored) -> None:
         _log_dead_letters(fact.dead_letters)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence, Sized
 from typing import Generic, Protocol, TypeVar
 
 from hub.backoff import Backoff
-from hub.delivery.guard import MassInvalidationGuard, RemovalBrake
+from hub.delivery.guard import BrakeListener, MassInvalidationGuard, RemovalBrake
 from hub.delivery.hosts import HostBreakers
 from hub.delivery.quota import QuotaMeter
 from hub.delivery.window import PieceWindow
@@ -46,7 +46,7 @@ B = TypeVar("B", bound=Sized)
 C = TypeVar("C", contravariant=True)
 
 
-class BreakerListener(Protocol):
+class BreakerListener(BrakeListener, Protocol):
     """Hears of a breaker, once when it opens and once when it closes; returns at once and never raises.
 
     A cause of another kind, or another host, while the breaker is open, is reported as another opening.
@@ -289,9 +289,11 @@ class Bulkhead(Generic[B]):
             self._idle.set()
 
     def look(self) -> None:
-        """Report if a breaker has opened or all have closed; a pause may end without another push."""
+        """Report if a breaker or the brake came on or ended; a pause may end without another push."""
         now = self._clock()
         self._hosts.forget(now)
+        if self._listener is not None:
+            self.brake.report(self._listener, now)
         if not self.is_open:
             self._end_opening("the service works")
             return
@@ -304,7 +306,10 @@ class Bulkhead(Generic[B]):
 
     def retire(self) -> None:
         """Another takes its place: nothing more is reported of this one."""
-        self._end_opening("the configuration has changed")
+        why = "the configuration has changed"
+        self._end_opening(why)
+        if self._listener is not None:
+            self.brake.report_end(self._listener, why)
         self._listener = None
 
     async def close(self) -> None:

@@ -1,7 +1,8 @@
 """Whether push channels are dead, or we are wrong: services say the same of both."""
 
+import math
 from dataclasses import replace
-from typing import Final
+from typing import Final, Protocol
 
 from hub.outcome import OutcomeName, Reaction
 from hub.push import PageVerdict, SendResult
@@ -66,6 +67,19 @@ _TOO_MANY: Final = 0.2
 _KEPT: Final = 5 * _COUNTED
 """Answers that are remembered; what came before weighs less and less."""
 
+_REPORTED_EVERY: Final = 60.0
+"""Seconds between two changes that are reported: a share may waver about the limit."""
+
+
+class BrakeListener(Protocol):
+    """Hears of a brake on removals, once when it comes on and once when it ends; returns at once and never raises."""
+
+    def braked(self, share: float) -> None:
+        """No phone is removed from now on: so large a part of the answers called a push channel dead."""
+
+    def released(self, share: float, why: str) -> None:
+        """Phones are removed again."""
+
 
 class RemovalBrake:
     """Stops that phones are removed while too many of one service and credential are said to be gone.
@@ -78,11 +92,35 @@ class RemovalBrake:
     def __init__(self) -> None:
         self._answered = 0.0
         self._gone = 0.0
+        self._reported_at = -math.inf
+        self._is_reported = False
 
     @property
     def is_on(self) -> bool:
         """Whether no registration is touched."""
         return self._answered > _COUNTED and self._gone > _TOO_MANY * self._answered
+
+    @property
+    def share(self) -> float:
+        """The part of the latest answers that called a push channel dead; 0 before the first."""
+        return self._gone / self._answered if self._answered else 0.0
+
+    def report(self, listener: BrakeListener, now: float) -> None:
+        """Report that it came on or let go since the last report; once a minute at most."""
+        if self.is_on is self._is_reported or now - self._reported_at < _REPORTED_EVERY:
+            return
+        self._reported_at = now
+        if self.is_on:
+            self._is_reported = True
+            listener.braked(self.share)
+        else:
+            self.report_end(listener, "the share has fallen")
+
+    def report_end(self, listener: BrakeListener, why: str) -> None:
+        """Report its end where it was reported to be on."""
+        if self._is_reported:
+            self._is_reported = False
+            listener.released(self.share, why)
 
     def weigh(self, verdict: PageVerdict) -> PageVerdict:
         """The verdict on a page; while the brake is on, no result removes a phone."""

@@ -290,6 +290,19 @@ async def test_a_push_service_that_calls_every_channel_wrong_is_named_and_the_re
     assert lines[-1].startswith("push service app/fcmv1: refused: SENDER_ID_MISMATCH for nearly every phone")
 
 
+async def test_a_push_service_that_calls_too_many_channels_dead_is_named_in_the_log(
+    services: PushServices, tmp_path: Path
+) -> None:
+    gone = SendResult(reaction=Reaction.GONE, outcome=OutcomeName.EXPIRED_CHANNEL)
+    async with running(Daemon(read(tmp_path, *configuration(services)))) as bench:
+        bulkhead = bench.daemon.hub.bulkheads["app", Platform.FCM]
+        with capture_logs() as lines:
+            bulkhead.brake.weigh(PageVerdict.of([gone] * 1001))
+            bulkhead.look()
+    (line,) = (line for line in lines if line["event"].startswith("no phone is removed"))
+    assert (line["hub"], line["platform"], line["share"]) == ("app", "fcmv1", 1.0)
+
+
 @pytest.mark.slow
 async def test_a_store_that_fails_makes_the_process_unready_until_it_takes_the_batch(
     services: PushServices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -38,6 +38,12 @@ class Door:
     def closed(self, seconds: float, why: str) -> None:
         self.told.append((why, seconds))
 
+    def braked(self, share: float) -> None:
+        self.told.append(("braked", share))
+
+    def released(self, share: float, why: str) -> None:
+        self.told.append((why, share))
+
     def admitted(self, count: int, lane: Lane = Lane.SINGLE) -> int:
         """How many of so many pushes get a place; the places are taken."""
         return sum(self.bulkhead.admit(lane) for _ in range(count))
@@ -350,3 +356,29 @@ async def test_a_service_that_only_puts_off_what_it_is_asked_does_not_work() -> 
         await door.answer(SLOW_DOWN)
         door.clock.advance(3)
     assert not door.bulkhead.is_working
+
+
+async def test_a_brake_on_removals_is_reported_once_with_its_share_and_so_is_its_end() -> None:
+    door = Door()
+    await door.answer(*[GONE] * 500, *[DELIVERED] * 500)
+    assert door.told == [], "a thousand answers say too little"
+    await door.answer(*[GONE] * 500, *[DELIVERED] * 500)
+    await door.answer(GONE)
+    assert door.told == [("braked", 0.5)]
+    for _ in range(5):
+        await door.answer(*[DELIVERED] * 1000)
+    assert not door.bulkhead.is_braked
+    assert len(door.told) == 1, "a share that wavers is a line a minute"
+    door.clock.advance(61)
+    door.bulkhead.look()
+    ((why, share),) = door.told[1:]
+    assert (why, 0 < share < 0.2) == ("the share has fallen", True)
+
+
+async def test_a_brake_that_ends_with_its_configuration_says_so() -> None:
+    door = Door()
+    await door.answer(*[GONE] * 1001)
+    door.bulkhead.retire()
+    assert door.told == [("braked", 1.0), ("the configuration has changed", 1.0)]
+    await door.answer(GONE)
+    assert len(door.told) == 2

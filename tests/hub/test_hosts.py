@@ -39,6 +39,12 @@ class Service:
     def closed(self, seconds: float, why: str) -> None:
         self.reports.append(why)
 
+    def braked(self, share: float) -> None:
+        raise AssertionError(f"no host calls a fifth of its channels dead: {share}")
+
+    def released(self, share: float, why: str) -> None:
+        raise AssertionError(f"nothing was braked: {share}, {why}")
+
     def page(self, *channels: str) -> PushPage:
         return page_of([Push(id="i", push_channel=channel, payload=b"") for channel in channels])
 

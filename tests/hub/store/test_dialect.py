@@ -18,6 +18,8 @@ ACROSS_QUEUES = {
     "notification.open_of": "the notifications of a key are in all queues",
     "notification.cancelled_by": "an id is one notification's in all queues",
     "page.stop_held": "the pages of a notification are dealt to all queues",
+    "page.held_of": "the pages of a notification are dealt to all queues",
+    "notification.naming_text": "a text is kept once for all queues",
     "page.under_way": "the pages of a notification are dealt to all queues",
     "page.stop": "the pages of a notification are dealt to all queues",
     "dead_letter.drop_body": "a body is kept once for all queues",

@@ -15,9 +15,8 @@ from urllib.parse import unquote
 import orjson
 
 from sandbox.exchange import Answer, Exchange, RefusedError
-from sandbox.faults import Faults
 from sandbox.journal import Clock, Journal, utc_now
-from sandbox.oauth import BearerTokens, client_of, error_answer, json_answer
+from sandbox.oauth import ClientCredentials, json_answer, refusal_answer
 from sandbox.service import PUSH_ID_HEADER, PushService
 
 TOKEN_PATH = "/auth/O2/token"  # noqa: S105 - an address
@@ -58,15 +57,15 @@ class Adm(PushService):
     ) -> None:
         super().__init__(journal=journal, context=context)
         self.accept_unknown = accept_unknown
-        self.token_faults = Faults()
-        self.tokens = BearerTokens(clock=clock)
-        self._apps = apps
+        self._oauth = ClientCredentials(apps, path=TOKEN_PATH, scope=SCOPE, lifetime=TOKEN_LIFETIME, clock=clock)
+        self.token_faults = self._oauth.faults
+        self.tokens = self._oauth.tokens
         self._known: dict[str, str | None] = {}
 
     @property
     def token_url(self) -> str:
         """Where access tokens are had."""
-        return self.url + TOKEN_PATH
+        return self.url + self._oauth.path
 
     def register(self, handle: str) -> None:
         """An app that takes messages."""
@@ -81,9 +80,8 @@ class Adm(PushService):
         self._known[handle] = self._known[new] = new
 
     def _serve(self, exchange: Exchange) -> None:
-        if exchange.path == TOKEN_PATH:
-            answer = self._token_answer(exchange)
-            self.token_faults.deliver(exchange, answer, taken=answer.status == 200)
+        if exchange.path == self._oauth.path:
+            self._oauth.serve(exchange)
             return
         handle = unquote(exchange.path.removeprefix(_BEFORE).removesuffix(_BEHIND))
         refusal, current = None, handle
@@ -139,17 +137,6 @@ class Adm(PushService):
         if message.get("md5", checksum(data)) != checksum(data):
             raise RefusedError(400, "InvalidChecksum")
 
-    def _token_answer(self, exchange: Exchange) -> Answer:
-        try:
-            client_id = client_of(exchange, self._apps, scope=SCOPE)
-            self.token_faults.strike(client_id)
-        except RefusedError as refusal:
-            return error_answer(refusal)
-        token = self.tokens.issue(client_id, lifetime=TOKEN_LIFETIME)
-        seconds = int(TOKEN_LIFETIME.total_seconds())
-        body = {"access_token": token, "expires_in": seconds, "scope": SCOPE, "token_type": "Bearer"}
-        return json_answer(200, body)
-
 
 def checksum(data: Mapping[str, str]) -> str:
     """The `md5` of a message's data (Amazon, "Send a message"): of `key:value` sorted by key, with commas between."""
@@ -172,7 +159,4 @@ def _answer(registration_id: str) -> Answer:
 
 
 def _error_answer(refusal: RefusedError) -> Answer:
-    answer = json_answer(refusal.status, {"reason": refusal.reason})
-    retry_after = refusal.retry_after_value()
-    extra = () if retry_after is None else (("retry-after", retry_after),)
-    return Answer(status=answer.status, headers=answer.headers + extra, body=refusal.pieces(answer.body[0]))
+    return refusal_answer(refusal, {"reason": refusal.reason})

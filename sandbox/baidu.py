@@ -12,7 +12,7 @@ import orjson
 
 from sandbox.exchange import Answer, Exchange, RefusedError
 from sandbox.journal import Clock, Journal, utc_now
-from sandbox.oauth import form_of, json_answer
+from sandbox.oauth import form_of, json_answer, refusal_answer
 from sandbox.service import PUSH_ID_HEADER, PushService
 
 PATH = "/rest/3.0/push/single_device"
@@ -126,7 +126,4 @@ def _answer(refusal: RefusedError | None) -> Answer:
         return json_answer(200, {"request_id": 1, "response_params": {"msg_id": "1", "send_time": 0}})
     code = refusal.facts.get("code", _CODES.get(refusal.status))
     body = {"request_id": 1, "error_code": code, "error_msg": refusal.reason} if code else {}
-    answer = json_answer(refusal.status, body)
-    retry_after = refusal.retry_after_value()
-    extra = () if retry_after is None else (("retry-after", retry_after),)
-    return Answer(status=answer.status, headers=answer.headers + extra, body=refusal.pieces(answer.body[0]))
+    return refusal_answer(refusal, body)

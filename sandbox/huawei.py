@@ -13,9 +13,8 @@ from typing import Any
 import orjson
 
 from sandbox.exchange import Answer, Exchange, RefusedError
-from sandbox.faults import Faults
 from sandbox.journal import Clock, Journal, utc_now
-from sandbox.oauth import BearerTokens, client_of, error_answer, json_answer
+from sandbox.oauth import ClientCredentials, json_answer, refusal_answer
 from sandbox.service import PUSH_ID_HEADER, PushService
 
 TOKEN_PATH = "/oauth2/v3/token"  # noqa: S105 - an address
@@ -52,16 +51,16 @@ class Huawei(PushService):
     ) -> None:
         super().__init__(journal=journal, context=context)
         self.accept_unknown = accept_unknown
-        self.token_faults = Faults()
-        self.tokens = BearerTokens(clock=clock)
+        self._oauth = ClientCredentials({app_id: client_secret}, path=TOKEN_PATH, lifetime=TOKEN_LIFETIME, clock=clock)
+        self.token_faults = self._oauth.faults
+        self.tokens = self._oauth.tokens
         self._path = f"/v1/{app_id}/messages:send"
-        self._apps = {app_id: client_secret}
         self._known: dict[str, bool] = {}
 
     @property
     def token_url(self) -> str:
         """Where access tokens are had."""
-        return self.url + TOKEN_PATH
+        return self.url + self._oauth.path
 
     def register(self, handle: str) -> None:
         """An app that takes messages."""
@@ -72,9 +71,8 @@ class Huawei(PushService):
         self._known[handle] = False
 
     def _serve(self, exchange: Exchange) -> None:
-        if exchange.path == TOKEN_PATH:
-            answer = self._token_answer(exchange)
-            self.token_faults.deliver(exchange, answer, taken=answer.status == 200)
+        if exchange.path == self._oauth.path:
+            self._oauth.serve(exchange)
             return
         refusal, tokens, dry_run = None, [""], False
         try:
@@ -119,16 +117,6 @@ class Huawei(PushService):
             raise RefusedError(400, "the message is too large", code=TOO_LARGE)
         return message, dry_run
 
-    def _token_answer(self, exchange: Exchange) -> Answer:
-        try:
-            client_id = client_of(exchange, self._apps, scope=None)
-            self.token_faults.strike(client_id)
-        except RefusedError as refusal:
-            return error_answer(refusal)
-        token = self.tokens.issue(client_id, lifetime=TOKEN_LIFETIME)
-        seconds = int(TOKEN_LIFETIME.total_seconds())
-        return json_answer(200, {"access_token": token, "expires_in": seconds, "token_type": "Bearer"})
-
 
 def _message(exchange: Exchange) -> tuple[dict[str, Any], bool]:
     """The message of a request that has the form of one, and its `validate_only`.
@@ -162,7 +150,4 @@ def _answer(tokens: list[str], illegal: list[str]) -> Answer:
 
 def _error_answer(refusal: RefusedError) -> Answer:
     body: Mapping[str, object] = {"msg": refusal.reason, "requestId": uuid.uuid4().hex, **refusal.facts}
-    answer = json_answer(refusal.status, body)
-    retry_after = refusal.retry_after_value()
-    extra = () if retry_after is None else (("retry-after", retry_after),)
-    return Answer(status=answer.status, headers=answer.headers + extra, body=refusal.pieces(answer.body[0]))
+    return refusal_answer(refusal, body)

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs
 import orjson
 
 from sandbox.exchange import Answer, Exchange, RefusedError
+from sandbox.faults import Faults
 from sandbox.journal import Clock
 
 
@@ -75,10 +76,47 @@ def json_answer(status: int, body: object) -> Answer:
     return Answer(status=status, headers=headers, body=(orjson.dumps(body),))
 
 
-def error_answer(refusal: RefusedError) -> Answer:
-    """An OAuth error (RFC 6749 section 5.2)."""
-    body = {"error": refusal.reason, "error_description": refusal.facts.get("description", "")}
+def refusal_answer(refusal: RefusedError, body: object) -> Answer:
+    """A refusal with a JSON body, and `Retry-After` where it asks for a wait."""
     answer = json_answer(refusal.status, body)
     retry_after = refusal.retry_after_value()
     extra = () if retry_after is None else (("retry-after", retry_after),)
     return Answer(status=answer.status, headers=answer.headers + extra, body=refusal.pieces(answer.body[0]))
+
+
+def error_answer(refusal: RefusedError) -> Answer:
+    """An OAuth error (RFC 6749 section 5.2)."""
+    return refusal_answer(refusal, {"error": refusal.reason, "error_description": refusal.facts.get("description", "")})
+
+
+class ClientCredentials:
+    """A token endpoint for client credentials grants (RFC 6749, section 4.4), at `path`.
+
+    `apps` maps client ids to secrets. `scope` has to be asked for and is named with each token; None: there is none.
+    """
+
+    def __init__(
+        self, apps: Mapping[str, str], *, path: str, lifetime: timedelta, clock: Clock, scope: str | None = None
+    ) -> None:
+        self.faults = Faults()
+        self.tokens = BearerTokens(clock=clock)
+        self.path = path
+        self._apps = apps
+        self._lifetime = lifetime
+        self._scope = scope
+
+    def serve(self, exchange: Exchange) -> None:
+        """Answer a request for a token."""
+        answer = self._answer(exchange)
+        self.faults.deliver(exchange, answer, taken=answer.status == 200)
+
+    def _answer(self, exchange: Exchange) -> Answer:
+        try:
+            client_id = client_of(exchange, self._apps, scope=self._scope)
+            self.faults.strike(client_id)
+        except RefusedError as refusal:
+            return error_answer(refusal)
+        token = self.tokens.issue(client_id, lifetime=self._lifetime)
+        scope = {} if self._scope is None else {"scope": self._scope}
+        seconds = int(self._lifetime.total_seconds())
+        return json_answer(200, {"access_token": token, "expires_in": seconds, **scope, "token_type": "Bearer"})

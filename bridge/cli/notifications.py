@@ -91,7 +91,8 @@ def _print_list(found: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _outcomes(one: Mapping[str, Any]) -> str:
-    return "; ".join(filter(None, [counted(one["outcomes"]), _held(one["quiet_hold"])]))
+    # A daemon of the version before says nothing of quiet hours.
+    return "; ".join(filter(None, [counted(one["outcomes"]), _held(one.get("quiet_hold"))]))
 
 
 def _held(hold: Mapping[str, Any] | None) -> str:
@@ -112,7 +113,7 @@ def _print_notification(notification: Mapping[str, Any]) -> None:
         "reports": counted(notification["reports"]),
         "reasons": "\n".join(notification["reasons"]),
         "follow_ups": follow_ups_said(notification["follow_ups"]),
-        "quiet_hold": _held(notification["quiet_hold"]),
+        "quiet_hold": _held(notification.get("quiet_hold")),
     }
     print_fields({**notification, **more, "failures": None})
     if failures:

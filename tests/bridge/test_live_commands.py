@@ -15,6 +15,7 @@ from bridge.app import Daemon
 from bridge.cli.client import Client, target_of
 from bridge.cli.figures import Figures, RuleRow, Scrape, ServiceRow, SourceRow
 from bridge.cli.following import MOST_AT_ONCE, followed
+from bridge.cli.notifications import _print_list as print_list
 from bridge.cli.top import screen
 from bridge.config.load import check
 from bridge.config.reload import Reloader
@@ -183,3 +184,9 @@ async def test_reload_says_what_became_of_it(shell: Shell, tmp_path: Path) -> No
     assert refused.stdout == "refused: the configuration before stays in force\n"
     assert "htp" in refused.stderr
     assert (await shell.json("reload", code=1))["applied"] is False
+
+
+def test_notifications_of_a_daemon_of_the_version_before_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    one = dict.fromkeys(("id", "accepted_at", "hub", "rule", "event_id", "audience"), "x")
+    print_list([{**one, "state": "Completed", "outcomes": {"apns": {"Success": 1}}}])
+    assert capsys.readouterr().out.splitlines()[1].split()[-4:] == ["Completed", "apns", "Success", "1"]

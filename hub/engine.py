@@ -152,7 +152,7 @@ class Hub:
         self._full: frozenset[Service] = frozenset()
         self.held: dict[str, int] = {}
         self._operations = Counter[tuple[str, str]]()
-        self._tallied_at = -math.inf
+        self._tallied_at = self._held_at = -math.inf
         self._counting = Pulse()
         self.books = Bookkeeping(self.store, observer=observer, every=timing.books_every)
         self.bulkheads: dict[Service, Bulkhead[PushPage]] = {}
@@ -792,8 +792,11 @@ class Hub:
         """Count what is held, end what nobody approved in time or a silence drops, and release what silences held that have
         ended. Raises: StoreError."""
         has_silences = bool(self.store.known_silences)
-        if not has_silences and not self.held and not any(guard.confirm_above for guard in self.guards.values()):
+        is_asked = has_silences or bool(self.held) or any(guard.confirm_above for guard in self.guards.values())
+        # A queue that another process leaves may hold some, though nothing here has ever held any.
+        if not is_asked and self._clock() - self._held_at < self._timing.tally_every:
             return
+        self._held_at = self._clock()
         while True:
             recorded = await self.store.end_held()
             if recorded.ended:

@@ -225,6 +225,19 @@ async def test_what_nobody_approves_expires(tmp_path: Path) -> None:
     await running.stop()
 
 
+async def test_what_comes_with_a_queue_and_is_held_expires_where_nothing_is_held_by_itself(tmp_path: Path) -> None:
+    running = await with_news(tmp_path)
+    expires_at = datetime.fromtimestamp(running.clock() + 60, UTC)
+    id_ = await held_by_a_rule(running, expires_at=expires_at)
+    await held_now(running, {HUB: 1})
+    running.hub.guards.clear()  # as in a process that has no hub with a guard, and got the row with another's queue
+    running.hub.held.clear()
+    running.clock.advance(61)
+    await running.observer.until_ended(1)
+    assert (await running.hub.store.notification(id_)).unreached is Unreached.EXPIRED
+    await running.stop()
+
+
 async def test_what_is_held_can_be_cancelled_and_survives_a_restart(tmp_path: Path) -> None:
     running = await with_news(tmp_path)
     first, second = await held_by_a_rule(running), notification("news")

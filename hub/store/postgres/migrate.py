@@ -21,9 +21,12 @@ LOCKS = 0x70627267
 _MIGRATION = 2
 """The second half of the key of the lock under which one process at a time looks at the schema and changes it."""
 
-_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
-"""Seconds before another try of a transaction that the server ended for a deadlock: daemons at work take the same tables in
-other orders, each for some milliseconds."""
+_PATIENCE = "SET LOCAL lock_timeout = '300ms'"
+"""For a table that a daemon at work holds. The server looks for deadlocks after a second, so it ends the change of the schema and
+no daemon's transaction; and what comes after the change in the line for a table waits no longer."""
+_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6) + 60 * (3.2,)
+"""Seconds before another try: daemons take the same tables in other orders, each for some milliseconds, and a dump of the
+database for minutes. After the last the change waits as long as it takes."""
 
 _HEAD = (
     "CREATE TABLE schema (version bigint NOT NULL, readable_from bigint NOT NULL);"
@@ -40,16 +43,18 @@ def migrate(connection: psycopg.Connection[Any], versions: Sequence[SchemaVersio
     """
     for pause in _PAUSES:
         try:
-            return _migrate(connection, versions)
-        except errors.DeadlockDetected:  # with a daemon that reads one changed table and is about to read another
+            return _migrate(connection, versions, _PATIENCE)
+        except (errors.LockNotAvailable, errors.DeadlockDetected):  # a daemon reads one changed table, and then another
             time.sleep(pause)
     return _migrate(connection, versions)
 
 
-def _migrate(connection: psycopg.Connection[Any], versions: Sequence[SchemaVersion]) -> int:
+def _migrate(connection: psycopg.Connection[Any], versions: Sequence[SchemaVersion], patience: str = "") -> int:
     """In one transaction."""
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s::int, %s::int)", (LOCKS, _MIGRATION))
+        if patience:
+            connection.execute(patience.encode())
         version = apply_versions(versions, *version_of(connection), partial(_apply, connection))
         if version == versions[-1].number:
             look_for_parts(connection, versions)

@@ -215,14 +215,14 @@ async def test_a_program_of_the_version_before_works_on_while_the_schema_becomes
     postgres.drop(name)
 
 
-async def test_a_migration_that_meets_a_deadlock_with_a_daemon_at_work_is_tried_again(postgres: Postgres) -> None:
-    """A daemon has read `device` and goes on to `notification`, which the migration has changed already: one of the two is
-    ended by the server. The migration stands back until the daemon is done."""
+async def test_a_migration_that_would_end_in_a_deadlock_with_a_daemon_at_work_stands_back(postgres: Postgres) -> None:
+    """A daemon has read `device` and goes on to `notification`, which the migration has changed already. Were they to wait
+    for each other, the server would end the one that began to wait first or looks soonest, here the daemon."""
     name = postgres.create()
     address = PostgresAddress(url=postgres.url(name))
     await asyncio.to_thread(migrate_now, address)
     with address.connect() as daemon:
-        daemon.execute("SET deadlock_timeout = '1min'")  # so that the server ends the other one
+        daemon.execute("SET deadlock_timeout = '600ms'")  # sooner than the session of the migration looks for one
         daemon.execute("BEGIN")
         daemon.execute("SELECT count(*) FROM device")
         migrating = asyncio.create_task(asyncio.to_thread(bring_further, address))

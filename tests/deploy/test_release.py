@@ -11,6 +11,7 @@ from tests.selection import ROOT
 
 
 @pytest.mark.processes
+@pytest.mark.timeout(400)  # a minute on an idle machine
 def test_the_wheelhouse_installs_without_a_network_and_the_sbom_names_every_part_with_a_license(tmp_path: Path) -> None:
     release, parts = tmp_path / "release", tmp_path / "parts.json"
     made = [f"WHEELHOUSE={tmp_path / 'wheels'}", f"SBOM={parts}", f"RELEASE={release}"]

@@ -100,10 +100,12 @@ async def firing(client: httpx.AsyncClient, url: str) -> dict[str, dict[str, str
 
 
 async def told(daemon: Daemon, command: str) -> str:
-    """What a command of a runbook prints."""
+    """What a command of a runbook prints, to an operator whose token is in the file `token` if there is one."""
     arguments = shlex.split(command.replace("/etc/pushbridge", str(daemon.config_file)))
     if arguments[0] not in ("check", "doctor"):
         arguments += ["--url", daemon.url]
+        if (token := daemon.config_file.parent / "token").exists():
+            arguments += ["--token-file", str(token)]
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bridge", *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )

@@ -91,7 +91,10 @@ async def many_faults(services: PushServices, directory: Path) -> AsyncIterator[
     config["hubs"][HUB]["limits"] = {"confirm_above": 1}
     config["sinks"] = {"crm": {"http": {"url": f"http://{dead[1]}/hook", "secret": "of a test, and long enough"}}}
     config["rules"][0]["report_to"] = "crm"
+    token = "of who is on duty tonight"
+    config["bridge"] = {**config.get("bridge", {}), "http": {"admin_token": token}}  # who adds a silence needs a role
     async with Daemon(directory, config) as daemon:
+        (daemon.config_file.parent / "token").write_text(token)
         await daemon.launch()
         await daemon.until_readiness(lambda status, _: status == httpx.codes.OK)
         yield Night(daemon, services, directory)
@@ -247,7 +250,7 @@ async def to_many(night: Night) -> None:
 
 
 async def silent(night: Night) -> None:
-    command = "silences add --rule large --hold --for 1h --reason"
+    command = "silences add --rule order --hold --for 1h --reason"
     assert "hold" in await told(night.daemon, f'{command} "a night\'s work"')
 
 
@@ -294,8 +297,6 @@ FAULTS: Mapping[str, Fault] = {
     "PushbridgePnsThrottled": Fault(scene="many faults", prints=r"QUOTA_EXCEEDED", make=throttled),
     "PushbridgePnsFailureRatioHigh": Fault(scene="many faults", prints=r"wns .*(50\d|[Ss]erver)", make=failing),
     "PushbridgeNotificationsHeld": Fault(scene="many faults", prints=r"Held", make=to_many),
-    "PushbridgeSilenceForgotten": Fault(scene="many faults", prints=r"hold +rule large .*a night's work", make=silent),
-    "PushbridgeSilenceHoldsMuch": Fault(scene="many faults", prints=r"hold +rule large", make=silent),
     "PushbridgeAuthFailures": Fault(
         scene="many faults", prints=r"hub_api .*25 requests had wrong credentials", make=wrong_tokens
     ),
@@ -304,6 +305,8 @@ FAULTS: Mapping[str, Fault] = {
     "PushbridgeSourceLate": Fault(
         scene="many faults", prints=r"nightly +late"
     ),  # a minute after the start, at the least
+    "PushbridgeSilenceForgotten": Fault(scene="many faults", prints=r"hold +rule order .*a night's work", make=silent),
+    "PushbridgeSilenceHoldsMuch": Fault(scene="many faults", prints=r"hold +rule order", make=silent),
     "PushbridgeStoreFails": Fault(scene="full disk", prints=r"store +failing"),
     "PushbridgeIngestStalled": Fault(scene="full disk", prints=r"store +failing"),
     "PushbridgeHeartbeatStale": Fault(scene="silence", prints=r"heartbeat +send +stalled", make=one_push),

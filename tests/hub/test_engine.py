@@ -307,6 +307,7 @@ async def test_clients_of_a_hub_taken_away_are_closed_when_they_have_finished_or
     assert running.fcm.closed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loop", ["tick", "look for stalls"])
 async def test_a_defect_in_the_upkeep_of_the_store_is_named_and_ends_no_delivery(tmp_path: Path, loop: str) -> None:
     running = Running(tmp_path / "hub.db")

@@ -53,6 +53,7 @@ def test_prometheus_takes_the_rules_and_each_fires_when_it_should(arguments: lis
 @pytest.mark.processes
 @pytest.mark.slow
 @pytest.mark.parametrize("mutation", MUTATIONS)
+@pytest.mark.timeout(400)  # promtool evaluates each alert for hours of samples
 def test_a_changed_alert_fails_its_own_test(mutation: str, tmp_path: Path) -> None:
     """All alerts are changed the same way at once: an assertion is about one alert, and none reads another's result."""
     document = yaml.safe_load(RULES.read_text())

@@ -22,8 +22,8 @@ _MIGRATION = 2
 """The second half of the key of the lock under which one process at a time looks at the schema and changes it."""
 
 _PATIENCE = "SET LOCAL lock_timeout = '300ms'"
-"""For a table that a daemon at work holds. The server looks for deadlocks after a second, so it ends the change of the schema and
-no daemon's transaction; and what comes after the change in the line for a table waits no longer."""
+"""For a table that a daemon at work holds. The server looks for deadlocks after a second: by then the change of the schema
+stands back, and no daemon's transaction is ended. Statements that wait behind the change wait no longer than that, too."""
 _PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6) + 60 * (3.2,)
 """Seconds before another try: daemons take the same tables in other orders, each for some milliseconds, and a dump of the
 database for minutes. After the last the change waits as long as it takes."""

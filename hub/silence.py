@@ -58,7 +58,7 @@ class Silence:
     removed_by: str = ""
 
     def covers(self, notification: Notification) -> bool:
-        """Whether rule, source and hub are those that it names."""
+        """Whether the silence names this rule, source and hub."""
         return (
             (not self.rule or self.rule == notification.rule)
             and (not self.source or self.source == notification.source)

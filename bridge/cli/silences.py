@@ -70,7 +70,7 @@ def remove(
     id: Annotated[str, typer.Argument(help="Its id in the list.", show_default=False)],
     by: Annotated[str, typer.Option(help="Who asks, if not you: the audit keeps the name.")] = "",
 ) -> Answer:
-    """End one before its time: what it holds goes out, as far as it has not expired."""
+    """End a silence before its time: the held notifications go out, but for those that have expired."""
     return Answer(client.post("silences", id, "remove", body={}, actor=by), _print_one)
 
 
@@ -100,7 +100,7 @@ def target_of(silence: Mapping[str, Any]) -> str:
 
 
 def note_of(silence: Mapping[str, Any]) -> str:
-    """That it has ended, or that what it names is not there."""
+    """A note on a silence: it has ended, or the configuration no longer has what the silence names."""
     notes = [f"removed by {silence['removed_by']}" if silence["removed_by"] else "" if silence["active"] else "ended"]
     if silence["missing"]:
         notes.append(f"the configuration has no {' and no '.join(silence['missing'])}")

@@ -24,7 +24,7 @@ OPEN_PAGES = Statement(
 _NOTHING: Counts = {}
 
 ROW_COLUMNS = (("queue", "bigint"), ("n", "bigint"))
-_PAGE_COLUMNS = (
+PAGE_COLUMNS = (
     ("number", "bigint"),
     ("queue", "bigint"),
     ("home", "bigint"),
@@ -39,9 +39,9 @@ _PAGE_COLUMNS = (
 )
 INSERT_PAGE = Statement(
     "page.insert",
-    f"INSERT INTO page ({', '.join(name for name, _ in _PAGE_COLUMNS)})"
-    f" VALUES ({', '.join(f':{name}' for name, _ in _PAGE_COLUMNS)})",
-    columns=_PAGE_COLUMNS,
+    f"INSERT INTO page ({', '.join(name for name, _ in PAGE_COLUMNS)})"
+    f" VALUES ({', '.join(f':{name}' for name, _ in PAGE_COLUMNS)})",
+    columns=PAGE_COLUMNS,
 )
 
 

@@ -16,7 +16,7 @@ from hub.outcome import OutcomeName, State
 from hub.store.connection import Connection, Row, Statement
 from hub.store.contracts.outbox import PAGE_SIZE, DroppedPart, HeldPart, QuietUsage, Service, Work
 from hub.store.decide.audience import pages_of
-from hub.store.outbox.opening import INSERT_PAGE, ROW_COLUMNS
+from hub.store.outbox.opening import INSERT_PAGE, PAGE_COLUMNS, ROW_COLUMNS
 from hub.store.outbox.queues import Queues
 from hub.store.rows import BROADCAST, SCHEDULED, SINGLE, counts_text, service_key, service_of
 
@@ -32,17 +32,7 @@ HOLD = Statement(
 )
 """Out of the place of a rate or of a closed push service: what waits for a time of day is looked for in none."""
 _HELD_COLUMNS = (
-    ("number", "bigint"),
-    ("queue", "bigint"),
-    ("home", "bigint"),
-    ("notification", "bigint"),
-    ("hub", "text"),
-    ("lane", "bigint"),
-    ("service", "text"),
-    ("due", "double precision"),
-    ("attempt", "bigint"),
-    ("ordinals", "bytea"),
-    ("quiet_until", "double precision"),
+    *PAGE_COLUMNS,
     ("quiet_zones", "text"),
     ("quiet_count", "bigint"),
     ("quiet_service", "text"),

@@ -57,7 +57,7 @@ def due_of(silence: Silence, expires_at: float | None, *, time_of_day: float) ->
 def silence(
     connection: Connection, work: Sequence[Work], queues: Queues, *, steady: float, time_of_day: float
 ) -> list[tuple[Work, Silence]]:
-    """Hold, or mark as dropped, those that a silence covers now; which these are."""
+    """Hold or mark as dropped each notification that a silence covers now; these, with their silences."""
     silences = in_force(connection, steady=steady)
     if not silences:
         return []
@@ -77,7 +77,7 @@ def silence(
 def release(
     connection: Connection, ended: Sequence[str], queues: Queues, *, now: float, time_of_day: float
 ) -> list[int]:
-    """Let a slice go on of what ended silences hold in our queues: the queue of each."""
+    """Release a slice of the notifications that ended silences hold in our queues: the queue of each."""
     released: list[int] = []
     if not queues.still_ours(connection, list(queues.fences)):
         return released

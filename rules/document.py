@@ -17,7 +17,7 @@ import yaml
 
 from rules.node import Mark, Node, RuleNodes, Scalar
 from rules.problems import Problem, Problems
-from rules.read_files import ReadFiles
+from rules.read_files import ReadFiles, read_bounded
 from rules.yaml_cures import QUOTE_PLACEHOLDER, syntax_cure
 from rules.yaml_events import (
     MAPPING,
@@ -327,7 +327,7 @@ class _Reader:
     def _content(self, path: Path, key: str, place: Mark) -> str:
         self._files.add(self._file.parent / path)
         try:
-            content = _read_bounded(self._file.parent / path)
+            content = read_bounded(self._file.parent / path, MAX_FILE + 1)
             if len(content) > MAX_FILE:
                 self._problems.add_at(place, key, f"{path} is larger than {MAX_FILE // 1024} KiB")
                 return ""
@@ -346,16 +346,6 @@ class _Reader:
 
 _NOT_OF_YAML = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """See YAML 1.2.2, section 5.1."""
-
-
-def _read_bounded(path: Path) -> bytes:
-    """What a file holds, or the beginning of what is too large; a pipe that no one writes to is empty, and
-    holds up no reload.
-
-    Raises: OSError, ValueError.
-    """
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        return file.read(MAX_FILE + 1) or b""
 
 
 _NOT_A_TAG = "a text that begins with ! stands in quotes; an expression of when has not instead"

@@ -1,6 +1,13 @@
 """The files that a configuration names, such as secrets and certificates: whether one has changed since it was read."""
 
+import errno
+import os
+import select
 from pathlib import Path
+from time import monotonic
+
+_PATIENCE = 2.0
+"""Seconds for whoever writes a secret into a pipe, such as a shell's `<(...)`."""
 
 _Signature = tuple[int, int, int] | None
 
@@ -35,3 +42,23 @@ def _signature(file: Path) -> _Signature:
     except (OSError, ValueError):  # not there, not ours to see, or no name of a file
         return None
     return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def read_bounded(file: Path, limit: int) -> bytes:
+    """The first `limit` bytes of a file, or of a pipe, which is read to its end.
+
+    Raises: OSError, as TimeoutError when nobody writes into a pipe or its writer does not end; ValueError when
+    it is no name of a file.
+    """
+    content, deadline = b"", monotonic() + _PATIENCE
+    with open(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0) as opened:
+        ready = select.poll()
+        ready.register(opened, select.POLLIN)  # a pipe that no one has opened to write has no end yet either
+        while len(content) < limit:
+            if not ready.poll(max(0.0, deadline - monotonic()) * 1000):
+                raise TimeoutError(errno.ETIMEDOUT, f"nobody wrote this pipe to its end within {_PATIENCE:g} s")
+            read = opened.read(limit - len(content))
+            if read == b"":
+                break
+            content += read or b""
+    return content

@@ -253,6 +253,11 @@ def passage(number: int) -> InFlightEvent:
 
 
 class _Store:
+    known_silences: tuple[()] = ()
+
+    def now(self) -> float:
+        return 0.0
+
     def fleet(self) -> FleetState:
         return FleetState(queues=1, unowned=0, members=())
 

@@ -3,6 +3,8 @@
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Thread
+from time import sleep
 
 import orjson
 import pytest
@@ -15,6 +17,7 @@ from typer.testing import CliRunner
 from bridge.cli.main import app
 from bridge.config.ended import good_until, refused
 from bridge.config.load import check
+from rules import read_files
 from rules.document import MAX_FILE
 
 CONFIG = """
@@ -116,9 +119,32 @@ def test_how_an_editor_ends_or_marks_a_file_is_no_part_of_the_secret(config: Pat
     assert auth.authorization() == b"Bearer a token"
 
 
-def test_a_pipe_in_the_place_of_a_secret_holds_up_nothing(config: Path) -> None:
+def test_a_pipe_that_nobody_writes_holds_up_a_reload_for_seconds_alone(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(read_files, "_PATIENCE", 0.1)
     (config.parent / "token").unlink()
     os.mkfifo(config.parent / "token")
     settings, problems = check(config, environ={})
     assert settings is None
-    assert any("is empty" in problem.message for problem in problems), problems
+    assert any("nobody wrote this pipe to its end" in problem.message for problem in problems), problems
+
+
+def test_a_pipe_is_read_to_the_end_of_its_writer_however_slow(config: Path) -> None:
+    (config.parent / "token").unlink()
+    os.mkfifo(config.parent / "token")
+
+    def write() -> None:
+        with (config.parent / "token").open("wb", buffering=0) as pipe:
+            for part in (b"a t", b"oken"):
+                sleep(0.05)
+                pipe.write(part)
+
+    writer = Thread(target=write)
+    writer.start()
+    settings, problems = check(config, environ={})
+    writer.join()
+    assert settings is not None, problems
+    auth = settings.listeners.admin.auth
+    assert auth is not None
+    assert auth.authorization() == b"Bearer a token"

@@ -135,7 +135,6 @@ _LONGEST = 0.05
 """Of all CPU of a reload of ten thousand rules, what one turn of the loop beside it may take: idle 0.007, which is
 30 ms, and 0.04 when neighbours have the cores."""
 
-
 _OF_A_SET = 60
 """MB of ten thousand rules. What the allocator scatters is 1 to 10 MB a reload, and comes to an end."""
 

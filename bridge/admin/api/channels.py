@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from bridge.admin.api.operation import Call, Model, NoQuery, Operation, hub_named, known
+from bridge.admin.api.operation import Call, Model, NoQuery, Operation, hub_of
 from hub.acceptance import AuditEntry
 from hub.errors import InvalidRequestError, NotFoundError, PreconditionError
 from hub.notification import Platform
@@ -59,11 +59,8 @@ class Deleted(Model):
 
 def _service(call: Call) -> tuple[str, Platform, BroadcastChannels]:
     """The hub, the platform that has channels, and its service. Raises: NotFoundError, InvalidRequestError."""
-    name = hub_named(call.management, call.path["hub"])
-    hubs = call.management.settings.hubs
-    if name is None:
-        raise NotFoundError(f"there is no hub {call.path['hub'][:100]!r}; there are {known(list(hubs))}")
-    for platform, settings in hubs[name].platforms.settings.items():
+    name = hub_of(call)
+    for platform, settings in call.management.settings.hubs[name].platforms.settings.items():
         channels = traits_of(platform).broadcast_channels(settings.for_hub(name))
         if channels is not None:
             return name, platform, channels

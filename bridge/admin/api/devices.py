@@ -6,25 +6,14 @@ from typing import Annotated, Any
 
 from pydantic import AwareDatetime, Field
 
-from bridge.admin.api.operation import (
-    Call,
-    Model,
-    Operation,
-    Paged,
-    cursor_of,
-    hub_named,
-    instant,
-    known,
-    moment,
-    place_in,
-)
+from bridge.admin.api.operation import Call, Model, Operation, Paged, cursor_of, hub_of, instant, moment, place_in
 from bridge.admin.api.phone_reports import ReportModel, report_models
 from bridge.held_words import held_words
 from bridge.observe.redaction import fingerprint
 from hub.content.fitting import payload_of
 from hub.content.held import TextStore, text_of
 from hub.content.templates import compile_template
-from hub.errors import FilledTooLargeError, InvalidRequestError, NotFoundError, TagError, TemplateError
+from hub.errors import FilledTooLargeError, InvalidRequestError, TagError, TemplateError
 from hub.installation import Template
 from hub.notification import NativeContent, Notification, TemplateContent
 from hub.store.contracts.registry import Device, DeviceSearch
@@ -144,11 +133,9 @@ class DeviceQuery(Paged):
 
 def local_hub(call: Call) -> str:
     """The hub of the path, which is here. Raises: NotFoundError, InvalidRequestError."""
-    settings = call.management.settings
-    name = hub_named(call.management, call.path["hub"])
-    if name is None:
-        raise NotFoundError(f"there is no hub {call.path['hub'][:100]!r}; there are {known(list(settings.hubs))}")
-    if settings.hubs[name].is_remote and not settings.hubs[name].is_mirrored:
+    name = hub_of(call)
+    hub = call.management.settings.hubs[name]
+    if hub.is_remote and not hub.is_mirrored:
         raise InvalidRequestError(f"the hub {name} is remote: ask that hub for its devices")
     return name
 
@@ -335,11 +322,7 @@ class Restored(Model):
 
 async def _restore(call: Call) -> Restored:
     asked: Restore = call.body
-    name = hub_named(call.management, call.path["hub"])
-    if name is None:
-        raise NotFoundError(
-            f"there is no hub {call.path['hub'][:100]!r}; there are {known(list(call.management.settings.hubs))}"
-        )
+    name = hub_of(call)
     within = (datetime.now(UTC) - asked.since).total_seconds()
     if within <= 0:
         raise InvalidRequestError("since: it is in the future")

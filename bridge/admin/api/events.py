@@ -4,7 +4,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from bridge.admin.api.operation import Call, Model, Operation, Paged, cursor_of, known, place_in
+from bridge.admin.api.operation import Call, Model, Operation, Paged, cursor_of, none_of, place_in
 from bridge.observe.facts import EventOutcome
 from bridge.observe.recent import Entry
 from hub.errors import InvalidRequestError, NotFoundError
@@ -110,7 +110,7 @@ def outcome_asked_for(text: str) -> str:
     """The outcome by its name of today; empty means any. Raises: InvalidRequestError: an event has no such outcome."""
     outcomes = [outcome.value for outcome in EventOutcome]
     if text and text not in outcomes:
-        raise InvalidRequestError(f"outcome: {text[:40]!r} is none; there are {known(outcomes)}")
+        raise none_of("outcome", text, outcomes)
     return text
 
 

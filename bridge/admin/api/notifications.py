@@ -19,10 +19,11 @@ from bridge.admin.api.operation import (
     Operation,
     Paged,
     cursor_of,
-    hub_named,
+    hub_of,
     instant,
     known,
     moment,
+    none_of,
     place_in,
 )
 from bridge.admin.api.silences import silence_said
@@ -243,9 +244,7 @@ async def _list(call: Call) -> Notifications:
     query: NotificationQuery = call.query
     states = {state.value.lower(): state for state in State}
     if query.state and query.state.lower() not in states:
-        raise InvalidRequestError(
-            f"state: {query.state[:40]!r} is none; there are {known([state.value for state in State])}"
-        )
+        raise none_of("state", query.state, [state.value for state in State])
     page = await call.management.hub.store.notifications(
         hub=query.hub or None,
         state=states.get(query.state.lower()),
@@ -325,11 +324,7 @@ async def _send(call: Call) -> Sent:
 
 async def _notification_of(call: Call, body: Send) -> Notification:
     """Raises: InvalidRequestError; NotFoundError: there is no such hub or device."""
-    hub = hub_named(call.management, call.path["hub"])
-    if hub is None:
-        raise NotFoundError(
-            f"there is no hub {call.path['hub'][:100]!r}; there are {known(list(call.management.settings.hubs))}"
-        )
+    hub = hub_of(call)
     return Notification(
         id=secrets.token_hex(16),
         hub=hub,
@@ -351,7 +346,7 @@ def _text(name: str, properties: Mapping[str, str], settings: Settings, hub: str
     """The text of the configuration, which the properties fill. Raises: InvalidRequestError."""
     texts = settings.content_of(hub, name)
     if texts is None:
-        raise InvalidRequestError(f"content: {name[:120]!r} is none; there are {known(sorted(settings.contents))}")
+        raise none_of("content", name, sorted(settings.contents))
     if settings.hubs[hub].is_remote:
         raise InvalidRequestError(f"content: the hub {hub} is remote, and knows no texts of this configuration")
     try:
@@ -386,9 +381,7 @@ def _content(body: Send, settings: Settings, hub: str) -> Content:
         )
     platform = _PLATFORMS.get(body.native.platform.lower())
     if platform is None:
-        raise InvalidRequestError(
-            f"native.platform: {body.native.platform[:40]!r} is none; there are {known(sorted(_PLATFORMS))}"
-        )
+        raise none_of("native.platform", body.native.platform, sorted(_PLATFORMS))
     payload = body.native.payload
     headers = {name.lower(): value for name, value in body.native.headers.items()}
     body_of_push = payload.encode() if isinstance(payload, str) else orjson.dumps(payload)

@@ -18,7 +18,7 @@ from bridge.observe.recent import RecentEvents
 from bridge.observe.replay import Replay
 from hub.api.request import MAX_BODY
 from hub.engine import Hub
-from hub.errors import InvalidRequestError
+from hub.errors import InvalidRequestError, NotFoundError
 from hub.facts import HubFact
 
 PREFIX = "/api/v1"
@@ -168,6 +168,20 @@ def instant(seconds: float) -> datetime:
 def hub_named(management: Management, name: str) -> str | None:
     """A hub as the configuration spells it; None: there is none. Names compare without case."""
     return next((hub for hub in management.settings.hubs if hub.lower() == name.lower()), None)
+
+
+def hub_of(call: Call) -> str:
+    """The hub of the path. Raises: NotFoundError."""
+    name = hub_named(call.management, call.path["hub"])
+    if name is None:
+        hubs = call.management.settings.hubs
+        raise NotFoundError(f"there is no hub {call.path['hub'][:100]!r}; there are {known(list(hubs))}")
+    return name
+
+
+def none_of(field: str, given: str, names: Sequence[str]) -> InvalidRequestError:
+    """The refusal of a value that is none of those that there are."""
+    return InvalidRequestError(f"{field}: {given[:100]!r} is none; there are {known(names)}")
 
 
 def known(names: Sequence[str]) -> str:

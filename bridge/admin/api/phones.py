@@ -1,8 +1,8 @@
 """Phones that registered with their user's token: written again to the engine of their hub."""
 
-from bridge.admin.api.operation import Call, Model, Operation, hub_named, known
+from bridge.admin.api.operation import Call, Model, Operation, hub_of
 from hub.acceptance import AuditEntry
-from hub.errors import InvalidRequestError, NotFoundError
+from hub.errors import InvalidRequestError
 
 _PART = 1000
 _PATIENCE = 600.0
@@ -17,11 +17,8 @@ class Rewritten(Model):
 
 
 async def _rewrite(call: Call) -> Rewritten:
-    name = hub_named(call.management, call.path["hub"])
-    hubs = call.management.settings.hubs
-    if name is None:
-        raise NotFoundError(f"there is no hub {call.path['hub'][:100]!r}; there are {known(list(hubs))}")
-    if hubs[name].registration is None:
+    name = hub_of(call)
+    if call.management.settings.hubs[name].registration is None:
         raise InvalidRequestError(f"the hub {name} has no registration: its phones register with the engine itself")
     audit: AuditEntry | None = AuditEntry(actor=call.actor, action="phones.rewrite", target=name)
     count, after = 0, ""

@@ -232,7 +232,7 @@ def test_a_hostile_value_is_data_or_costs_its_rule_alone(case: str) -> None:
     for number, value in enumerate(HOSTILE):
         began = time.process_time()
         notifications, letters = outcome(case, value, number)
-        assert time.process_time() - began < 1, f"{value[:20]!r} took long"
+        assert time.process_time() - began < 5, f"{value[:20]!r} took long"  # all of a worker's garbage may be in it
         for letter in letters:
             assert letter.reason in {reason.value for reason in Reason} - {Reason.CRASH.value}
             assert letter.detail.isprintable()

@@ -60,7 +60,9 @@ async def test_a_push_waits_for_the_time_that_its_event_names(tmp_path: Path) ->
             {"id": "now"},
         ):
             (await client.post(f"{daemon.url}/in/desk", json=event)).raise_for_status()
-        found = await states(client, daemon)
+        async with asyncio.timeout(PATIENCE):  # a kill before the push of `now` is recorded would repeat it
+            while (found := await states(client, daemon))["now"][1] != "Completed":
+                await asyncio.sleep(0.05)
         assert (found["later"][1], found["never"][1]) == ("Scheduled", "Scheduled")
         cancelled = await client.post(f"{daemon.url}/api/v1/notifications/{found['never'][0]}/cancel")
         assert cancelled.status_code < 300, cancelled.text

@@ -34,7 +34,7 @@ class Reason(Explained):
     SERVICE_FULL = "service_full", "Its push services do not work, and as many notifications wait for them as may."
     LOCK_LOST = "lock_lost", "The broker took the message back too often before the message could be settled."
     TOO_LARGE = "too_large", "The body is over the source's limit, or took too long to read and match."
-    CRASH = "crash", "A defect of this program met the message, or the process ended each time the message was taken."
+    CRASH = "crash", "A defect of this program met the message."
 
 
 class Refusal(NamedTuple):

@@ -11,6 +11,7 @@ from bridge.observe.facts import SourceState, SourceStatus
 from bridge.observe.stages import HeartbeatStage
 from hub.books import Unaccounted
 from hub.delivery.bulkhead import Bulkhead
+from hub.follow_up import FollowUpUsage
 from hub.notification import Notification, Platform
 from hub.platforms.table import services
 from hub.push import PushPage
@@ -24,7 +25,14 @@ _MAX_MISTAKE = 500
 _NAMED = 3
 """Rows that the part of the books names."""
 
+_RESTLESS = 5
+"""Rebalances of ten minutes from which on the source's line says so, before the alert does."""
+
+_LATE = 30.0
+"""Seconds by which looks at phones are late from which on it is said, before the alert does."""
+
 PUSH_SERVICE, REMOTE_HUB, HEARTBEAT, BOOKS = "push service", "remote hub", "heartbeat", "books"
+FOLLOW_UPS = "follow-ups"
 """Kinds of parts."""
 
 _BRAKED = "no phone is removed, as more than a fifth of over 1,000 pushes came back for dead push channels"
@@ -100,11 +108,17 @@ def source_parts(statuses: Iterable[SourceStatus]) -> list[Part]:
             name=status.name,
             ok=status.ready,
             state=status.state.value,
-            detail=status.detail,
+            detail="; ".join(filter(None, [status.detail, _restless(status)])),
             since=None if status.state is SourceState.RUNNING else status.since,
         )
         for status in statuses
     ]
+
+
+def _restless(status: SourceStatus) -> str:
+    """Of a group that goes on dealing out its partitions; a rollout brings some rebalances."""
+    lately = status.rebalanced_lately
+    return f"its group was rebalanced {lately} times in ten minutes" if lately >= _RESTLESS else ""
 
 
 def _late_source(status: SourceStatus) -> Part:
@@ -139,6 +153,15 @@ def relay_parts(troubles: Mapping[str, str], *, kind: str = "relay") -> list[Par
         Part(kind=kind, name=name, ok=not trouble, state="failing" if trouble else "ok", detail=trouble)
         for name, trouble in troubles.items()
     ]
+
+
+def follow_up_parts(usage: FollowUpUsage, *, has_sinks: bool) -> list[Part]:
+    """The looks at phones that `unless_opened` asks for, where the first of them is late."""
+    if usage.overdue < _LATE:
+        return []
+    why = "" if has_sinks else ": no sink is configured that could be told"
+    detail = f"the first of {how_many(usage.waiting, 'look')} at phones has been due for {usage.overdue:,.0f} s{why}"
+    return [Part(kind=FOLLOW_UPS, ok=False, state="late", detail=detail)]
 
 
 def push_service_name(hub: str, platform: Platform) -> tuple[str, str]:
@@ -244,6 +267,7 @@ PATHS: Mapping[str, str] = {
     "listeners": "listener",
     "relays": "relay",
     "sinks": "sink",
+    "follow-ups": FOLLOW_UPS,
     "push-services": PUSH_SERVICE,
     "remote-hubs": REMOTE_HUB,
     "heartbeat": HEARTBEAT,

@@ -4,6 +4,7 @@ import asyncio
 import random
 import re
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -38,6 +39,10 @@ _LONGEST_LIMITED = 1.0
 
 _WATCH_EVERY = 5.0
 
+_LATELY = 600.0
+"""Seconds for which a rebalance is one of late, as the alert on them has it."""
+_MAX_REBALANCES = 1000
+
 _VARYING = re.compile(r"\b(?=[\w-]*\d)[\w-]+")
 """Words with a digit: ports, times, the identities that a broker gives each of its errors."""
 
@@ -58,7 +63,8 @@ class Supervisor:
 
     A message that is not `readable` yet waits unsettled, and all behind it in the batch wait with it.
     A message that `limiter` does not allow yet is not received: it waits where the broker keeps it. `sizes` and
-    `precedence` are shared by all sources.
+    `precedence` are shared by all sources. `clock` gives the time of day, for the status alone; what has to last some time
+    goes by `steady`, which nobody sets.
     """
 
     def __init__(
@@ -75,6 +81,7 @@ class Supervisor:
         watchdog_suspended: Callable[[], bool] = lambda: False,
         stall_after: float = 120.0,
         clock: Callable[[], float] = time.time,
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self._source = source
         self._handle = handle
@@ -87,6 +94,7 @@ class Supervisor:
         self._watchdog_suspended = watchdog_suspended
         self._stall_after = stall_after
         self._clock = clock
+        self._steady = steady
         self._stopping = asyncio.Event()
         self._interruptible: asyncio.Timeout | None = None
         self._connections = 0
@@ -96,7 +104,9 @@ class Supervisor:
         self._limited_since: float | None = None
         self._limited_at: float | None = None
         self._reported: set[tuple[SourceState, str]] = set()
-        self.status = SourceStatus(source.name, since=clock(), last_progress=clock())
+        self._progressed_at = steady()
+        self._rebalanced = deque[float](maxlen=_MAX_REBALANCES)
+        self.status = SourceStatus(source.name, since=clock())
 
     async def run(self) -> None:
         """Until the source ends or `stop` is called; never raises for what a broker does."""
@@ -118,7 +128,7 @@ class Supervisor:
             except Exception as error:  # its text may hold what the message held, and status is shown
                 self._become(SourceState.CONNECTING, f"{type(error).__name__}: a defect of ours")
                 self._observer.observe(Crashed(work=f"source {self.status.name}", error=error))
-            if self._connected_at is not None and self._clock() - self._connected_at > _LONGEST_PAUSE:
+            if self._connected_at is not None and self._steady() - self._connected_at > _LONGEST_PAUSE:
                 backoff.reset()
             pause = _OPERATOR_PAUSE if only_an_operator_helps else backoff.next()
             await self._wait(pause * random.uniform(0.5, 1.0))
@@ -137,7 +147,7 @@ class Supervisor:
             await self._connect()
             if self._stopping.is_set():
                 return
-            self._connected_at = self._clock()
+            self._connected_at = self._steady()
             self._progress()
             self._connections += 1
             self.status.rebuilds = self._connections - 1
@@ -219,23 +229,23 @@ class Supervisor:
 
     async def _wait_for_capacity(self) -> None:
         """A short wait is a busy process, and no news; one that lasts is."""
-        full_since = self._clock()
+        full_since = self._steady()
         while self._capacity() <= 0 and not self._stopping.is_set():
-            if self._clock() - full_since >= _PAUSED_AFTER:
+            if self._steady() - full_since >= _PAUSED_AFTER:
                 self._become(SourceState.PAUSED, "no room: as many notifications wait as store.max_pending allows")
             await self._wait(_FULL_PAUSE)
         self._become(SourceState.RUNNING, "; ".join(self._source.warnings))
 
     async def _wait_for_rate(self) -> None:
         """Take nothing until the rate allows a batch. Whether a message waited is known by the next `receive`."""
-        started = self._clock()
+        started = self._steady()
         self._waits_for_rate = True
         try:
             while (seconds := self._limiter.wait_for_batch()) and not self._stopping.is_set():
                 await self._wait(min(seconds, _LONGEST_LIMITED))
         finally:
             self._waits_for_rate = False
-        self._held_back = self._clock() - started
+        self._held_back = self._steady() - started
 
     def turned_away(self, rate: Rate) -> None:
         """A sender that waits for its answer was told to come again, as `rate` allows no more."""
@@ -245,7 +255,7 @@ class Supervisor:
     @property
     def _held_for(self) -> float:
         """Seconds for which the source has been held to its rate; 0 where nothing has waited for a while."""
-        return 0.0 if self._limited_since is None else self._clock() - self._limited_since
+        return 0.0 if self._limited_since is None else self._steady() - self._limited_since
 
     def _tell_limited(self, received: int) -> None:
         """Count the wait before messages that were there behind it, and end the state once none has waited for a while."""
@@ -254,14 +264,19 @@ class Supervisor:
         if held_back and received and rate is not None:
             self.status.limited_seconds += held_back
             self._limited(rate, held_back)
-        elif self._limited_at is not None and self._clock() - self._limited_at > _LIMITED_FOR:
+        else:
+            self._end_limited()
+
+    def _end_limited(self) -> None:
+        """Where nothing has waited for the rate for a while. A source may have no next message that would show it."""
+        if self._limited_at is not None and self._steady() - self._limited_at > _LIMITED_FOR:
             self._limited_since = self._limited_at = None
             if self.status.state is SourceState.LIMITED:
                 self._become(SourceState.RUNNING, "; ".join(self._source.warnings))
 
     def _limited(self, rate: Rate, seconds: float) -> None:
         """Something has waited for the rate, the last `seconds`; a wait of a moment is no news."""
-        self._limited_at = self._clock()
+        self._limited_at = self._steady()
         if self._limited_since is None:
             self._limited_since = self._limited_at - seconds
         if self.status.ready and self._limited_at - self._limited_since >= _LIMITED_AFTER:
@@ -284,11 +299,23 @@ class Supervisor:
         while True:
             await asyncio.sleep(min(_WATCH_EVERY, self._stall_after / 4))
             found = await self._backlog()
-            self.status.backlog, self.status.rebalances = found.messages, found.rebalances
+            self._take(found)
+            self._end_limited()
             if not self.status.backlog or self._may_wait():
                 self._progress()
-            elif self._clock() - self.status.last_progress > self._stall_after:
+            elif self._steady() - self._progressed_at > self._stall_after:
                 raise _StalledError
+
+    def _take(self, found: Backlog) -> None:
+        status, now = self.status, self._steady()
+        self._rebalanced.extend([now] * min(_MAX_REBALANCES, max(0, found.rebalances - status.rebalances)))
+        while self._rebalanced and now - self._rebalanced[0] > _LATELY:
+            self._rebalanced.popleft()
+        status.backlog, status.rebalances, status.rebalanced_lately = (
+            found.messages,
+            found.rebalances,
+            len(self._rebalanced),
+        )
 
     def _may_wait(self) -> bool:
         """Whether nothing moves for a reason of ours."""
@@ -304,7 +331,7 @@ class Supervisor:
             raise NotConnectedError(f"no answer within {_CONNECT_TIMEOUT:g} s to what waits") from None
 
     def _progress(self) -> None:
-        self.status.last_progress = self._clock()
+        self._progressed_at = self._steady()
 
     def _become(self, state: SourceState, detail: str) -> None:
         """Take the state over, and report the state unless it was reported in the same trouble.

@@ -196,20 +196,21 @@ class SourceStatus:
 
     `since` is when the source became ready, or when the trouble began, however often its cause changes.
     `backlog` is None when the broker does not say; `unsettled_since` is 0 while no message is being handled; `rebuilds`
-    are connections after the first, and `rebalances` those of its group of consumers. `limited_seconds` are those in which
-    nothing was taken as `rate` allows no more, and `limited_requests` the requests that were told for this reason to come
-    again. `last_message` is when a message was handled the last time, 0 before the first. `expected_by` is when the next
-    has to be there, 0 where none is expected; the source `is_late` after it.
+    are connections after the first, and `rebalances` those of its group of consumers, of which `rebalanced_lately` were in
+    the last ten minutes. `limited_seconds` are those in which nothing was taken as `rate` allows no more, and
+    `limited_requests` the requests that were told for this reason to come again. `last_message` is when a message was
+    handled the last time, 0 before the first. `expected_by` is when the next has to be there, 0 where none
+    is expected; the source `is_late` after it.
     """
 
     name: str
     state: SourceState = SourceState.CONNECTING
     detail: str = "not connected yet"
     since: float = 0.0
-    last_progress: float = 0.0
     backlog: int | None = None
     rebuilds: int = 0
     rebalances: int = 0
+    rebalanced_lately: int = 0
     unsettled_since: float = 0.0
     limited_seconds: float = 0.0
     limited_requests: int = 0

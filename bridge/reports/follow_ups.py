@@ -4,6 +4,7 @@ from bridge.config.models.document import Settings
 from bridge.observe.facts import FollowUpsMeasured, PushesFollowedUp, SinkObserver
 from hub.errors import StoreError
 from hub.facts import Crashed
+from hub.follow_up import FollowUpUsage
 from hub.loops import Pulse
 from hub.store.contracts.follow_ups import FollowUps
 
@@ -23,7 +24,8 @@ class FollowUpLoop:
         self._observer = observer
         self._is_asked = False
         self.pulse = Pulse()
-        self._waiting = 0
+        self.usage = FollowUpUsage()
+        """What waited at the last count."""
 
     def apply(self, settings: Settings) -> None:
         self._is_asked = bool(settings.rules.follow_ups)
@@ -35,7 +37,7 @@ class FollowUpLoop:
             try:
                 if looks % _MEASURE_EVERY == 0:
                     await self._measure()
-                if self._is_asked or self._waiting:
+                if self._is_asked or self.usage.waiting:
                     await self._look()
             except StoreError:
                 pass  # reported by who watches the store, and looked at again
@@ -53,6 +55,5 @@ class FollowUpLoop:
             is_more = followed.is_more
 
     async def _measure(self) -> None:
-        usage = await self._store.follow_up_usage()
-        self._waiting = usage.waiting
-        self._observer.observe(FollowUpsMeasured(usage=usage))
+        self.usage = await self._store.follow_up_usage()
+        self._observer.observe(FollowUpsMeasured(usage=self.usage))

@@ -122,6 +122,10 @@ def test_the_commands_of_the_runbooks_are_ones_that_there_are() -> None:
 
 def commands(page: str, alert: str) -> list[str]:
     """The command lines of an alert's section, without the program's name."""
+    return re.findall(r"^    pushbridge (.+)$", section(page, alert), re.MULTILINE)
+
+
+def section(page: str, alert: str) -> str:
+    """What a page says of an alert."""
     _, _, rest = page.partition(f"## {alert}\n")
-    section = re.split(r"^## ", rest, maxsplit=1, flags=re.MULTILINE)[0]
-    return re.findall(r"^    pushbridge (.+)$", section, re.MULTILINE)
+    return re.split(r"^## ", rest, maxsplit=1, flags=re.MULTILINE)[0]

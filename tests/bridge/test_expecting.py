@@ -31,7 +31,7 @@ class FakeJournal:
 
 class Bench:
     def __init__(self, **newest: float) -> None:
-        self.clock = FakeClock()
+        self.clock, self.steady = FakeClock(), FakeClock()
         self.status = SourceStatus("nightly", state=SourceState.RUNNING)
         self.expected = {"nightly": DAY}
         self.told: list[SourceLate] = []
@@ -42,6 +42,7 @@ class Bench:
             expected=lambda: self.expected,
             observer=self,
             clock=self.clock,
+            steady=self.steady,
         )
 
     def observe(self, fact: IntakeFact) -> None:
@@ -50,6 +51,7 @@ class Bench:
 
     async def look_after(self, seconds: float) -> bool:
         self.clock.now += seconds
+        self.steady.now += seconds
         await self.expectations.look()
         return self.status.is_late
 
@@ -61,6 +63,20 @@ async def test_a_source_is_late_after_its_time_and_is_told_once() -> None:
     assert await bench.look_after(2)
     assert await bench.look_after(DAY)
     assert [fact.is_late for fact in bench.told] == [True]
+
+
+@pytest.mark.parametrize("step", [3600.0, -3600.0])
+async def test_a_clock_that_is_set_makes_nothing_late_before_its_time_has_passed_nor_after_it(step: float) -> None:
+    bench = Bench()
+    bench.status.last_message = bench.clock()
+    assert not await bench.look_after(DAY - 100)
+    bench.clock.now += step
+    assert not await bench.look_after(0)
+    assert bench.status.expected_by == pytest.approx(bench.clock() + 100)
+    assert not await bench.look_after(99)
+    assert await bench.look_after(2)
+    bench.status.last_message = bench.clock()
+    assert not await bench.look_after(DAY - 1)
 
 
 async def test_a_message_ends_it_and_the_time_counts_from_there() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bridge.admin.health import source_parts
 from bridge.intake.sharing import MAX_BATCH, SHARED_BATCH, BatchSizes
 from bridge.intake.supervisor import Supervisor
 from bridge.observe.facts import SourceState
@@ -42,6 +43,8 @@ class Bench:
     ) -> None:
         self.source = source
         self.room = 1_000_000
+        self.stepped = 0.0
+        """Seconds by which the time of day was set."""
         self.watchdog_suspended = False
         self.told = FakeIntakeObserver()
         self.limiter = RateLimiter(rate, clock=asyncio.get_running_loop().time)
@@ -55,7 +58,8 @@ class Bench:
             precedence=precedence,
             watchdog_suspended=lambda: self.watchdog_suspended,
             stall_after=stall_after,
-            clock=asyncio.get_running_loop().time,
+            clock=lambda: asyncio.get_running_loop().time() + self.stepped,
+            steady=asyncio.get_running_loop().time,
         )
 
     @property
@@ -457,7 +461,7 @@ async def test_status_tells_since_when_messages_are_unsettled_and_what_waits() -
     await bench.run()
     assert bench.supervisor.status.backlog == 7
     assert bench.supervisor.status.unsettled_since == 0
-    assert bench.supervisor.status.last_progress == 23
+    assert bench.supervisor.status.last_message == 23
 
 
 @in_virtual_time
@@ -509,6 +513,59 @@ async def test_what_is_over_the_rate_waits_at_the_broker_and_is_counted() -> Non
     await asyncio.sleep(15)
     assert bench.states[2:] == [SourceState.RUNNING]
     assert status.limited_seconds == pytest.approx(20, abs=0.2)
+    bench.supervisor.stop()
+    await running
+
+
+@in_virtual_time
+async def test_a_source_that_turned_a_sender_away_is_limited_no_more_though_nothing_comes_after_it() -> None:
+    rate = Rate(per_second=1)
+
+    async def nothing() -> Sequence[Message]:
+        await asyncio.sleep(3600)
+        return []
+
+    bench = Bench(ScriptedSource(receives=[nothing]), rate=rate)
+    running = asyncio.create_task(bench.run())
+    await asyncio.sleep(1)
+    bench.supervisor.turned_away(rate)
+    await asyncio.sleep(2)
+    bench.supervisor.turned_away(rate)
+    assert bench.states == [SourceState.RUNNING, SourceState.LIMITED]
+    await asyncio.sleep(30)
+    assert bench.states[2:] == [SourceState.RUNNING]
+    bench.supervisor.stop()
+    await running
+
+
+@in_virtual_time
+async def test_a_group_that_does_not_come_to_rest_is_named_until_it_has_for_ten_minutes() -> None:
+    source = ScriptedSource()
+    bench = Bench(source)
+    running = asyncio.create_task(bench.run())
+    await asyncio.sleep(1)
+    for source.rebalances in range(1, 8):
+        await asyncio.sleep(10)
+    (part,) = source_parts([bench.supervisor.status])
+    assert (part.ok, part.detail) == (True, "its group was rebalanced 7 times in ten minutes")
+    await asyncio.sleep(600)
+    (part,) = source_parts([bench.supervisor.status])
+    assert part.detail == ""
+    bench.supervisor.stop()
+    await running
+
+
+@pytest.mark.parametrize("step", [3600.0, -3600.0])
+@in_virtual_time
+async def test_a_clock_that_is_set_stalls_no_source_and_hides_no_stall(step: float) -> None:
+    bench = Bench(ScriptedSource(receives=[], backlog=5))
+    running = asyncio.create_task(bench.run())
+    await asyncio.sleep(60)
+    bench.stepped += step
+    await asyncio.sleep(50)
+    assert bench.states == [SourceState.RUNNING], "nothing has come for 110 s, whatever the clock says"
+    await asyncio.sleep(20)
+    assert SourceState.STALLED in bench.states
     bench.supervisor.stop()
     await running
 

@@ -35,6 +35,7 @@ class ScriptedSource:
         self.name = name
         self.warnings: Sequence[str] = ()
         self.messages_waiting = backlog
+        self.rebalances = 0
         self.connects: list[float] = []
         """When it was connected, or should have been."""
         self.limits: list[int] = []
@@ -71,7 +72,7 @@ class ScriptedSource:
             await asyncio.Event().wait()
         if isinstance(self.messages_waiting, Exception):
             raise self.messages_waiting
-        return Backlog(messages=self.messages_waiting)
+        return Backlog(messages=self.messages_waiting, rebalances=self.rebalances)
 
     async def close(self) -> None:
         self.closes += 1

@@ -6,72 +6,26 @@ one daemon with several faults, as a bad night has them. The drill of `test_dril
 """
 
 import asyncio
-import re
+import inspect
 import resource
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
 from sandbox.services import PushServices
-from tests.bridge.test_alerts import RUNBOOKS, alerts, commands
+from tests.bridge.test_alerts import alerts
 from tests.bridge.test_ended import certificate
 from tests.integration.daemon import HUB, Daemon
+from tests.integration.nights import DEADLINE, Fault, Night, Scene, delivery, phones, process, sources
 from tests.integration.test_drill import told
 from tests.integration.test_operator import configuration, part, post, register
 from tests.ports import free_ports
-from tests.selection import ROOT
 
 pytestmark = pytest.mark.processes
-
-DEADLINE = 90.0
-"""Seconds until a fault is seen; it takes a few on an idle machine."""
-
-Scene = Callable[[PushServices, Path], Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """A scene, what to do in it, and what the runbook's commands then print, as a regular expression."""
-
-    scene: str
-    prints: str
-    make: Callable[["Night"], Awaitable[None]] | None = None
-
-
-class Night:
-    """A daemon in trouble."""
-
-    def __init__(self, daemon: Daemon, services: PushServices, directory: Path) -> None:
-        self.daemon, self.services, self.directory = daemon, services, directory
-
-    async def until_printed(self, alert: str, pattern: str) -> None:
-        """Run the commands of a runbook until they print the cause: a fault takes its time to show."""
-        printed = ""
-        try:
-            async with asyncio.timeout(DEADLINE):
-                while not re.search(pattern, printed):
-                    outputs = [await told(self.daemon, command) for command in runbook(alert)]
-                    printed = "\n".join(outputs)
-        except TimeoutError:
-            raise AssertionError(f"{alert}: {pattern!r} is not in what its runbook prints:\n{printed}") from None
-
-
-def runbook(alert: str) -> list[str]:
-    """The commands of an alert's section that need no name from another output."""
-    page = next(
-        ROOT / each["annotations"]["runbook_url"].partition("#")[0] for each in alerts() if each["alert"] == alert
-    )
-    assert page.parent == RUNBOOKS
-    found = commands(page.read_text(), alert)
-    assert found
-    return [command for command in found if not re.search(r"\b(TAG|ID|NAME)\b", command)]
-
 
 # Scenes
 
@@ -175,7 +129,11 @@ async def far_away(services: PushServices, directory: Path) -> AsyncIterator[Nig
         yield Night(daemon, services, directory)
 
 
+NIGHTS = (delivery, phones, process, sources)
+"""Modules of further scenes, each with its faults."""
+
 SCENES: Mapping[str, Scene] = {
+    **{name: scene for night in NIGHTS for name, scene in night.SCENES.items()},
     "many faults": many_faults,
     "full disk": full_disk,
     "silence": silence,
@@ -289,6 +247,7 @@ async def one_push(night: Night) -> None:
 
 
 FAULTS: Mapping[str, Fault] = {
+    **{alert: fault for night in NIGHTS for alert, fault in night.FAULTS.items()},
     "PushbridgeAbsent": Fault(scene="gone", prints=r"rulez"),
     "PushbridgeSourceDown": Fault(scene="many faults", prints=r"shop .*cannot connect to 127\.0\.0\.1"),
     "PushbridgeDeadLettersGrowing": Fault(scene="many faults", prints=r"tag_unsafe", make=unsafe_tag),
@@ -324,15 +283,7 @@ FAULTS: Mapping[str, Fault] = {
 _FIGURES = "a figure over hours or at a scale that a test cannot have: its commands are those of alerts tested above"
 _FLEET = "takes several daemons over PostgreSQL"
 UNTESTED: Mapping[str, str] = {
-    "PushbridgeCrashLooping": "no part of this program ends the process again and again on request",
-    "PushbridgeConfigurationsDiffer": _FLEET,
-    "PushbridgeSourceRebalances": "takes a restless group of Kafka: integration/test_kafka_source.py counts a rebalance",
-    "PushbridgeQueueRunningFull": _FIGURES,
     "PushbridgeQueueTakeovers": f"{_FLEET}: integration/test_fleet.py kills one",
-    "PushbridgeDeliverySloFastBurn": _FIGURES,
-    "PushbridgeDeliverySloSlowBurn": _FIGURES,
-    "PushbridgeInvalidTokenSurge": "takes over 1,000 dead phones in a quarter of an hour",
-    "PushbridgeDeviceRemovalBraked": "takes over 1,000 pushes to dead channels: hub/test_dispatch.py has them",
     "PushbridgeMirrorDiffers": "integration/test_mirror.py has a remote hub that differs, and reads the log",
     "PushbridgeMirrorMissing": "the same as PushbridgeMirrorDiffers",
     "PushbridgeBooksDiffer": "three looks take three minutes: hub/test_bookkeeping.py breaks a store by hand",
@@ -341,10 +292,6 @@ UNTESTED: Mapping[str, str] = {
     "PushbridgeStoreSlow": "doctor measures the disk: integration/test_doctor.py",
     "PushbridgeStoreLogGrows": _FIGURES,
     "PushbridgeRenewalsFail": _FLEET,
-    "PushbridgeSourceLimited": "nothing is wrong: the rate does what it is to do",
-    "PushbridgeSchemaMissing": "integration/test_schema_registry_daemon.py has such registries, and asks readiness",
-    "PushbridgeFollowUpsLate": _FIGURES,
-    "PushbridgeReportsRefused": _FIGURES,
 }
 """Alerts whose runbook no test tries by its fault, and why."""
 
@@ -358,9 +305,11 @@ def test_each_alert_has_its_fault_or_the_reason_why_it_has_none() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("scene", SCENES)
 async def test_the_commands_of_a_runbook_find_the_cause_of_its_alert(
-    services: PushServices, tmp_path: Path, scene: str
+    request: pytest.FixtureRequest, services: PushServices, tmp_path: Path, scene: str
 ) -> None:
-    async with SCENES[scene](services, tmp_path) as night:
+    _, _, *fixtures = inspect.signature(SCENES[scene]).parameters
+    given = {name: request.getfixturevalue(name) for name in fixtures}
+    async with SCENES[scene](services, tmp_path, **given) as night:
         for alert, fault in FAULTS.items():
             if fault.scene == scene:
                 if fault.make is not None:

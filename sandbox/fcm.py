@@ -23,7 +23,11 @@ from sandbox.oauth import BearerTokens, error_answer, form_of, json_answer
 from sandbox.service import PUSH_ID_HEADER, PushService
 
 OAUTH_PATH = "/token"
+GOOGLE_AUDIENCE = "https://oauth2.googleapis.com/token"
+"""Google's libraries write this one whatever the account's `token_uri` is: "this value is always" so, Google says."""
 SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
+SCOPES = {SCOPE, "https://www.googleapis.com/auth/cloud-platform"}
+"""Each of them is enough (Firebase, "Method: projects.messages.send", authorization scopes)."""
 GRANT_TYPE = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 TOKEN_LIFETIME = timedelta(seconds=3599)
 MAX_ASSERTION_LIFETIME = timedelta(hours=1)
@@ -225,9 +229,9 @@ class Fcm(PushService):
             raise RefusedError(400, "invalid_grant", description="Invalid JWT Signature.")
         if claims["iss"] != self._client_email:
             raise RefusedError(400, "invalid_grant", description="Invalid grant: account not found")
-        if claims["aud"] != self.token_url:
+        if claims["aud"] not in (self.token_url, GOOGLE_AUDIENCE):
             raise RefusedError(400, "invalid_grant", description=f"Invalid JWT: the audience must be {self.token_url}")
-        if SCOPE not in str(claims.get("scope", "")).split():
+        if SCOPES.isdisjoint(str(claims.get("scope", "")).split()):
             raise RefusedError(400, "invalid_scope", description=f"The scope must be {SCOPE}")
         self._examine_times(claims["iat"], claims["exp"])
 

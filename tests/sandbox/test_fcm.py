@@ -83,7 +83,7 @@ async def test_an_access_token_is_given_for_a_good_assertion(
     [
         ({"iss": "somebody@else"}, "invalid_grant"),
         ({"scope": "https://www.googleapis.com/auth/drive"}, "invalid_scope"),
-        ({"aud": "https://oauth2.googleapis.com/token"}, "invalid_grant"),
+        ({"aud": "https://oauth2.example/token"}, "invalid_grant"),
         ({"exp": 4_000_000_000}, "invalid_grant"),
         ({"iat": 1_000_000_000, "exp": 1_000_003_600}, "invalid_grant"),
         ({"iat": 4_000_000_000, "exp": 4_000_003_600}, "invalid_grant"),

@@ -13,8 +13,8 @@ _TRACEPARENT: Final = re.compile(
     r"(?P<version>(?!ff)[0-9a-f]{2})-(?P<trace>(?!0{32})[0-9a-f]{32})-(?P<span>(?!0{16})[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})"
     r"(?P<more>-[ -~]{0,200})?"
 )
-_MEMBER: Final = r"[a-z0-9][a-z0-9_\-*/@]{0,255}=[ -+\--<>-~]{0,255}[!-+\--<>-~]"
-_TRACESTATE: Final = re.compile(rf"[ \t]*{_MEMBER}[ \t]*(,[ \t]*({_MEMBER})?[ \t]*)*")
+_MEMBER: Final = re.compile(r"[a-z0-9][a-z0-9_\-*/@]{0,255}=[ -+\--<>-~]{0,255}[!-+\--<>-~]")
+"""Of one member alone: a pattern of the whole list could part the space between members in ways without end."""
 MAX_TRACESTATE: Final = 512
 """Characters of a tracestate that are handed on; the standard asks for at least as many (section 3.3.1.5)."""
 
@@ -70,7 +70,10 @@ def _traceparent(value: Any) -> str:
 
 def _tracestate(value: Any) -> str:
     """Without its trace nobody knows what a broken one says: it is left out, and the trace goes on."""
-    is_good = isinstance(value, str) and len(value) <= MAX_TRACESTATE and _TRACESTATE.fullmatch(value) is not None
+    if not isinstance(value, str) or len(value) > MAX_TRACESTATE:
+        return ""
+    first, *others = (member.strip(" \t") for member in value.split(","))
+    is_good = _MEMBER.fullmatch(first) and all(_MEMBER.fullmatch(each) for each in others if each)
     return value if is_good else ""
 
 

@@ -4,10 +4,12 @@ Spans wait in a bounded queue. What finds it full, and what the collector does n
 counted; nothing else is.
 """
 
+import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from bridge.config.models.tracing import Tracing
@@ -68,6 +70,7 @@ class SpanExport:
         self._lost = 0
         self._wake = threading.Condition()
         self._closing = False
+        self._connection: socket.socket | None = None
         self._thread: threading.Thread | None = None
 
     def put(self, spans: Sequence[Span]) -> None:
@@ -155,12 +158,43 @@ class SpanExport:
 
     def _post(self, client: "httpx.Client", body: bytes) -> _Answer:
         """One try. Never raises: a fault of the collector's is no fault of ours."""
+        is_late = threading.Event()
+
+        def late() -> None:
+            is_late.set()
+            self._cut()
+
+        timer = threading.Timer(self._settings.timeout, late)
+        timer.daemon = True
+        timer.start()
+        try:
+            answer = self._exchange(client, body)
+        finally:
+            timer.cancel()
+        if is_late.is_set():
+            trouble = f"no whole answer within {self._settings.timeout:g} s"
+            return _Answer(SpanOutcome.UNREACHABLE, trouble, may_be_repeated=True)
+        return answer
+
+    def _connected(self, event: str, said: dict[str, Any]) -> None:
+        """Keeps the connection that was made last (httpcore's extension `trace`)."""
+        if event.endswith((".connect_tcp.complete", ".start_tls.complete")):
+            self._connection = said["return_value"].get_extra_info("socket")
+
+    def _cut(self) -> None:
+        """A timeout of the client's is for one read: a collector that says a byte now and then would hold the thread."""
+        if self._connection is not None:
+            with suppress(OSError):  # closed by now
+                self._connection.shutdown(socket.SHUT_RDWR)
+
+    def _exchange(self, client: "httpx.Client", body: bytes) -> _Answer:
         import httpx
 
         from bridge.observe.otlp.messages import rejected_in
 
+        extensions = {"trace": self._connected}
         try:
-            with client.stream("POST", self._settings.url, content=body) as response:
+            with client.stream("POST", self._settings.url, content=body, extensions=extensions) as response:
                 said = b""
                 for part in response.iter_raw():
                     said += part

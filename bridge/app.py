@@ -25,6 +25,7 @@ from bridge.admin.health import (
     follow_up_parts,
     heartbeat_parts,
     listener_parts,
+    loop_part,
     process_part,
     push_parts,
     relay_parts,
@@ -53,6 +54,7 @@ from bridge.intake.replay import Replayer
 from bridge.intake.sharing import BatchSizes
 from bridge.intake.supervisor import Supervisor
 from bridge.logger import structlog
+from bridge.loop_guard import LoopGuard
 from bridge.mirrors import Mirrors
 from bridge.observe.fact_log import FactLog
 from bridge.observe.facts import (
@@ -198,6 +200,9 @@ class Daemon:
             observer=self.telemetry,
             every=lambda: self.settings.bridge.heartbeat,
         )
+        self._loop_guard = LoopGuard(
+            observer=self.telemetry, bound=lambda: self.settings.bridge.watchdog.loop_held_after
+        )
         self._console = console
         self._served: tuple[object, ...] = ()
         self._apps = {name: SwappableApp(crashed=self._crashed) for name in LISTENERS}
@@ -302,6 +307,7 @@ class Daemon:
                 self._start(self.mirrors.run(self.hub.store), "mirrors"),
                 self._start(self._expectations().run(), "expected sources"),
                 self._start(self._heartbeat.run(), "heartbeat"),
+                self._start(self._loop_guard.run(), "loop guard"),
             ]
             if self.reloader is not None:
                 helpers.append(self._start(self.reloader.run(), "reload"))
@@ -376,6 +382,7 @@ class Daemon:
             *push_parts(self.hub.bulkheads, full=self.hub.full),
             *remote_parts(self.hub.remotes),
             *heartbeat_parts(self._heartbeat.stalled),
+            loop_part(*self._loop_guard.held_lately),
             books_part(self.hub.books.unaccounted),
         ]
 

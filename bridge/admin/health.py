@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from bridge.admin.listener import Listener
 from bridge.config.reload import Refusal
 from bridge.counts import how_many
-from bridge.observe.facts import SourceState, SourceStatus
+from bridge.observe.facts import LoopHeld, SourceState, SourceStatus
 from bridge.observe.stages import HeartbeatStage
 from hub.books import Unaccounted
 from hub.delivery.bulkhead import Bulkhead
@@ -32,8 +32,11 @@ _LATE = 30.0
 """Seconds by which looks at phones are late from which on it is said, before the alert does."""
 
 PUSH_SERVICE, REMOTE_HUB, HEARTBEAT, BOOKS = "push service", "remote hub", "heartbeat", "books"
-FOLLOW_UPS = "follow-ups"
+FOLLOW_UPS, EVENT_LOOP = "follow-ups", "event loop"
 """Kinds of parts."""
+
+_HELD_TOO_LONG = 6.0
+"""Seconds of a minute for which the event loop may be held until its part says so; the alert's share is the same."""
 
 _BRAKED = "no phone is removed, as more than a fifth of over 1,000 pushes came back for dead push channels"
 _FULL = "as many notifications wait as its share of store.max_pending allows; others end as dead letters"
@@ -71,6 +74,15 @@ class Part:
 def process_part(*, stopping: bool) -> Part:
     """The process itself."""
     return Part(kind="process", ok=not stopping, state="stopping" if stopping else "ok", required=True)
+
+
+def loop_part(held: float, last: LoopHeld | None) -> Part:
+    """The event loop, by the seconds of the last minute for which it was held, and by the last such hold."""
+    if last is None or held < _HELD_TOO_LONG:
+        return Part(kind=EVENT_LOOP)
+    where = last.task or (last.stack[0] if last.stack else last.cause.meaning)
+    detail = f"for {held:.1f} s of the last minute, last by {where}"
+    return Part(kind=EVENT_LOOP, ok=False, state="held", detail=detail)
 
 
 def store_part(trouble: StoreTrouble | None) -> Part:
@@ -271,6 +283,7 @@ PATHS: Mapping[str, str] = {
     "push-services": PUSH_SERVICE,
     "remote-hubs": REMOTE_HUB,
     "heartbeat": HEARTBEAT,
+    "event-loop": EVENT_LOOP,
     "books": BOOKS,
 }
 """The first part of a path below `/readyz`, and what kind of parts it names."""

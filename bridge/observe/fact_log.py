@@ -4,6 +4,7 @@ import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Any
 
 from bridge.logger import structlog
@@ -14,6 +15,8 @@ from bridge.observe.facts import (
     EventOutcome,
     EventsStored,
     InFlightEvent,
+    LoopHeld,
+    LoopStillHeld,
     MessagesGivenUp,
     PlaygroundOutcome,
     PlaygroundTried,
@@ -29,7 +32,8 @@ from bridge.observe.facts import (
     WrongCredentialsHeldBack,
 )
 from bridge.observe.lines import MAX_REASON, about
-from bridge.observe.log import info_lines
+from bridge.observe.log import error_at_once, info_lines
+from bridge.observe.loop_holds import LoopHold
 from bridge.observe.telemetry import Takes
 from hub.acceptance import DeadLetter
 from hub.facts import (
@@ -68,6 +72,9 @@ from hub.trace_context import trace_id_of
 _MAX_NAMES = 20
 """Properties of a template or a notification that a line names."""
 
+_HOLDS_TOLD_EVERY = 10.0
+"""Seconds between two lines on holds of the event loop at one place."""
+
 _ORDINARY = frozenset(
     [
         Unreached.NO_REGISTRATION,
@@ -94,6 +101,7 @@ class FactLog:
     def __init__(self) -> None:
         self._store_failures: set[tuple[str, str]] = set()
         self._phone_causes: set[tuple[str, str]] = set()
+        self._loop_holds: dict[tuple[LoopHold, str], tuple[float, int]] = {}
         self.takes: Takes = {
             EventsStored: self._events_stored,
             MessagesGivenUp: self._messages_given_up,
@@ -132,6 +140,8 @@ class FactLog:
             PlaygroundTried: self._playground_tried,
             StageStalled: self._stage_stalled,
             StageWorks: self._stage_works,
+            LoopHeld: self._loop_held,
+            LoopStillHeld: self._loop_still_held,
             ConfigurationApplied: self._configuration_applied,
         }
 
@@ -160,6 +170,36 @@ class FactLog:
 
     def _stage_works(self, fact: StageWorks) -> None:
         _log.info("the daemon's heartbeat passes again", stage=fact.stage.value, seconds=round(fact.seconds, 1))
+
+    def _loop_held(self, fact: LoopHeld) -> None:
+        """A line for the first hold of a place, and then one in ten seconds, which says how many it stands for."""
+        now = monotonic()
+        place = fact.cause, fact.stack[0].rpartition(" ")[2] if fact.stack else fact.task
+        told_at, unsaid = self._loop_holds.get(place, (-_HOLDS_TOLD_EVERY, 0))
+        if now - told_at < _HOLDS_TOLD_EVERY:
+            self._loop_holds[place] = told_at, unsaid + 1
+            return
+        self._loop_holds[place] = now, 0
+        more = {"times": unsaid + 1} if unsaid else {}
+        _log.warning(
+            "the event loop was held",
+            seconds=round(fact.seconds, 3),
+            cpu_seconds=round(fact.cpu_seconds, 3),
+            cause=fact.cause.value,
+            task=fact.task,
+            stack=list(fact.stack),
+            **more,
+            meaning=fact.cause.meaning,
+        )
+
+    def _loop_still_held(self, fact: LoopStillHeld) -> None:
+        """Comes from another thread, while the loop's own lines wait for its turn."""
+        error_at_once(
+            "the event loop is held and does not come back: nothing is taken, pushed or answered",
+            seconds=round(fact.seconds, 1),
+            task=fact.task,
+            stack=list(fact.stack),
+        )
 
     def _configuration_applied(self, fact: ConfigurationApplied) -> None:
         _log.info(

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from bridge.decode.mapping import MAX_ATTRIBUTE
 from bridge.errors import Reason, Stage
+from bridge.observe.loop_holds import LoopHold
 from bridge.observe.stages import HeartbeatStage
 from bridge.observe.tracing.spans import EventTrace
 from bridge.schemas.client import LookupResult
@@ -446,6 +447,37 @@ class StageWorks:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopTurned:
+    """The event loop turned so many seconds later than it was asked to."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopHeld:
+    """Something held the event loop for longer than the bound.
+
+    `cpu_seconds` is what the loop's thread computed meanwhile. `task` and `stack` are of the moment when the bound was
+    reached, the innermost call first; empty where nothing could look.
+    """
+
+    seconds: float
+    cpu_seconds: float
+    cause: LoopHold
+    task: str
+    stack: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopStillHeld:
+    """The event loop has been held for so many seconds and does not come back. Told by another thread than the loop's."""
+
+    seconds: float
+    task: str
+    stack: Sequence[str]
+
+
 class PlaygroundOutcome(StrEnum):
     """What became of a try in the playground."""
 
@@ -489,7 +521,8 @@ SinkFact = (
     ReportsPublished | ReportsDropped | SinksMeasured | PushesFollowedUp | FollowUpsMeasured | Crashed | RelayChanged
 )
 TracingFact = SpansSent | RelayChanged
-Fact = HubFact | IntakeFact | ProcessFact | SinkFact | HeartbeatFact | TracingFact
+LoopFact = LoopTurned | LoopHeld | LoopStillHeld
+Fact = HubFact | IntakeFact | ProcessFact | SinkFact | HeartbeatFact | TracingFact | LoopFact
 
 
 class SinkObserver(Protocol):
@@ -505,6 +538,11 @@ class ProcessObserver(Protocol):
 class HeartbeatObserver(Protocol):
     def observe(self, fact: HeartbeatFact) -> None:
         """Returns at once and never raises."""
+
+
+class LoopObserver(Protocol):
+    def observe(self, fact: LoopFact) -> None:
+        """Returns at once and never raises; a `LoopStillHeld` comes from another thread than the loop's."""
 
 
 class IntakeObserver(Protocol):

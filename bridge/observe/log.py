@@ -75,6 +75,15 @@ def info_lines(event: str, lines: Sequence[dict[str, Any]]) -> None:
         now.writer.write(lines)
 
 
+def error_at_once(event: str, **line: Any) -> None:
+    """An error from another thread than the event loop's, while that one may never come to write what it has."""
+    now = _in_force
+    if now is None or not now.writes_json:
+        _log.error(event, **line)
+        return
+    now.writer.write_at_once(_as_json(None, "error", dict(_completed(None, "error", {"event": event, **line}))))
+
+
 def _as_lines(known: Sequence[dict[str, Any]]) -> str:
     """Lines of `info_lines` as JSON; they have one time, for they are of one turn of the event loop."""
     at = _timestamp()
@@ -122,6 +131,11 @@ class _TickWriter:
         parts.append(list(known))
         if len(parts) == 1:
             self._flush_soon()
+
+    def write_at_once(self, line: str) -> None:
+        """Before the lines that wait for the end of the turn."""
+        self._stream.write(line + "\n")
+        self._stream.flush()
 
     def _flush_soon(self) -> None:
         """At the end of the turn, which its first line asks for."""

@@ -22,6 +22,7 @@ from bridge.observe.facts import (
     SpanOutcome,
 )
 from bridge.observe.intake_metrics import INGEST
+from bridge.observe.loop_holds import LoopHold
 from bridge.observe.stages import HeartbeatStage
 from bridge.schemas.client import LookupResult
 from hub.acceptance import Reason, Stage
@@ -237,6 +238,12 @@ SECTIONS: Sequence[Section] = (
         where="The label `stage` of `pushbridge_heartbeat_last_seen_timestamp_seconds`, in the order in which an event"
         " passes. The first that stands still is the cause of the others.",
         names=HeartbeatStage,
+    ),
+    Section(
+        title="Why the event loop was held",
+        where="The field `cause` of the log line `the event loop was held`, and the label `cause` of"
+        " `pushbridge_event_loop_held_seconds_total`.",
+        names=LoopHold,
     ),
 )
 

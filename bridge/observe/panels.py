@@ -43,6 +43,7 @@ def _rate(metric: str, *labels: str) -> tuple[str, str]:
     return f"sum by ({', '.join(labels)}) (rate({metric}[$__rate_interval]))", legend
 
 
+_LAG = "pushbridge_event_loop_lag_seconds"
 _FAILED = 'outcome=~"unreachable|timeout|server_error|unauthorized|throttled"'
 
 ROWS: dict[str, Sequence[Panel]] = {
@@ -216,6 +217,18 @@ ROWS: dict[str, Sequence[Panel]] = {
                 ("time() - min by (stage) (pushbridge_heartbeat_last_seen_timestamp_seconds)", "{{stage}}"),
             ],
             limit=120,
+        ),
+        Panel(
+            title="Event loop",
+            description="How much later than asked the event loop turns, and the share of time for which it was held.",
+            unit="s",
+            queries=[
+                (f"histogram_quantile(0.99, sum by (le) (rate({_LAG}_bucket[$__rate_interval])))", "p99"),
+                (
+                    "sum by (cause) (rate(pushbridge_event_loop_held_seconds_total[$__rate_interval]))",
+                    "held, {{cause}}",
+                ),
+            ],
         ),
         Panel(
             title="Rules that match",

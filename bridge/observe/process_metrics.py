@@ -13,12 +13,15 @@ from bridge.observe.facts import (
     ConfigurationRefused,
     ConnectionRefused,
     Limit,
+    LoopHeld,
+    LoopTurned,
     PlaygroundOutcome,
     PlaygroundTried,
     StagePassed,
     Started,
     WrongCredentialsHeldBack,
 )
+from bridge.observe.loop_holds import LoopHold
 from bridge.observe.metric_set import REQUEST_SECONDS, MetricSet, values_of
 from bridge.observe.stages import HeartbeatStage
 from bridge.observe.telemetry import Takes
@@ -53,6 +56,8 @@ AUTH_FAILURES = {
     },
 }
 """What a listener can refuse: an HTTP source may be on the admin listener, and probes ask for nothing."""
+
+_LAG_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
 class ProcessMetrics:
@@ -94,6 +99,17 @@ class ProcessMetrics:
             stage=values_of(HeartbeatStage),
         )
         self._heartbeat_every = gauge("heartbeat_every_seconds", "Seconds between two heartbeats.")
+        self._loop_lag = histogram(
+            "event_loop_lag_seconds",
+            "How much later than asked the event loop turned, 20 times a second.",
+            _LAG_SECONDS,
+        )
+        self._loop_lag.labels()
+        self._loop_held = counter(
+            "event_loop_held_seconds",
+            "Seconds for which the event loop was held for longer than bridge.watchdog.loop_held_after at a time.",
+            cause=values_of(LoopHold),
+        )
         self._auth_failures = counter(
             "auth_failures",
             "Requests that were refused by their credentials: 401, and 403 where these are good and allow too little.",
@@ -120,6 +136,8 @@ class ProcessMetrics:
             AuthFailed: self._auth_failed,
             WrongCredentialsHeldBack: self._wrong_credentials_held_back,
             StagePassed: self._stage_passed,
+            LoopTurned: self._loop_turned,
+            LoopHeld: self._loop_was_held,
             ConnectionRefused: self._connection_refused,
             Started: self._in_force,
             ConfigurationApplied: self._in_force,
@@ -137,6 +155,12 @@ class ProcessMetrics:
 
     def _stage_passed(self, fact: StagePassed) -> None:
         self._heartbeat.labels(fact.stage.value).set(self._clock())
+
+    def _loop_turned(self, fact: LoopTurned) -> None:
+        self._loop_lag.observe((), fact.seconds)
+
+    def _loop_was_held(self, fact: LoopHeld) -> None:
+        self._loop_held.labels(fact.cause.value).inc(fact.seconds)
 
     def _auth_failed(self, fact: AuthFailed) -> None:
         self._auth_failures.labels(fact.listener, fact.scheme.value, fact.reason.value).inc()

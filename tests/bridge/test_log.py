@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from enum import Enum
@@ -15,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.errors import Stage
-from bridge.observe.log import configure
+from bridge.observe.log import configure, error_at_once
 from bridge.observe.redaction import REMOVED, fingerprint, redact
 from hub.outcome import DELIVERY_LABELS, OutcomeName
 
@@ -51,6 +52,17 @@ def test_a_line_is_one_json_object_with_time_level_and_context(stream: io.String
         "notifications": 2,
         "stage": "hub",
     }
+
+
+async def test_an_error_of_another_thread_is_written_while_the_loop_that_has_lines_is_held(stream: io.StringIO) -> None:
+    configure("info", stream)
+    structlog.get_logger().info("waits for the end of this turn")
+    thread = threading.Thread(target=lambda: error_at_once("the loop is held", task="hub\n{}", token="abc"))
+    thread.start()
+    thread.join()
+    (line,) = lines(stream)
+    assert (line["level"], line["event"], line["token"]) == ("error", "the loop is held", REMOVED)
+    assert "timestamp" in line
 
 
 @pytest.mark.parametrize("text", ["a\n{}", "a\r\nb", '","level":"error', "\x1b[2J", "a\0b", "\ud800"])

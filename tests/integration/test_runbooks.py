@@ -22,6 +22,7 @@ from tests.bridge.test_ended import certificate
 from tests.integration.daemon import HUB, Daemon
 from tests.integration.nights import DEADLINE, Fault, Night, Scene, delivery, phones, process, sources
 from tests.integration.test_drill import told
+from tests.integration.test_made_up_decoder import CONFIG as OF_PAIRS
 from tests.integration.test_operator import configuration, part, post, register
 from tests.ports import free_ports
 
@@ -86,6 +87,17 @@ async def silence(services: PushServices, directory: Path) -> AsyncIterator[Nigh
 
 
 @asynccontextmanager
+async def greedy(services: PushServices, directory: Path) -> AsyncIterator[Night]:
+    """A decoder that holds the event loop for a second with each body."""
+    async with Daemon(directory, OF_PAIRS, module="tests.pairs") as daemon:
+        await daemon.start()
+        async with httpx.AsyncClient(base_url=daemon.url, trust_env=False, timeout=60) as client:
+            for number in range(8):
+                await client.post("/in/shop", content=f"id={number}\nwait=1\nkind=paid")
+        yield Night(daemon, services, directory)
+
+
+@asynccontextmanager
 async def gone(services: PushServices, directory: Path) -> AsyncIterator[Night]:
     """A daemon that was killed, and whose configuration would not let it start."""
     async with Daemon(directory, configuration(services)) as daemon:
@@ -137,6 +149,7 @@ SCENES: Mapping[str, Scene] = {
     "many faults": many_faults,
     "full disk": full_disk,
     "silence": silence,
+    "greedy": greedy,
     "gone": gone,
     "bounds": bounds,
     "far away": far_away,
@@ -269,6 +282,7 @@ FAULTS: Mapping[str, Fault] = {
     "PushbridgeStoreFails": Fault(scene="full disk", prints=r"store +failing"),
     "PushbridgeIngestStalled": Fault(scene="full disk", prints=r"store +failing"),
     "PushbridgeHeartbeatStale": Fault(scene="silence", prints=r"heartbeat +send +stalled", make=one_push),
+    "PushbridgeEventLoopHeld": Fault(scene="greedy", prints=r"event loop +held .*s of the last minute"),
     "PushbridgeQueueHeadTooOld": Fault(scene="silence", prints=r"send +stalled"),
     "PushbridgeCertificateExpires": Fault(scene="bounds", prints=r"warning +probes +good until .* 1 day"),
     "PushbridgePnsCredentialExpires": Fault(scene="bounds", prints=r"warning +ios/apns +its credential ends on"),

@@ -1,4 +1,6 @@
-"""Bodies of `name=value` pairs, a line each."""
+"""Bodies of `name=value` pairs, a line each. Of two, the reader has a defect: it waits, or computes, for their seconds."""
+
+import time
 
 from bridge.decode.base import DecodeSettings, Reader
 from bridge.decode.charset import text_of
@@ -16,6 +18,12 @@ def reader(settings: DecodeSettings) -> Reader:
             if not equals:
                 raise EventError(Reason.DECODE, f"no = in line {number}")
             pairs[name] = value
+            if name == "wait":
+                time.sleep(float(value))
+            elif name == "compute":
+                until = time.thread_time() + float(value)
+                while time.thread_time() < until:
+                    pass
         return pairs
 
     return read

@@ -21,10 +21,12 @@ class Shutdown(Section):
 
 
 class Watchdog(Section):
-    """A source with a backlog that has not moved for `stall_after` is rebuilt."""
+    """A source with a backlog that has not moved for `stall_after` is rebuilt; what holds the event loop is named."""
 
     stall_after: Positive = 120.0
     """A source with a backlog that stands still for so long is connected again."""
+    loop_held_after: Annotated[Duration, Field(ge=0.05, le=60)] = 0.2
+    """A step that holds the event loop for so long is named in the log and counted."""
 
 
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -57,7 +59,7 @@ class BridgeSettings(Section):
     shutdown: Shutdown = Shutdown()
     """How the process ends after SIGTERM."""
     watchdog: Watchdog = Watchdog()
-    """When a source that stands still is rebuilt."""
+    """When a source that stands still is rebuilt, and what is said of an event loop that is held."""
     heartbeat: Annotated[Duration, Field(ge=1, le=3600)] = 60.0
     """How often an event without a push goes through each stage: one that stands still is named within twice that time."""
     log: Log = Log()

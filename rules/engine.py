@@ -174,22 +174,22 @@ class RuleSet:
         intents: list[Intent] = []
         failures: list[Failure] = []
         matched: list[str] = []
-        errors: list[str] = []
         flows: list[RuleFlow] = []
         observed: list[Observed] = []
-        last = -1
-        for entry in self._index.candidates(event):
-            position, rest = entry[0], entry[1]  # by number: `whole` is not met, it would be one more miss of the cache
-            if position == last:
-                continue
-            last, rule = position, self.rules[position]
-            try:
-                if not ((rest is None or rest(entry[2], event)) and rule.fits(event)):
+        matching, errors = self._index.matching(event)
+        for position in matching:
+            rule = self.rules[position]
+            push = rule.push
+            if rule.when is not None or (push is not None and push.level is not None):
+                try:
+                    if not rule.fits(event):
+                        continue
+                except (TypeClashError, RenderError):
+                    errors.append(position)
                     continue
-            except (TypeClashError, RenderError):
-                errors.append(rule.name)
-                continue
-            notifications, flow, failure = _said(rule, event, now=now)
+            notifications, flow, failure = (
+                _NOTHING if push is None and rule.flow is None else _said(rule, event, now=now)
+            )
             if rule.observes:
                 observed.append(Observed(rule=rule.name, notifications=tuple(notifications), failure=failure))
                 continue
@@ -200,8 +200,10 @@ class RuleSet:
             if failure is not None:
                 failures.append(failure)
             if rule.stop:
+                errors = [error for error in errors if error < position]
                 break
-        return Decision(tuple(intents), tuple(failures), tuple(matched), tuple(errors), tuple(flows), tuple(observed))
+        unanswered = tuple([self.rules[position].name for position in sorted(errors)]) if errors else ()
+        return Decision(tuple(intents), tuple(failures), tuple(matched), unanswered, tuple(flows), tuple(observed))
 
     def explain(self, event: Event, *, own_only: bool = False, most: int | None = None) -> list[Explanation]:
         """What becomes of each rule for an event, in their order: it fires, or the first condition that fails.
@@ -223,10 +225,12 @@ class RuleSet:
         return explanations
 
 
+_NOTHING: tuple[Sequence[Notification], RuleFlow | None, Failure | None] = (), None, None
+"""What a rule without `push` and flow control says: one that only stops."""
+
+
 def _said(rule: Rule, event: Event, *, now: datetime) -> tuple[Sequence[Notification], RuleFlow | None, Failure | None]:
     """What a rule that matched says with its flow control, or why it cannot."""
-    if rule.push is None and rule.flow is None:
-        return (), None, None
     try:
         notifications = [] if rule.push is None else rule.push.notifications(event, now=now)
         flow = None

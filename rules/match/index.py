@@ -1,21 +1,23 @@
-"""Which rules can match an event, found without trying each.
+"""Which rules match an event, found without trying each.
 
 Every rule is filed once: under its source, and there under one clause that few rules share (`type: …`, a prefix, a range,
 an equality deep in the data). What an event costs grows with the rules that it finds, not with those there are: they are
-tried one by one, without the clause that found them. Rules whose clauses many share are asked together, as a `Group`.
+tried one by one, without the clause that found them. Rules with the same `match` are one to the index. Rules whose clauses
+many share are asked together, as a `Group`.
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from operator import itemgetter
+from typing import NamedTuple
 
+from rules.errors import RenderError, TypeClashError
 from rules.event import Event
 from rules.match.clauses import Clause
 from rules.match.crowds import choose
 from rules.match.filing import Filing
 from rules.match.group import Group
-from rules.match.lookups import CROWD, Bucket, Entry
-from rules.match.patterns import Match
+from rules.match.lookups import Bucket, Entry
+from rules.match.patterns import MATCH_ALL, Match
 
 FEW = 16
 """So many rules are tried one by one in less time than a group is asked, and take less memory."""
@@ -25,8 +27,6 @@ _LONELY = 2
 
 _FEW_DOUBTED = 64
 """So many rules are asked themselves where a value is of another kind than they compare."""
-
-_POSITION = itemgetter(0)
 
 Key = tuple[frozenset[str] | None, Match]
 """What the index is told of a rule: its sources (None: all), and its `match`."""
@@ -51,10 +51,22 @@ class Index:
         indexes = (self._everywhere, self._by_source.get(source))
         return sorted({position for index in indexes if index is not None for position in index.unnarrowed})
 
-    def candidates(self, event: Event) -> Sequence[Entry]:
-        """The rules that can match, in their order, and what is left to ask of each as its `rest`.
+    def matching(self, event: Event) -> tuple[list[int], list[int]]:
+        """The rules whose `match` says yes, and those whose `match` has no answer for this event, both in their order."""
+        matching: list[int] = []
+        unanswered: list[int] = []
+        for rest, constants, positions in self.candidates(event):
+            try:
+                if rest is None or rest(constants, event):
+                    matching += positions
+            except (TypeClashError, RenderError):
+                unanswered += positions
+        return sorted(set(matching)), sorted(set(unanswered)) if unanswered else unanswered
 
-        Every rule that matches, or has no answer, is among them, some of them twice, one behind the other.
+    def candidates(self, event: Event) -> Sequence[Entry]:
+        """The rules that can match, in no order, each with what is left to ask.
+
+        Every rule that matches, or has no answer, is among them; of one that is there twice both ask the same.
         """
         found: list[Entry] = []
         if self._everywhere is not None:
@@ -62,44 +74,67 @@ class Index:
         of_source = self._by_source.get(event.origin)
         if of_source is not None:
             of_source.find(event, found)
-        found.sort(key=_POSITION)
-        return _without_crowds(event, found) if found and found[0][0] == CROWD else found
+        return found
+
+
+class _Alike(NamedTuple):
+    """The rules that have the same `match`, one or several."""
+
+    match: Match
+    positions: tuple[int, ...]
+
+    def entry(self, rest: Match) -> Entry:
+        """These rules, where `rest` is left to ask."""
+        return rest.shaped if rest.attributes else None, rest.constants, self.positions
 
 
 class _SourceIndex:
     """The rules of one source, each under its most selective clause."""
 
-    def __init__(self, keys: Sequence[Key], positions: Sequence[int]) -> None:
-        matches = {position: keys[position][1] for position in positions}
+    def __init__(self, keys: Sequence[Key], positions: Iterable[int]) -> None:
+        by_match: defaultdict[Match, list[int]] = defaultdict(list)
+        for position in positions:
+            by_match[keys[position][1]].append(position)
+        rules = {own[0]: _Alike(match, tuple(own)) for match, own in by_match.items()}
         chosen: Mapping[int, Clause] = {}
-        if len(positions) > _LONELY:
-            chosen = choose({position: match.asked().clauses for position, match in matches.items()}, FEW)
-            chosen = _without_lonely(chosen, len(positions))
-        self._tried = _Tried(matches, chosen)
-        filed = [(clause.path, clause.atoms, position) for position, clause in chosen.items()]
+        if len(rules) > _LONELY:
+            chosen = choose({first: alike.match.asked().clauses for first, alike in rules.items()}, FEW)
+            chosen = _without_lonely(chosen, len(rules))
+        self._rules = rules
+        self._tried = _Tried(rules, chosen)
+        filed = [(clause.path, clause.atoms, first) for first, clause in chosen.items()]
         self._filing = Filing(filed, self._tried) if filed else None
-        unfiled = [position for position in positions if position not in chosen]
+        unfiled = [first for first in rules if first not in chosen]
         self._rest = self._tried.found(unfiled)
-        self.unnarrowed = [position for position in unfiled if not matches[position].asked().narrows]
+        vague = [rules[first] for first in unfiled if not rules[first].match.asked().narrows]
+        self.unnarrowed = [position for alike in vague for position in alike.positions]
 
     def find(self, event: Event, found: list[Entry]) -> None:
-        """Add the rules that can match, in no order; one may be there several times."""
+        """Add the rules that can match, in no order; some may be there several times."""
         found += self._rest
         if self._filing is not None:
             doubts: list[Entry] = []
             self._filing.find(event, found, doubts)
-            if doubts:
-                found += [entry[3] or entry for entry in doubts]
+            found += map(self._whole, doubts)
+        if self._tried.has_crowds:
+            _ask_crowds(event, found)
+
+    def _whole(self, entry: Entry) -> Entry:
+        """The rules of an entry with all that their `match` says to ask."""
+        positions = entry[2]
+        if not positions:
+            return entry
+        alike = self._rules[positions[0]]
+        return alike.entry(alike.match)
 
 
-def _without_crowds(event: Event, found: Sequence[Entry]) -> list[Entry]:
-    """The rules with those of the crowds that can match, in order."""
-    rules = [entry for entry in found if entry.position != CROWD]
-    crowds = {id(entry.constants): entry.constants for entry in found[: len(found) - len(rules)]}
-    for crowd in crowds.values():
-        rules += crowd.find(event)
-    rules.sort(key=_POSITION)
-    return rules
+def _ask_crowds(event: Event, found: list[Entry]) -> None:
+    """Put the rules of each crowd that can match in its place."""
+    crowds = {id(crowd): crowd for _, crowd, positions in found if not positions}
+    if crowds:
+        found[:] = [entry for entry in found if entry[2]]
+        for crowd in crowds.values():
+            found += crowd.find(event)
 
 
 def _without_lonely(chosen: Mapping[int, Clause], count: int) -> Mapping[int, Clause]:
@@ -110,51 +145,51 @@ def _without_lonely(chosen: Mapping[int, Clause], count: int) -> Mapping[int, Cl
 
 
 class _Tried:
-    """The rules of a source, in buckets: a few are tried one by one, more are asked together."""
+    """The rules of a source, by the first of those alike, in buckets: a few are tried one by one, more asked together."""
 
-    def __init__(self, matches: Mapping[int, Match], chosen: Mapping[int, Clause]) -> None:
-        self._matches = matches
-        self._entries = {
-            position: _entry(position, match.without(chosen[position]), _entry(position, match))
-            if position in chosen
-            else _entry(position, match)
-            for position, match in matches.items()
-        }
-        self._everything = (Entry(CROWD, constants=_Crowd(matches)),)
+    def __init__(self, rules: Mapping[int, _Alike], chosen: Mapping[int, Clause]) -> None:
+        self._rules = rules
+        self._everything: Bucket = ((None, _Crowd(rules), ()),)
+        self.has_crowds = False
+        rests: dict[Match, Match] = {}  # what many rules have left to ask is kept once, and so stays in the cache
+        self._entries: dict[int, Entry] = {}
+        for first, alike in rules.items():
+            rest = alike.match.without(chosen[first]) if first in chosen else alike.match
+            self._entries[first] = alike.entry(rests.setdefault(rest, rest))
 
     def found(self, positions: Iterable[int]) -> Bucket:
         """See `Buckets`."""
         found = sorted(set(positions))
         if len(found) <= FEW:
-            return tuple(self._entries[position] for position in found)
-        crowd = _Crowd({position: self._matches[position] for position in found})
+            return tuple(self._entries[first] for first in found)
+        crowd = _Crowd({first: self._rules[first] for first in found})
         crowd.prepare()
-        return (Entry(CROWD, constants=crowd),)
+        self.has_crowds = True
+        return ((None, crowd, ()),)
 
     def doubted(self, positions: Iterable[int]) -> Bucket:
         """See `Buckets`. Kinds rarely clash: then many rules are the crowd of all, of which there is one."""
         found = sorted(set(positions))
-        return tuple(self._entries[position] for position in found) if len(found) <= _FEW_DOUBTED else self._everything
+        if len(found) <= _FEW_DOUBTED:
+            return tuple(self._entries[first] for first in found)
+        self.has_crowds = True
+        return self._everything
 
 
 class _Crowd:
     """Rules that are asked together. Unless it is prepared, that takes some time when it is first asked."""
 
-    def __init__(self, matches: Mapping[int, Match]) -> None:
-        self._matches = matches
+    def __init__(self, rules: Mapping[int, _Alike]) -> None:
+        self._rules = rules
         self._group: Group | None = None
 
     def prepare(self) -> Group:
         """Make what is asked."""
-        positions = sorted(self._matches)
-        self._group = Group(positions, [self._matches[position].asked() for position in positions])
+        self._group = Group(tuple(self._rules), [alike.match.asked() for alike in self._rules.values()])
         return self._group
 
     def find(self, event: Event) -> Iterable[Entry]:
         """The rules that can match."""
-        for position, is_certain in (self._group or self.prepare()).find(event):
-            yield Entry(position) if is_certain else _entry(position, self._matches[position])
-
-
-def _entry(position: int, asked: Match, whole: Entry | None = None) -> Entry:
-    return Entry(position, asked.shaped if asked.attributes else None, asked.constants, whole)
+        for first, is_certain in (self._group or self.prepare()).find(event):
+            alike = self._rules[first]
+            yield alike.entry(MATCH_ALL if is_certain else alike.match)

@@ -6,6 +6,7 @@ from decimal import Decimal
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from math import isfinite
+from socket import AF_INET, inet_pton
 
 from rules.match.clauses import (
     Absent,
@@ -25,8 +26,6 @@ from rules.numbers import EXACT_FLOATS
 
 _IPV6 = 1 << 33
 """IPv6 addresses are numbered from here, above all of IPv4."""
-
-_OCTETS = {str(number): number for number in range(256)}
 
 
 class Kinds:
@@ -97,10 +96,9 @@ def is_held_by_float(number: int | float | Decimal) -> bool:
 def address_of(text: str) -> int | None:
     """The number of an IP address; IPv4 written as IPv6 is IPv4. None: the text is no address."""
     try:
-        first, second, third, last = map(_OCTETS.__getitem__, text.split("."))
-    except (KeyError, ValueError):
+        return int.from_bytes(inet_pton(AF_INET, text))
+    except (OSError, ValueError):
         return _address_of(text)
-    return first << 24 | second << 16 | third << 8 | last
 
 
 @lru_cache(maxsize=1024)

@@ -6,7 +6,7 @@ What a look-up costs grows with the logarithm of what is filed, at most.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from math import isfinite
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from rules.event import Event
 from rules.match.clauses import Atom
@@ -14,22 +14,10 @@ from rules.match.intervals import Stabs
 from rules.match.kinds import Kinds, address_of, is_finite, is_held_by_float
 from rules.match.prefixes import Prefixes
 
-
-class Entry(NamedTuple):
-    """A rule to be tried: its position, and what is left to ask of an event; `rest` None: nothing is.
-
-    A crowd of rules that is asked together stands at the position `CROWD`, as the `constants`.
-    """
-
-    position: int
-    rest: Callable[[Any, Event], bool] | None = None
-    constants: Any = None
-    """What `rest` is given with the event."""
-    whole: "Entry | None" = None
-    """The rule with all that its `match` says, for what was found with a doubt."""
-
-
-CROWD = -1
+Entry = tuple[Callable[[Any, Event], bool] | None, Any, tuple[int, ...]]
+"""Rules to be tried at once, as they ask the same: what is left to ask of an event (None: nothing is), what that is given
+with the event, and the rules' positions. Without positions it is a crowd of rules that are asked together.
+"""
 
 Bucket = tuple[Entry, ...]
 Finder = Callable[[Any, list[Entry], list[Entry]], None]

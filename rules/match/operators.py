@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from fnmatch import translate
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from math import isfinite
 from typing import Any
 
@@ -31,7 +31,7 @@ from rules.match.clauses import (
     each_asked,
     none_asked,
 )
-from rules.match.kinds import network_atom
+from rules.match.kinds import address_of, network_atom
 from rules.match.logic import Test, all_of, clash, conjunction, single_or_all
 from rules.match.tree import (
     IGNORE_CASE,
@@ -88,6 +88,13 @@ class Operators(AllOf):
     """Operators that one value, or one element of an array, has to satisfy together."""
 
     opens_arrays = True
+
+    @classmethod
+    def compiled(cls, *shape: Any) -> Test:
+        match shape:
+            case ((of, above, low), (other, below, high)) if of is other is Compares:
+                return _within(above, low, below, high)
+        return AllOf.compiled(*shape)
 
     def asked(self, path: Path) -> Asked:
         """Two comparisons of one kind are one range, which fewer values are in."""
@@ -157,6 +164,25 @@ class Compares(Operator):
         return Asked((Clause(path, (atom,)),), whole=True)
 
 
+def _within(above: str, low: str, below: str, high: str) -> Test:
+    """The test that a value is between two bounds, by the comparisons with them and their kinds."""
+    is_above, is_below = COMPARISONS[above], COMPARISONS[below]
+    each = conjunction([_compared(is_above, low), _compared(is_below, high)])
+    if (low, high) != ("number", "number"):
+        return each
+
+    def test(bounds: Any, value: Any) -> bool:
+        (low_exact, low_near), (high_exact, high_near) = bounds
+        of = type(value)
+        if of is float and isfinite(value):
+            return is_above(value, low_near) and is_below(value, high_near)
+        if of is int:
+            return is_above(value, low_exact) and is_below(value, high_exact)
+        return each(bounds, value)
+
+    return test
+
+
 def _bound(constant: Scalar, *, is_in: bool) -> Bound | None:
     """An end of a range for an index; None: no float compares with it directly."""
     if isinstance(constant.value, str):
@@ -221,7 +247,7 @@ class Between(Operator):
     @classmethod
     def compiled(cls, *shape: Any) -> Test:
         low, high = shape
-        return conjunction([_compared(operator.ge, low), _compared(operator.le, high)])
+        return _within("gte", low, "lte", high)
 
     def asked(self, path: Path) -> Asked:
         low, high = _bound(self.low, is_in=True), _bound(self.high, is_in=True)
@@ -311,17 +337,17 @@ def _asked_by_glob(pattern: str, *, folds: bool) -> tuple[tuple[Atom, ...], bool
     return tuple(atoms) or (AnyText(),), is_all
 
 
-def _cidr(network: IPv4Network | IPv6Network, text: str) -> bool:
+def _cidr(network: tuple[int, int], text: str) -> bool:
     """Whether an address is in a network. IPv4 written as IPv6 is IPv4 on both sides (RFC 4291, section 2.5.5.2).
 
     The zone of an address (`fe80::1%eth0`) plays no part. What is no address is a clash, and so not in `not: {cidr}`
     either: nothing passes a list of forbidden networks because of its spelling.
     """
-    try:
-        address = ip_address(text.strip())
-    except ValueError:
-        raise TypeClashError("expected an IP address") from None
-    return (getattr(address, "ipv4_mapped", None) or address) in network
+    address = address_of(text)
+    if address is None:
+        raise TypeClashError("expected an IP address")
+    first, last = network
+    return first <= address <= last
 
 
 def _network(text: str) -> IPv4Network | IPv6Network:
@@ -341,7 +367,7 @@ TEXT_OPERANDS: Mapping[str, Callable[[str], Any]] = {
     "prefix": str,
     "suffix": str,
     "glob": lambda pattern: re.compile(translate(pattern)),
-    "cidr": _network,
+    "cidr": lambda network: tuple(network_atom(_network(network))),
     "ignore_case": str,
 }
 """What the operators on text compare a text with. Each raises ValueError for an operand that it cannot use."""

@@ -182,6 +182,7 @@ def scalar_of(node: Node) -> Scalar:
     return Scalar(node.value, node.text, node.written)
 
 
+@lru_cache(maxsize=4096)
 def number_in(scalar: Scalar) -> tuple[int | Decimal, int | float | None]:
     """The number as written (19.95, not the float nearest to it), and one that a float compares with directly.
 

@@ -20,7 +20,7 @@ from bridge.config.reload import Reloader
 from bridge.config.watch import fingerprint
 from rules.engine import Rule
 from rules.match.index import Index
-from rules.match.lookups import Entry, Lookup
+from rules.match.lookups import Lookup
 from rules.match.patterns import Match
 from rules.read_files import ReadFiles
 
@@ -54,7 +54,7 @@ def configuration(directory: Path, count: int) -> Path:
 
 def compiled() -> Counter[type]:
     """What there is of rules in this process."""
-    kinds = (Rule, Match, Entry, Index, Lookup)
+    kinds = (Rule, Match, Index, Lookup)
     return Counter(type(each) for each in gc.get_objects() if type(each) in kinds)
 
 
@@ -76,7 +76,7 @@ def test_a_rule_set_is_freed_with_its_last_user_and_needs_no_look_for_garbage(
     assert settings is not None, problems
     made = compiled() - before
     assert made[Rule] == 40 * len(PATTERNS)
-    assert {Match, Entry, Index, Lookup} <= made.keys()
+    assert {Match, Index, Lookup} <= made.keys()
     del settings, problems
     assert compiled() - before == Counter()
 

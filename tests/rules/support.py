@@ -1,5 +1,6 @@
 """What the tests of rules share: an event in a line, rules from YAML, problems as text."""
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ from hub.notification import Platform
 from rules.document import load_document
 from rules.engine import RuleSet
 from rules.event import Event
+from rules.explain import NOWHERE
 from rules.loader import HubScope, Scope, load_rules
 from rules.node import Node
 from rules.problems import Problems
@@ -54,6 +56,17 @@ def load(text: str, directory: Path, scope: Scope = SCOPE) -> tuple[RuleSet, lis
     assert isinstance(root.value, dict)
     rules = load_rules(root.value.get("rules"), root.value.get("defaults"), scope, problems, seconds_in=seconds_in)
     return rules, shown(problems, directory)
+
+
+def node(value: Any) -> Node:
+    """Data as it stands in a document."""
+    match value:
+        case dict():
+            value = {key: node(entry) for key, entry in value.items()}
+        case list():
+            value = [node(item) for item in value]
+    text = "" if isinstance(value, dict | list) else json.dumps(value)
+    return Node(key="", mark=NOWHERE, key_mark=NOWHERE, value=value, text=text)
 
 
 def shown(problems: Problems, directory: Path) -> list[str]:

@@ -17,8 +17,8 @@ from rules.expressions import compile_expression
 from rules.loader import load_rules
 from rules.match.patterns import compile_match
 from rules.problems import Problems
-from tests.rules.support import NOW, SCOPE, document, event, load
-from tests.rules.test_index import DATA, PATTERNS, node
+from tests.rules.support import NOW, SCOPE, document, event, load, node
+from tests.rules.test_index import DATA, PATTERNS
 
 NAMES = [{"first": "Anna", "last": "Smith"}, {"first": "Bob", "last": "Jones"}]
 

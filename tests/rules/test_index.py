@@ -15,11 +15,8 @@ from rules.match import group, index
 from rules.match.group import Group
 from rules.match.index import Index
 from rules.match.patterns import Match, compile_match
-from rules.node import Mark, Node
 from rules.problems import Problems
-from tests.rules.support import NOW, event
-
-HERE = Mark("", 1, 1)
+from tests.rules.support import NOW, event, node
 
 TEXTS = st.sampled_from(
     ["", "a", "b", "ab", "abc", "A", "Ab", "ß", "SS", "İ", "K", "10.0.0.7", "::ffff:10.0.0.7", "fe80::1"]
@@ -88,16 +85,6 @@ DATA = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("xyz"), inner, max_size=3),
     max_leaves=6,
 )
-
-
-def node(value: Any) -> Node:
-    match value:
-        case dict():
-            value = {key: node(entry) for key, entry in value.items()}
-        case list():
-            value = [node(item) for item in value]
-    text = "" if isinstance(value, dict | list) else json.dumps(value)
-    return Node(key="", mark=HERE, key_mark=HERE, value=value, text=text)
 
 
 @pytest.mark.slow
@@ -187,7 +174,7 @@ def _index_of(*patterns: Any, sources: tuple[frozenset[str] | None, ...] = ()) -
 
 
 def _candidates(of: Index, subject: Event) -> list[int]:
-    return sorted({entry.position for entry in of.candidates(subject)})
+    return sorted({position for _, _, positions in of.candidates(subject) for position in positions})
 
 
 def test_a_rule_is_a_candidate_only_where_its_text_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,7 +190,7 @@ def test_a_rule_is_a_candidate_only_where_its_text_is(monkeypatch: pytest.Monkey
 @pytest.mark.slow
 def test_ten_thousand_rules_of_one_type_are_told_apart_by_another_field() -> None:
     of = _index_of(*({"type": "debit", "data": {"id": str(number)}} for number in range(10_000)))
-    assert [(entry.position, entry.rest is None) for entry in of.candidates(event({"id": "77"}))] == [(77, False)]
+    assert [(positions, rest is None) for rest, _, positions in of.candidates(event({"id": "77"}))] == [((77,), False)]
 
 
 CLAUSES: list[tuple[Any, Any, Any]] = [
@@ -243,7 +230,9 @@ def test_numbers_of_all_kinds_find_their_rule(number: Any) -> None:
 
 def test_rules_whose_fields_are_there_are_found_by_that() -> None:
     of = _index_of(*({"data": {f"field{number}": {"exists": True}}} for number in range(250)))
-    assert [(entry.position, entry.rest) for entry in of.candidates(event({"field7": None, "x": 1}))] == [(7, None)]
+    assert [(positions, rest) for rest, _, positions in of.candidates(event({"field7": None, "x": 1}))] == [
+        ((7,), None)
+    ]
 
 
 def test_a_value_of_another_kind_than_many_rules_compare_is_an_error_of_those_that_fit_otherwise() -> None:
@@ -251,6 +240,23 @@ def test_a_value_of_another_kind_than_many_rules_compare_is_an_error_of_those_th
     patterns = [{"data": {"x": {"gte": each, "lt": each + 1}, "y": f"y{each % 100}"}} for each in range(500)]
     of = _index_of(*patterns)
     assert len(_candidates(of, event({"x": "text", "y": "y7"}))) == 5
+
+
+def test_rules_that_ask_the_same_are_tried_once_and_answer_each_for_itself() -> None:
+    patterns = [{"type": "order", "data": {"x": {"gte": 1}}}, {"type": "order"}] * 2 + [{"type": "order"}]
+    matches = [compile_match(node(pattern), Problems()) for pattern in patterns]
+    rules = [Rule(name=str(number), match=match, stop=number == 3) for number, match in enumerate(matches)]
+    index_of = _index_of(*patterns)
+    assert sorted(positions for _, _, positions in index_of.candidates(event({"x": 2}, type="order"))) == [
+        (0, 2),
+        (1, 3, 4),
+    ]
+    decision = RuleSet(rules).route(event({"x": 2}, type="order"), now=NOW)
+    assert (decision.matched, decision.errors) == (("0", "1", "2", "3"), ())
+    decision = RuleSet(rules[::-1]).route(event({"x": "text"}, type="order"), now=NOW)
+    assert (decision.matched, decision.errors) == (("4", "3"), ())
+    decision = RuleSet(rules).route(event({"x": "text"}, type="order"), now=NOW)
+    assert (decision.matched, decision.errors) == (("1", "3"), ("0", "2"))
 
 
 def test_a_rule_of_two_ranges_is_found_where_they_overlap() -> None:

@@ -1,12 +1,15 @@
 """An export job, a step at a time: some pages of registrations become a block of the output."""
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from hub.job import Job, JobStatus
 from hub.jobs.lines import Lines
 from hub.jobs.places import FAILED, OUTPUT, blob_of
 from hub.jobs.registering import Registering
-from hub.transport.blobs import Blobs
+
+if TYPE_CHECKING:
+    from hub.transport.blobs import Blobs
 
 PAGE = 500
 """Registrations that are read together."""
@@ -15,7 +18,7 @@ BLOCK = 1 << 20
 """Bytes of a block of the output, and about so many more: 50,000 blocks are a blob at most."""
 
 
-async def step(job: Job, hub: Registering, lines: Lines, blobs: Blobs) -> Job:
+async def step(job: Job, hub: Registering, lines: Lines, blobs: "Blobs") -> Job:
     """Write one block; the job as it stands then, ended with the last one. Raises: BlobError, StoreError."""
     cursor = job.cursor
     if not cursor.output_blocks and not cursor.position:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from hub.errors import BlobError, GoneError, InvalidRequestError, NotFoundError, PreconditionError
 from hub.installation import ANY_ETAG, Installation, Registration, Template
@@ -18,7 +19,9 @@ from hub.jobs.lines import Lines
 from hub.jobs.places import FAILED, OUTPUT, blob_of
 from hub.jobs.registering import Registering
 from hub.tags import tag_key
-from hub.transport.blobs import Blobs
+
+if TYPE_CHECKING:
+    from hub.transport.blobs import Blobs
 
 PIECE = 256 * 1024
 """Bytes of the import file that are read together; a line is shorter."""
@@ -36,7 +39,7 @@ class _Line:
     text: str
 
 
-async def step(job: Job, hub: Registering, lines: Lines, blobs: Blobs, *, is_repeated: bool, piece: int) -> Job:
+async def step(job: Job, hub: Registering, lines: Lines, blobs: "Blobs", *, is_repeated: bool, piece: int) -> Job:
     """Read a piece and do what its lines say; the job as it stands then, ended with the last piece.
 
     `is_repeated`: the piece may have been done already. Raises: BlobError, StoreError.
@@ -67,7 +70,7 @@ async def step(job: Job, hub: Registering, lines: Lines, blobs: Blobs, *, is_rep
     return replace(job, status=JobStatus.RUNNING, progress=progress, cursor=cursor)
 
 
-async def _piece(job: Job, blobs: Blobs, start: int, length: int) -> tuple[bytes, bool]:
+async def _piece(job: Job, blobs: "Blobs", start: int, length: int) -> tuple[bytes, bool]:
     """Whole lines from `start` on, and whether the file ends with them. Raises: BlobError."""
     cursor = job.cursor
     if start >= cursor.total:

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from hub.backoff import Backoff
 from hub.errors import BlobError, BlobUnavailableError, StoreError
@@ -16,7 +17,9 @@ from hub.jobs.registering import Registering
 from hub.jobs.settings import JobSettings
 from hub.observer import Observer
 from hub.store.contracts.jobs import Jobs
-from hub.transport.blobs import Blobs
+
+if TYPE_CHECKING:
+    from hub.transport.blobs import Blobs
 
 LEASE = 60.0
 """Seconds after which another process takes the job of one that has died."""
@@ -76,6 +79,8 @@ class JobRunner:
 
     async def _run(self, job: Job) -> None:
         settings = self._settings().get(job.hub, JobSettings())
+        from hub.transport.blobs import Blobs  # its HTTP client is loaded with the first job
+
         blobs = Blobs(settings.access, settings)
         keeping = asyncio.create_task(self._keep_lease(job))
         try:
@@ -93,7 +98,7 @@ class JobRunner:
             finally:
                 await blobs.close()
 
-    async def _go(self, job: Job, blobs: Blobs) -> None:
+    async def _go(self, job: Job, blobs: "Blobs") -> None:
         backoff, failures = Backoff(first=1.0, longest=60.0), 0
         is_repeated = job.status is not JobStatus.STARTED  # by whom it was before
         if job.status is JobStatus.STARTED:
@@ -127,7 +132,7 @@ class JobRunner:
         if await self._write(job):
             self._observer.observe(JobEnded(job=job))
 
-    async def _step(self, job: Job, blobs: Blobs, is_repeated: bool) -> Job:
+    async def _step(self, job: Job, blobs: "Blobs", is_repeated: bool) -> Job:
         if job.type.is_import:
             return await importing.step(job, self._hub, self._lines, blobs, is_repeated=is_repeated, piece=self._piece)
         return await exporting.step(job, self._hub, self._lines, blobs)

@@ -8,7 +8,7 @@ import asyncio
 import ssl
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from hub.addresses import PublicAddresses
@@ -17,11 +17,12 @@ from hub.requests import RequestGroup
 from hub.tls import Tls
 from hub.transport.carrier import Carrier
 from hub.transport.contexts import Contexts
-from hub.transport.curl import CurlCarrier
-from hub.transport.handles import MAX_IDLE, HandleOptions, Handles
 from hub.transport.http2.wire import DOUBT, Carried, Http2Wire
 from hub.transport.pool import OriginPool
-from hub.transport.requests import Answers, Batch, Response
+from hub.transport.requests import MAX_IDLE, Answers, Batch, Response
+
+if TYPE_CHECKING:
+    from hub.transport.handles import Handles
 
 _SLICE: Final = 256  # requests begun before the loop has a turn: 1 to 3 ms of CPU
 _TURN: Final = 64  # requests begun for one batch before another has a turn
@@ -69,9 +70,7 @@ class Transport:
     ) -> None:
         self._egress = egress or Egress()
         self._contexts = Contexts(self._egress.tls or Tls(), identity=identity)
-        self._handles = Handles(
-            HandleOptions(tls=self._egress.tls or Tls(), answer_headers=answer_headers, only_to=only_to)
-        )
+        self._handles: Handles | None = None
         self._http2 = http2
         self._answer_headers = answer_headers
         self._connections = connections
@@ -148,7 +147,8 @@ class Transport:
         for pool in self._pools.values():
             pool.retire(pool.carriers)
         self._pools.clear()
-        self._handles.close()
+        if self._handles is not None:
+            self._handles.close()
 
     # Starting requests
 
@@ -323,7 +323,15 @@ class Transport:
         )
 
     def open_http1(self, pool: OriginPool) -> Carrier:
-        """See `PoolOwner.open_http1`."""
+        """See `PoolOwner.open_http1`. libcurl and what it links take 9 MB: no daemon has them that speaks HTTP/2 alone."""
+        from hub.transport.curl import CurlCarrier
+        from hub.transport.handles import HandleOptions, Handles
+
+        if self._handles is None:
+            options = HandleOptions(
+                tls=self._egress.tls or Tls(), answer_headers=self._answer_headers, only_to=self._only_to
+            )
+            self._handles = Handles(options)
         return CurlCarrier(self._handles, lambda: self.moved(pool), connections=self._connections, proxy=pool.proxy)
 
     def _close_pool(self, origin: str) -> None:

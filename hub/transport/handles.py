@@ -12,9 +12,7 @@ import pycurl
 from hub.addresses import PublicAddresses
 from hub.egress import Proxy, refusal
 from hub.tls import Tls
-from hub.transport.requests import Batch, Response
-
-MAX_IDLE: Final = 3600  # seconds without a request after which a connection is not used again
+from hub.transport.requests import MAX_IDLE, Batch, Response
 
 _MAX_ANSWER: Final = 65_536  # bytes of an answer's body; a push service needs a few hundred
 _KEEPALIVE: Final = 30  # seconds of silence before TCP asks whether the other end, and all between, is still there

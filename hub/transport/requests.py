@@ -8,6 +8,9 @@ from typing import Final, NamedTuple
 
 from hub.requests import RequestGroup
 
+MAX_IDLE: Final = 3600
+"""Seconds without a request after which a connection is not used again."""
+
 _NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 

@@ -4,9 +4,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Tests wait for brokers and deadlines half of their time: three workers for two cores.
-WORKERS ?= 3
-IN_PARALLEL := --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
+# Tests wait for brokers and deadlines half of their time: four workers for two cores.
+WORKERS ?= 4
+IN_PARALLEL := --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder --durations=40 --durations-min=5
 STAND_IN := tests/sandbox/servicebus
 JAVASCRIPT := $(VENV)/javascript
 PYTHON_CLIENTS := $(VENV)/python-sdks

@@ -66,7 +66,7 @@ def test_a_changed_alert_fails_its_own_test(mutation: str, tmp_path: Path) -> No
 
 
 def written_apart(document: dict[str, Any], directory: Path) -> list[str]:
-    """Each test in a file of its own, with the alerts that it is about: promtool evaluates all it has for hours of samples."""
+    """Each test in a file of its own, with the alerts that it is about: promtool evaluates all for hours of samples."""
     names = []
     for number, test in enumerate(yaml.safe_load(TESTS.read_text())["tests"]):
         about = {case["alertname"] for case in test.get("alert_rule_test", ())}

@@ -58,7 +58,24 @@ class FlowReader:
                 "write on_excess: drop, or leave out schedule",
                 mark=entries["throttle"].key_mark,
             )
+        elif is_digest and plan.throttle is not None and push is not None:
+            self._warn_of_other_audiences(entries["throttle"], plan.throttle.key, push)
         return plan
+
+    def _warn_of_other_audiences(self, node: Node, key: KeyText, push: PushPlan) -> None:
+        """A digest goes to the audience of its latest event: who is told of the others has to be in the key."""
+        told_apart = {str(path) for each in key.text.placeholders for path in each.tree.paths()}
+        audience = [str(path) for each in push.audience.written.placeholders for path in each.tree.paths()]
+        missing = [path for path in dict.fromkeys(audience) if not told_apart & set(_outer(path))]
+        if missing:
+            self._problems.warn(
+                node,
+                f"a digest goes to the audience of its latest event, and {' and '.join(missing)} is not in its key",
+                f'put it into the key, if events of one key can differ in it: key: "{key.text}'
+                + "".join(f" {{{{ {path} }}}}" for path in missing)
+                + '"',
+                mark=node.key_mark,
+            )
 
     def _dedupe(self, node: Node) -> DedupePlan | None:
         entries = fields(node, self._problems, models.Dedupe)
@@ -119,3 +136,9 @@ class FlowReader:
             self._problems.add(node, f"expected a whole number from 1 to {MAX_TIMES}")
             return None
         return int(node.text)
+
+
+def _outer(path: str) -> list[str]:
+    """A path with all that it is a part of: `data.a.b`, `data.a`, `data`."""
+    names = path.split(".")
+    return [".".join(names[:count]) for count in range(len(names), 0, -1)]

@@ -9,13 +9,17 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from sandbox.services import PushServices
 from tests.brokers import queues
 from tests.brokers.postgres import PASSWORD, USER, Postgres
 from tests.brokers.rabbitmq import RabbitMq
-from tests.integration.daemon import HUB, Daemon
+from tests.integration.daemon import HUB, Daemon, hubs, register_phone
 
 RULE = {"name": "posted", "match": {"type": "posting"}, "push": {"to": "all", "with": {"body": "x"}}}
 PATIENCE = 60.0
+LATE = 4
+"""Pushes that a busy machine may deliver a moment later than they passed the rate."""
+PUSHED = f'pushbridge_pns_deliveries_total{{hub="{HUB}",outcome="success",platform="apns"}}'
 TAKEN = 'pushbridge_ingest_messages_total{outcome="accepted",source="postings"}'
 
 
@@ -124,3 +128,67 @@ async def test_a_sender_over_the_rate_comes_again_and_loses_nothing(tmp_path: Pa
         metrics = await daemon.metrics()
         assert metrics[TAKEN] == 30
         assert metrics['pushbridge_source_rate_limited_requests_total{source="postings"}'] == refused
+
+
+@pytest.mark.processes
+@pytest.mark.timeout(300)
+async def test_two_daemons_on_one_database_push_at_the_rates_of_a_rule_and_of_a_hub_together(
+    postgres: Postgres, services: PushServices, tmp_path: Path
+) -> None:
+    name = postgres.create()
+    (tmp_path / "password").write_text(f"{PASSWORD}\n")
+    of_rule, of_hub, count, burst = 8, 16, 160, 8
+    rules = [
+        {"name": word, "match": {"data": {"word": word}}, "push": {"to": "team:all", "with": {"text": word}}}
+        for word in ("slow", "other")
+    ]
+    rules[0]["rate"] = {"per_second": of_rule, "burst": burst}
+    whole = hubs(services)
+    whole[HUB]["rate"] = {"per_second": of_hub, "burst": burst}
+    config = {
+        "bridge": {
+            "store": {
+                "url": f"postgresql://{USER}@127.0.0.1:{postgres.port}/{name}",
+                "password_file": str(tmp_path / "password"),
+            }
+        },
+        "hubs": whole,
+        "rules": rules,
+        "sources": {"posted": {"http": {"path": "/in"}, "map": {"id": "{{ data.id }}"}}},
+    }
+    owners = "SELECT count(*) FROM queue GROUP BY owner"
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for folder in folders:
+        folder.mkdir()
+    async with (
+        Daemon(folders[0], config) as first,
+        Daemon(folders[1], config) as second,
+        httpx.AsyncClient(verify=False, timeout=PATIENCE) as client,
+    ):
+        await first.start()
+        await second.start()
+        await register_phone(first, services)
+        async with asyncio.timeout(PATIENCE):
+            while await asyncio.to_thread(postgres.run, owners, database=name) != [(32,), (32,)]:
+                await asyncio.sleep(0.1)
+        await asyncio.sleep(2 * burst / of_rule)  # what the first had while it was alone is full again, and divided
+        for daemon in (first, second):
+            for word in ("slow", "other"):
+                for number in range(count // 2):
+                    body = {"id": f"{word}-{number}-{daemon.url}", "word": word}
+                    (await client.post(f"{daemon.url}/in", json=body)).raise_for_status()
+        async with asyncio.timeout(2 * PATIENCE):
+            while len({entry.push_id for entry in services.journal}) < 2 * count:
+                await asyncio.sleep(0.2)
+        parts = [(await daemon.metrics())[PUSHED] for daemon in (first, second)]
+    pushes = sorted({entry.push_id: entry for entry in reversed(list(services.journal))}.values(), key=lambda e: e.at)
+    slow = [entry.at.timestamp() for entry in pushes if b"slow" in entry.payload]
+    both = [entry.at.timestamp() for entry in pushes]
+    assert len(slow) == count
+    for times, rate in ((slow, of_rule), (both, of_hub)):
+        for seconds in (2.0, 5.0, 10.0):  # no window of time has more than the rate allows
+            most = max(sum(begin <= time < begin + seconds for time in times) for begin in times)
+            assert most <= rate * seconds + burst + LATE, f"{most} pushes in {seconds} s"
+        assert len(times) / (times[-1] - times[0]) >= 0.7 * rate, "together they use the rate"
+    assert min(parts) >= 0.25 * sum(parts), "both daemons push"
+    postgres.drop(name)

@@ -137,3 +137,34 @@ rules:
     found = [each for each in complaints(tmp_path, text) if "durability: remote" in each]
     keys = [each.split(": ")[1] for each in found]
     assert [key for key in keys if key.startswith("rules")] == ["rules[0].dedupe", "rules[0].key", "rules[1].cancel"]
+
+
+OTHERS = "a digest goes to the audience of its latest event"
+
+
+@pytest.mark.parametrize(
+    ("key", "to", "missing"),
+    [
+        ("{{ data.who }}", "'a:{{ data.who }}'", None),
+        ("{{ data.who }}", "everyone", None),
+        ("{{ data.who.id }} {{ data.b }}", "'a:{{ data.who.id }} && b:{{ data.b }}'", None),
+        ("{{ data.who }}", "'a:{{ data.who.id }}'", None),
+        ("{{ data.account }}", "'a:{{ data.who }}'", "data.who"),
+        ("{{ data.a }}", "'a:{{ data.a }} || b:{{ data.b }} || c:{{ data.c }}'", "data.b and data.c"),
+        ("{{ data.account }}", "{ user: '{{ data.who }}' }", "data.who"),
+    ],
+)
+def test_a_digest_whose_audience_is_not_in_its_key_is_warned_of(
+    key: str, to: str, missing: str | None, tmp_path: Path
+) -> None:
+    push = f"push: {{ to: {to}, with: {{ body: x }} }}"
+    for on_excess in ("digest", "drop"):
+        throttle = f"throttle: {{ key: '{key}', max: 1, per: 1m, on_excess: {on_excess} }}"
+        found = [each for each in said(tmp_path, f"{throttle}, {push}") if OTHERS in each]
+        if missing is None or on_excess == "drop":
+            assert found == []
+        else:
+            (complaint,) = found
+            cure = "".join(f" {{{{ {path} }}}}" for path in missing.split(" and "))
+            assert f"and {missing} is not in its key" in complaint
+            assert f'key: "{key}{cure}"' in complaint

@@ -77,6 +77,15 @@ PUSH = "push: { to: x, with: { a: b } }"
         (f"{{ name: r, mach: {{}}, {PUSH} }}", "rules[0].mach: unknown key (did you mean match?)"),
         (f"{{ name: r, stop: 1, {PUSH} }}", "rules[0].stop: expected true or false"),
         (f"{{ name: r, inhibit: {{}}, {PUSH} }}", "rules[0].inhibit: known, but not supported by this version yet"),
+        (f"{{ name: r, also: {{}}, {PUSH} }}", "rules[0].also: known, but not supported by this version yet"),
+        (f"{{ name: r, remind: {{}}, {PUSH} }}", "rules[0].remind: known, but not supported by this version yet"),
+        *(
+            (
+                f"{{ name: r, push: {{ to: x, with: {{ a: b }}, {key}: x }} }}",
+                f"push.{key}: known, but not supported by",
+            )
+            for key in ("devices", "interruption", "tag_policy", "template")
+        ),
         (f"{{ name: r, throtle: {{}}, {PUSH} }}", "rules[0].throtle: unknown key (did you mean throttle?)"),
         ("{ name: r, push: { to: x, with: { a: b }, platforms: [apple] } }", "'apple' is not one of: apns, fcm, wns"),
         (

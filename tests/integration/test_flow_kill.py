@@ -83,8 +83,8 @@ async def test_kills_amid_flow_control_lose_nothing_and_count_nothing_twice(
         services.apns.faults.latency(0.02)
         share = EVENTS // (KILLS + 1)
         for part in range(KILLS + 1):
-            messages = ((orjson.dumps(event), {}) for event in events[part * share : (part + 1) * share])
-            await asyncio.to_thread(queues.put, rabbitmq.url, queue, messages)
+            bodies = [orjson.dumps(event) for event in events[part * share : (part + 1) * share]]
+            await asyncio.to_thread(queues.publish, rabbitmq.url, queue, bodies)
             if part < KILLS:
                 await asyncio.sleep(chance.uniform(0.05, 0.6))
                 await daemon.kill()

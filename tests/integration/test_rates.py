@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -138,7 +139,7 @@ async def test_two_daemons_on_one_database_push_at_the_rates_of_a_rule_and_of_a_
     name = postgres.create()
     (tmp_path / "password").write_text(f"{PASSWORD}\n")
     of_rule, of_hub, count, burst = 8, 16, 160, 8
-    rules = [
+    rules: list[dict[str, Any]] = [
         {"name": word, "match": {"data": {"word": word}}, "push": {"to": "team:all", "with": {"text": word}}}
         for word in ("slow", "other")
     ]

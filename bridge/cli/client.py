@@ -112,6 +112,10 @@ def _token_in(file: Path) -> str:
     return token
 
 
+class AwayError(typer.Exit):
+    """The daemon does not answer at the moment, to a command that outlasts that; nothing was printed."""
+
+
 class Client:
     """`with Client(target) as client`; whatever goes wrong is printed, and ends the command with its exit code."""
 
@@ -124,6 +128,8 @@ class Client:
         self._url = target.url
         self._settings, self._config_hash = target.settings, target.config_hash
         self._is_at_rest = False
+        self.outlasts = False
+        """Whether the command goes on when the daemon is away for a while: it gets AwayError, and the store is not read."""
         self._has_token = bool(target.authorization)
         try:
             base_url = httpx.URL(f"{target.url}/api/v1")
@@ -241,6 +247,8 @@ class Client:
         except httpx.RequestError as error:
             raise self._unanswered(error) from error
         except ValueError as error:
+            if self._is_away(answer):
+                raise AwayError(Exit.CANNOT_START) from error
             raise fail(
                 f"{self._url} is no admin listener of pushbridge: it answers {answer.status_code} without JSON",
                 Exit.CANNOT_START,
@@ -254,10 +262,16 @@ class Client:
     def _refused(self, answer: "httpx.Response", content: Mapping[str, Any]) -> typer.Exit:
         import httpx
 
+        if self._is_away(answer):
+            return AwayError(Exit.CANNOT_START)
         if answer.status_code == httpx.codes.UNAUTHORIZED:
             said = "takes another admin token" if self._has_token else "wants its admin token"
             return fail(f"the daemon {said}: say --token-file, or --config", Exit.REFUSED)
         return fail(str(content.get("detail", answer.text)), Exit.REFUSED)
+
+    def _is_away(self, answer: "httpx.Response") -> bool:
+        """Whether a command that outlasts it asks again: the daemon begins or ends."""
+        return self.outlasts and answer.status_code in _BUSY
 
     def _sent(self, method: str, where: str, patience: float, more: Mapping[str, Any]) -> "httpx.Response":
         """The daemon's answer; of one that is busy, the answer after `patience` seconds at most."""
@@ -270,6 +284,8 @@ class Client:
         return answer
 
     def _unanswered(self, error: Exception) -> typer.Exit:
+        if self.outlasts:
+            return AwayError(Exit.CANNOT_START)
         why = str(error) or type(error).__name__
         return fail(
             f"no daemon answers at {self._url}: {why} (say --url, or --config of the daemon)", Exit.CANNOT_START
@@ -280,7 +296,7 @@ class Client:
         from bridge.cli.at_rest import IN_STORE, KEPT
 
         is_kept = method == "GET" and (path[0] in KEPT or path[-1] == "trace" or path in IN_STORE)
-        if self._settings is None or not is_kept or self._settings.bridge.store.is_postgres:
+        if self.outlasts or self._settings is None or not is_kept or self._settings.bridge.store.is_postgres:
             return False  # PostgreSQL is on another machine, and its password the daemon's
         if not self._settings.store_path.exists():
             return False

@@ -5,7 +5,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from bridge.cli.client import Client
+import typer
+
+from bridge.cli.client import AwayError, Client
 from bridge.cli.tables import without_controls
 
 _LOOK_EVERY = 0.5
@@ -25,16 +27,29 @@ def followed(
 ) -> Iterator[str]:
     """Lines without end, from the events after the call. A line has no value of an event and no tag of its audience.
 
-    Raises: typer.Exit: the daemon does not answer.
+    A daemon that goes away is waited for, which is said once on stderr.
+
+    Raises: typer.Exit: the daemon does not answer at the first look.
     """
     last = _newest(client)
+    client.outlasts = True
+    is_away = False
     while True:
         pause(_LOOK_EVERY)
-        found = client.items("events", limit=_LOOKED_AT, source=source, outcome=outcome)
-        events = list(_until(found, last))
+        try:
+            events = list(_until(client.items("events", limit=_LOOKED_AT, source=source, outcome=outcome), last))
+            # A daemon that was started again counts from 1.
+            if not events and (newest := _newest(client)) < last:
+                last, events = 0, []
+                if newest:
+                    events = list(client.items("events", limit=_LOOKED_AT, source=source, outcome=outcome))
+        except AwayError:
+            if not is_away:
+                typer.echo("the daemon does not answer: what it does is shown again once it answers", err=True)
+            is_away = True
+            continue
+        is_away = False
         if not events:
-            newest = _newest(client)
-            last = newest if newest < last else last  # a daemon that was started again counts from 1
             continue
         last = events[0]["number"]
         for event in reversed(events[:MOST_AT_ONCE]):

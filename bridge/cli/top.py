@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bridge.cli.client import Client
+from bridge.cli.client import AwayError, Client
 from bridge.cli.command import Answer, client_command
 from bridge.cli.figures import Figures, Scrape, ServiceRow
 from bridge.cli.reload import summary
@@ -19,6 +19,8 @@ from bridge.counts import how_many
 _LINES, _COLUMNS = 24, 80
 _FIRST = 1.0
 """Seconds between the two scrapes of the first screen."""
+
+_AWAY = "THE DAEMON DOES NOT ANSWER: these figures are its last  q quit"
 
 _FRAME = 9
 """Lines that are no rows: two of the head, three headings, three blanks and the foot."""
@@ -49,19 +51,25 @@ def _live(client: Client, before: Scrape, every: float) -> None:
     from rich.text import Text
 
     said, wait = "", _FIRST
+    lines: Sequence[str] = ["..."]
+    client.outlasts = True
     with _keys() as pressed, Live(Text("..."), screen=True, auto_refresh=False) as live:
         while True:
             key = pressed(wait)
             wait = every
             if key == "q":
                 return
-            if key == "r":
-                said = summary(client.reload())
-            now, status = _scrape(client), client.get("status")
-            height, width = live.console.size.height, live.console.size.width
-            lines = screen(status, Figures.of(before, now, status), said=said, lines=height, columns=width)
+            try:
+                if key == "r":
+                    said = summary(client.reload())
+                now, status = _scrape(client), client.get("status")
+            except AwayError:  # the figures stay, as they were the last
+                lines = [*lines[:-1], _AWAY]
+            else:
+                height, width = live.console.size.height, live.console.size.width
+                lines = screen(status, Figures.of(before, now, status), said=said, lines=height, columns=width)
+                before = now
             live.update(Text("\n".join(lines), no_wrap=True), refresh=True)
-            before = now
 
 
 def _scrape(client: Client) -> Scrape:

@@ -1,0 +1,37 @@
+"""The daemon on a host whose clock is set: `python -m tests.integration.settable_clock run CONFIG`.
+
+The file `clock` beside the configuration has the seconds by which the time of day is off, and is read again and again. The
+books are looked through each second.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+_wall = time.time
+_offset = (0.0, 0.0)
+"""The seconds, and when the file was looked at."""
+
+
+def set_clock(directory: Path, seconds: float) -> None:
+    """Set the clock of a daemon with its configuration in this directory."""
+    written = directory / "clock.new"
+    written.write_text(f"{seconds}")
+    written.replace(directory / "clock")
+
+
+def _settable() -> float:
+    global _offset
+    if time.monotonic() - _offset[1] > 0.05:
+        _offset = (float(_file.read_text()) if _file.exists() else 0.0, time.monotonic())
+    return _wall() + _offset[0]
+
+
+if __name__ == "__main__":
+    _file = Path(sys.argv[2]).parent / "clock"
+    time.time = _settable  # before the modules that keep it as a default
+    import hub.delivery.dispatch as dispatch
+    from bridge.cli.main import main
+
+    dispatch.Timing.__init__.__kwdefaults__["books_every"] = 1.0
+    main()

@@ -33,5 +33,7 @@ if __name__ == "__main__":
     import hub.delivery.dispatch as dispatch
     from bridge.cli.main import main
 
-    dispatch.Timing.__init__.__kwdefaults__["books_every"] = 1.0
+    defaults = dispatch.Timing.__init__.__kwdefaults__
+    assert defaults is not None
+    defaults["books_every"] = 1.0
     main()

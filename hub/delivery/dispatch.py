@@ -65,6 +65,9 @@ _AFTER_CRASH = 60.0
 _REFUSED_EVERY = 2.0
 """Seconds between two looks for work of push services that have no credential."""
 
+_IDLE = 4
+"""By how much looks for work are rarer where all work comes from this process and none of it waits."""
+
 _ORPHANS = 16
 """Pages that no service takes any more and that end together: a few at a time, because nothing waits for them."""
 
@@ -74,7 +77,8 @@ class Timing:
     """Seconds of real time that a hub waits; of the backoffs, the first wait and the longest."""
 
     poll: float = 0.25
-    """Between two looks for work that has become due: retries, scheduled notifications, work of another process."""
+    """Between two looks for work that has become due: retries, scheduled notifications, work of another process. Four times
+    that where no other process works on the store and nothing waits in it."""
     count_every: float = 1.0
     """Between two counts of what waits in the store."""
     sum_every: float = 1.0
@@ -276,22 +280,31 @@ class Dispatcher:
         """
         wake = self._wake[lane]
         look_at = 0.0  # by the monotonic clock
+        is_time = False
         while True:
             self._turns[lane].beat()
             wake.clear()  # before looking: a wake-up during the look is not missed
-            is_time = time.monotonic() >= look_at
-            if is_time:
-                look_at = time.monotonic() + self._timing.poll
+            if is_time := is_time or time.monotonic() >= look_at:
+                look_at = self._next_look()
             try:
-                if await some(is_time):
+                found, is_time = await some(is_time), False
+                if found:
                     continue
             except StoreError:
-                pass  # reported, and tried again
+                is_time = False  # reported, and tried again
             try:
                 async with asyncio.timeout(look_at - time.monotonic()):
                     await wake.wait()
             except TimeoutError:
+                is_time = True  # though a timer goes off a little before its time
                 self._rendering.trim()
+
+    def _next_look(self) -> float:
+        """When to look for work that has become due, by the monotonic clock: at the same moments in both lanes, and seldom
+        while this process is the only one and the store holds nothing of it."""
+        is_idle = not self.pending and self._store.fleet().live == 1
+        pause = _IDLE * self._timing.poll if is_idle else self._timing.poll
+        return (time.monotonic() // pause + 1) * pause
 
     async def _start_singles(self, is_time: bool) -> bool:
         """Start one batch, of what was submitted before what is due in the store; whether there was any.

@@ -242,13 +242,22 @@ async def test_no_more_is_taken_than_there_are_slots_and_the_rest_queues_behind(
 
 
 async def test_an_acceptance_that_left_none_behind_causes_no_look_for_work(store: FlakyStore, clock: FakeClock) -> None:
-    delivery = Delivery(store, clock, timing=replace(QUICK, poll=3600))
+    delivery = Delivery(store, clock, timing=replace(QUICK, poll=1e6))
     await register(delivery, 1, "news")
     async for _ in run(delivery):
         await store.called("take")  # the look that begins
         for _ in range(3):
             await delivery.deliver(notification("news", content=GOOGLE))
         assert store.calls["take"] == 2  # a look in each lane as it begins
+
+
+async def test_a_dispatcher_that_is_alone_and_has_nothing_looks_for_work_at_every_fourth_time(
+    store: FlakyStore, clock: FakeClock
+) -> None:
+    poll, polls = 0.02, 20
+    async for _ in run(Delivery(store, clock, timing=replace(QUICK, poll=poll))):
+        await asyncio.sleep(polls * poll)
+        assert store.calls["take"] <= 2 * (1 + polls / 4 + 1)  # in each lane one as it begins
 
 
 async def test_a_dispatcher_without_work_leaves_the_writer_alone(tmp_path: Path, clock: FakeClock) -> None:

@@ -108,6 +108,41 @@ async def test_an_event_is_explained_and_its_audience_counted_in_the_live_regist
         assert "canary" not in str(content)
 
 
+CONTENT = """
+content:
+  debit:
+    locales:
+      en: { title: "Debit {{ amount | money('CHF') }}", body: "{{ note }}" }
+      de: { title: "Belastung {{ amount | money('CHF') }}", body: "{{ note }}" }
+    fallback: en
+"""
+LOCALISED = """
+rules:
+  - name: debit
+    source: bank
+    throttle: { key: "{{ data.customer }}", max: 1, per: 10m, on_excess: digest }
+    push: { to: "customer:{{ data.customer }}", content: debit, with: { amount: "{{ data.amount }}", note: "x" } }
+"""
+
+
+@pytest.mark.parametrize(
+    ("locale", "shown"),
+    [("", ("en", "Debit CHF 900.00")), ("de-CH", ("de", "Belastung CHF 900.00")), ("fr", ("en", "Debit CHF 900.00"))],
+)
+async def test_a_text_held_here_is_shown_in_the_language_that_is_asked_for(
+    locale: str, shown: tuple[str, str], tmp_path: Path
+) -> None:
+    async with opened(tmp_path, more=MORE + CONTENT) as (_, client):
+        content = await tried(client, rules=LOCALISED, locale=locale)
+        (event,) = content["events"]
+        (made,) = event["notifications"]
+        seen = {(each["shown"]["locale"], each["shown"]["title"].replace("\xa0", " ")) for each in made["payloads"]}
+        assert seen == {shown}
+        assert event["flow"] == {"debit": ["throttle: 1 in 10m for the key 4711; more is gathered into a digest"]}, (
+            "what the events before would decide"
+        )
+
+
 async def test_nothing_is_sent_kept_or_written(tmp_path: Path) -> None:
     async with opened(tmp_path) as (daemon, client):
         await daemon.hub.put_installations("app", [installation("ann", "customer:4711")])

@@ -45,13 +45,17 @@ class DraftRules(Model):
 
 
 class TriedMessage(Model):
-    """A message as a source would hand it over, and the draft's sections `defaults` and `rules` in YAML."""
+    """A message as a source would hand it over, and the draft's sections `defaults` and `rules` in YAML.
+
+    Texts held here are shown in `locale`, as a phone of that language reads them; empty: as one that says none.
+    """
 
     source: str
     body: str = ""
     headers: dict[str, str] = Field(default_factory=dict)
     meta: dict[str, str] = Field(default_factory=dict)
     content_type: str = ""
+    locale: Annotated[str, Field(max_length=100)] = ""
     rules: str
 
 

@@ -105,6 +105,7 @@ function request() {
     headers: parsed(form.headers.value),
     meta: parsed(form.meta.value),
     content_type: form.content_type.value.trim(),
+    locale: form.locale.value.trim(),
     rules: form.rules.value,
   }
   return JSON.parse(JSON.stringify(typed).replace(/\\ud[89a-f][0-9a-f]{2}/g, '\ufffd')) // halves of characters are none
@@ -175,6 +176,9 @@ function eventPart(event, index, count) {
   parts.rules.hidden = !event.rules.length
   const others = event.rules_of_other_sources
   put(parts.others, others ? `${number(others)} ${others === 1 ? 'rule is' : 'rules are'} for other sources.` : '')
+  const flow = Object.entries(event.flow ?? {}).flatMap(([rule, said]) => said.map((each) => `Rule ${rule}: ${each}`))
+  parts.flow.replaceChildren(...flow.map(listItem))
+  parts.flow.hidden = parts.alone.hidden = !flow.length
   parts.data.textContent = visible(JSON.stringify({ ...event.event, data: event.data }, null, 2))
   parts.decoded.hidden = !event.event
   return element
@@ -228,10 +232,11 @@ function facts(push) {
   ].filter(([, value]) => value)
 }
 
-function look(push, { platform, registrations, missing, refused, headers, body }) {
+function look(push, { platform, registrations, missing, shown, refused, headers, body }) {
   const isNative = Boolean(push.content.native)
   const notes = [
     registrations ? found(registrations, isNative) : isNative ? '' : 'No phone has a template for it: this is a usual one.',
+    shown && `The text of the language ${shown.locale}.`,
     missing.length && `The template reads what the rule does not say: ${missing.join(', ')}.`,
     refused && `Not sent: ${refused}.`,
   ].filter(Boolean)

@@ -130,7 +130,7 @@ async def _try(
     if not asked_for:
         return
     found = json.loads(requests.readline())
-    async with aclosing(_Looks(settings)) as looks:
+    async with aclosing(_Looks(settings, asked.get("locale", ""))) as looks:
         answer({"payloads": [await looks.of(each, one) for each, one in zip(asked_for, found["found"], strict=True)]})
 
 
@@ -204,6 +204,8 @@ class _Looks:
     """What would leave for the templates that phones have, and for samples of templates."""
 
     settings: Settings
+    locale: str
+    """The language of the phones that read texts held here."""
     _templates: dict[int, StoredTemplate] = field(default_factory=dict)
     _payloads: Payloads = field(init=False)
 
@@ -256,6 +258,7 @@ class _Looks:
             template=None if template is None else number,
             push_variables=None,
             registered_at=0.0,
+            own_locale=self.locale or None,
         )
 
     def _report(self, payload: Payload, registrations: int) -> Mapping[str, Any]:

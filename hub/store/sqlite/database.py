@@ -35,8 +35,8 @@ MINIMUM_VERSION = (3, 51, 3)
 _STATEMENTS_CACHED = 1024
 _STEPS = 100_000
 """Of SQLite's machine, between two looks whether the store is closing: about 2 ms."""
-_STEPS_A_CALL = 20
-"""Of overwriting, 80 MB."""
+_STEPS_A_CALL, _SECONDS_A_CALL = 20, 0.1
+"""Of overwriting, at most: 80 MB, and a tenth of the second until the next call, as no write is begun within a step."""
 _PAUSE = 0.01
 """Seconds between two tries while another program holds the database."""
 
@@ -155,7 +155,7 @@ class SqliteDatabase:
         return await self._writer.overwrite_deleted(seconds=seconds)
 
     async def go_on_overwriting(self) -> bool:
-        return await self._writer.go_on_overwriting(steps=_STEPS_A_CALL)
+        return await self._writer.go_on_overwriting(steps=_STEPS_A_CALL, seconds=_SECONDS_A_CALL)
 
     async def back_up(self, target: Path) -> int:
         """Copy the state of now to a new file while writers go on; its size in bytes. Raises: StoreError."""

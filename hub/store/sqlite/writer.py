@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -75,13 +76,15 @@ class GroupWriter:
                 await asyncio.sleep(READER)
         return self._overwriting.is_done
 
-    async def go_on_overwriting(self, *, steps: int) -> bool:
-        """Make so many steps of the pass that was begun, until one finds readers in the way; whether the pass is done.
+    async def go_on_overwriting(self, *, steps: int, seconds: float = math.inf) -> bool:
+        """Make so many steps of the pass that was begun, until one finds readers in the way, or as many as begin within
+        `seconds`; whether the pass is done.
 
         Writes have their turn in between. Raises: StoreError.
         """
-        for _ in range(steps):
-            if self._overwriting.is_done:
+        until = time.monotonic() + seconds
+        for number in range(steps):
+            if self._overwriting.is_done or (number and time.monotonic() >= until):
                 break
             self._has_to_overwrite = True
             for _ in range(2):  # behind the first the thread makes the step, and the second comes behind that

@@ -20,7 +20,7 @@ from sandbox.services import PushServices
 from tests.bridge.test_alerts import alerts
 from tests.bridge.test_ended import certificate
 from tests.integration.daemon import HUB, Daemon
-from tests.integration.nights import DEADLINE, Fault, Night, Scene, delivery, phones, process, sources
+from tests.integration.nights import DEADLINE, Fault, Night, Scene, delivery, fleets, phones, process, sources, store
 from tests.integration.test_drill import told
 from tests.integration.test_made_up_decoder import CONFIG as OF_PAIRS
 from tests.integration.test_operator import configuration, part, post, register
@@ -141,7 +141,7 @@ async def far_away(services: PushServices, directory: Path) -> AsyncIterator[Nig
         yield Night(daemon, services, directory)
 
 
-NIGHTS = (delivery, phones, process, sources)
+NIGHTS = (delivery, fleets, phones, process, sources, store)
 """Modules of further scenes, each with its faults."""
 
 SCENES: Mapping[str, Scene] = {
@@ -294,18 +294,12 @@ FAULTS: Mapping[str, Fault] = {
     "PushbridgeMirrorBlind": Fault(scene="far away", prints=r"remote hub +app +failing"),
 }
 
-_FIGURES = "a figure over hours or at a scale that a test cannot have: its commands are those of alerts tested above"
-_FLEET = "takes several daemons over PostgreSQL"
 UNTESTED: Mapping[str, str] = {
-    "PushbridgeQueueTakeovers": f"{_FLEET}: integration/test_fleet.py kills one",
     "PushbridgeMirrorDiffers": "integration/test_mirror.py has a remote hub that differs, and reads the log",
     "PushbridgeMirrorMissing": "the same as PushbridgeMirrorDiffers",
-    "PushbridgeBooksDiffer": "three looks take three minutes: hub/test_bookkeeping.py breaks a store by hand",
     "PushbridgeStoreDiskFull": "no test may fill a disk: PushbridgeStoreFails has the same commands and cause",
-    "PushbridgeStoreDiskFills": _FIGURES,
+    "PushbridgeStoreDiskFills": "the same, and a pace of hours",
     "PushbridgeStoreSlow": "doctor measures the disk: integration/test_doctor.py",
-    "PushbridgeStoreLogGrows": _FIGURES,
-    "PushbridgeRenewalsFail": _FLEET,
 }
 """Alerts whose runbook no test tries by its fault, and why."""
 

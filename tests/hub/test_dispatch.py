@@ -23,6 +23,7 @@ from hub.errors import NotFoundError
 from hub.installation import Registration, Template
 from hub.notification import NativeContent, Notification, Platform
 from hub.outcome import NotificationDetails, OutcomeName, Reaction, State
+from hub.precedence import Precedence
 from hub.push import PageVerdict, PushPage, SendResult, host_of
 from hub.store.contracts.outbox import PAGE_SIZE, Service, Work
 from hub.store.health import StoreHealth
@@ -67,7 +68,15 @@ class FakeOutlet:
 class Delivery:
     """A dispatcher at work between a real store and push services that are played."""
 
-    def __init__(self, store: FlakyStore, clock: FakeClock, *, slots: int = 4000, timing: Timing = QUICK) -> None:
+    def __init__(
+        self,
+        store: FlakyStore,
+        clock: FakeClock,
+        *,
+        slots: int = 4000,
+        timing: Timing = QUICK,
+        precedence: Precedence | None = None,
+    ) -> None:
         self.store = store
         self.clock = clock
         self.observer = FakeObserver()
@@ -91,6 +100,7 @@ class Delivery:
             slots=slots,
             clock=clock,
             timing=timing,
+            precedence=precedence,
         )
 
     async def accept(self, *notifications: Notification) -> None:
@@ -249,6 +259,23 @@ async def test_an_acceptance_that_left_none_behind_causes_no_look_for_work(store
         for _ in range(3):
             await delivery.deliver(notification("news", content=GOOGLE))
         assert store.calls["take"] == 2  # a look in each lane as it begins
+
+
+@pytest.mark.parametrize(("of_calls", "most_before"), [(10, 0), (1000, 128)], ids=["little", "much"])
+async def test_what_a_source_sends_behind_a_flood_of_another_is_pushed_before_most_of_it(
+    store: FlakyStore, clock: FakeClock, of_calls: int, most_before: int
+) -> None:
+    precedence = Precedence(clock=lambda: 0.0)
+    precedence.did("flood", 2000)
+    precedence.did("calls", of_calls)
+    delivery = Delivery(store, clock, precedence=precedence)
+    await store.put_installations(HUB, [installation("ann", "news"), installation("bob", "call")])
+    flood = [notification("news", source="flood", content=GOOGLE) for _ in range(500)]
+    await delivery.accept(*flood)
+    await delivery.accept(notification("call", source="calls", content=GOOGLE))
+    async for _ in run(delivery):
+        await delivery.observer.until_ended(len(flood) + 1)
+    assert delivery.fcm.push_channels.index("token of bob") <= most_before
 
 
 async def test_a_dispatcher_that_is_alone_and_has_nothing_looks_for_work_at_every_fourth_time(

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bridge.cli.client import fail
 from bridge.cli.command import Answer, answer_command
 from bridge.cli.exits import Exit
 from bridge.cli.process import Config, print_problems
@@ -26,11 +27,17 @@ def check(
         bool,
         typer.Option("--show", help="Print the configuration as understood, with defaults and without secrets."),
     ] = False,
+    sarif: Annotated[
+        bool,
+        typer.Option("--sarif", help="Print what was found as SARIF 2.1.0, which code hosts show beside the lines."),
+    ] = False,
 ) -> Answer:
     """Report every mistake in a configuration, each with its place, and what was likely meant."""
     from bridge.config.load import check as read
     from rules.problems import Severity
 
+    if sarif and show:
+        raise fail("--sarif and --show both have standard output: ask for one of them", Exit.WRONG_ARGUMENTS)
     settings, problems = read(config, no_secrets=no_secrets)
     is_refused = any(strict or problem.severity is Severity.ERROR for problem in problems)
     code = Exit.MISTAKES if is_refused else Exit.WRONG_ARGUMENTS if show and settings is None else Exit.DONE
@@ -38,11 +45,24 @@ def check(
     shown = _as_understood(settings, config) if show and settings is not None and not is_refused else None
 
     def text(_: object) -> None:
+        if sarif:
+            _print_sarif(problems)
+            return
         print_problems(problems)
         if not is_refused:
             _print_valid(" ".join(map(str, config)), settings, shown, show=show)
 
     return Answer(_report(settings, problems, shown, is_valid=not is_refused, show=show), text, code)
+
+
+def _print_sarif(problems: Sequence["Problem"]) -> None:
+    from importlib.metadata import version
+
+    import orjson
+
+    from bridge.cli.sarif import as_sarif
+
+    typer.echo(orjson.dumps(as_sarif(problems, version=version("pushbridge")), option=orjson.OPT_INDENT_2).decode())
 
 
 def _as_understood(settings: "Settings", config: Config) -> str:

@@ -18,6 +18,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from bridge import cli
+from bridge.cli.exits import Exit
 from bridge.cli.main import COMMANDS, app
 
 VALID = """
@@ -270,3 +271,29 @@ def test_every_file_with_a_command_is_in_the_table() -> None:
     words = {file.stem for file in Path(cli.__file__).parent.glob("*.py")} - {"__init__", "main"}
     found = {word for word in words if hasattr(import_module(f"bridge.cli.{word}"), word)}
     assert {name.replace("-", "_") for name in COMMANDS} == {word.rstrip("_") for word in found}
+
+
+def test_what_check_finds_is_told_as_sarif_with_its_places_in_the_checkout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my rules").mkdir()
+    file = tmp_path / "my rules" / "a.yaml"
+    file.write_text(
+        "hubs: { app: {} }\nrules:\n  - { name: r, mach: {}, push: { to: everybody, with: { title: hi } } }\n"
+    )
+    result = invoked("check", "--sarif", "my rules")
+    assert result.exit_code == Exit.MISTAKES
+    told = json.loads(result.stdout)
+    (of_run,) = told["runs"]
+    assert (told["version"], of_run["tool"]["driver"]["name"]) == ("2.1.0", "pushbridge check")
+    found = {each["level"]: each for each in of_run["results"]}
+    assert found["error"]["message"]["text"] == "rules[0].mach: unknown key (did you mean match?)"
+    place = found["error"]["locations"][0]["physicalLocation"]
+    assert place["artifactLocation"]["uri"] == "my%20rules/a.yaml"
+    assert place["region"] == {"startLine": 3, "startColumn": 16}
+    assert "warning" in found
+    file.write_text(file.read_text().replace("mach: {}, ", "").replace("everybody", "everyone"))
+    clean = invoked("check", "--sarif", "my rules")
+    assert (clean.exit_code, json.loads(clean.stdout)["runs"][0]["results"]) == (0, [])
+    assert invoked("check", "--sarif", "--show", "my rules").exit_code == Exit.WRONG_ARGUMENTS

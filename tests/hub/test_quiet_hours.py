@@ -82,6 +82,27 @@ async def test_of_three_zones_in_one_audience_each_phone_gets_its_push_outside_o
     assert max(seconds for _, seconds, _ in running.observer.deliveries) < 60, "it counts from the end of the night"
 
 
+async def test_in_the_night_of_a_change_of_the_clocks_each_zone_wakes_by_its_own_clock(running: Running) -> None:
+    """On 29 March 2026 Zurich's clocks leap from 02:00 to 03:00; New York's leapt on the 8th, Tokyo's never do."""
+    running.clock.now = datetime(2026, 3, 28, 22, 30, tzinfo=UTC).timestamp()  # 23:30, 18:30 and 07:30
+    phones = [phone("zurich", ZURICH), phone("new-york", NEW_YORK), phone("tokyo", TOKYO)]
+    await running.hub.put_installations(HUB, phones)
+    await send(running)
+    await running.fcm.received(2)
+    (held,) = await kept(running, Fate.HELD)
+    assert names(running) == ["new-york", "tokyo"]
+    assert held.until == datetime(2026, 3, 29, 5, 0, tzinfo=UTC).timestamp(), (
+        "07:00 of summer time: a night of 6.5 hours"
+    )
+    running.clock.advance(6.5 * HOUR - 1)
+    await running.store.looked()
+    assert len(names(running)) == 2
+    running.clock.advance(1)
+    await running.fcm.received(3)
+    assert names(running) == ["new-york", "tokyo", "zurich"]
+    await running.observer.until_ended(1)
+
+
 async def test_a_phone_that_travels_while_its_push_is_held_sleeps_on_where_it_is(running: Running) -> None:
     await running.hub.put_installation(HUB, phone("ann", ZURICH))
     await send(running)

@@ -18,7 +18,6 @@ from hub.content.held import Renderer, no_renderer
 from hub.delivery.audiences import guarded_audiences
 from hub.delivery.bulkhead import Bulkhead, Destination
 from hub.delivery.dispatch import Dispatcher, Timing
-from hub.delivery.forwarding import RemoteDelivery
 from hub.delivery.handing_over import HandingOver
 from hub.delivery.pacing import Pacing, Rates
 from hub.delivery.probing import TestResult, probe
@@ -164,18 +163,6 @@ class Hub:
         self.pacing = Pacing(rates or Rates(), sharers=lambda: self.store.fleet().live, clock=clock)
         self._at_once: set[str] = set(at_once)
         self._add(hubs, senders, remotes or {}, guards or {})
-        self._handing_over = HandingOver(
-            RemoteDelivery(
-                self.remotes,
-                guards=self.guards,
-                policy=policy,
-                observer=observer,
-                clock=clock,
-                store_clock=self.store.now,
-            ),
-            observer=observer,
-            store_clock=self.store.now,
-        )
         self._dispatcher = Dispatcher(
             self.health,
             self.bulkheads,
@@ -192,6 +179,7 @@ class Hub:
             precedence=precedence,
             renderer=renderer,
         )
+        self._handing_over = HandingOver(self._dispatcher.forwarding, observer=observer, store_clock=self.store.now)
         self._quotas = QuotaSharing(self.bulkheads, self.store, granted=self._dispatcher.wake)
 
     async def open(self) -> int:

@@ -33,11 +33,16 @@ class ProviderCertificates:
     def __init__(self, directory: Path, *, bundle_id: str, password: str, keep: bool = False) -> None:
         self.certificate_file = directory / "apns-certificate.p12"
         self._issuer_file = directory / "apns-issuer.pem"
+        self._bundle_id, self._password = bundle_id, password
         if not (keep and self.certificate_file.exists() and self._issuer_file.exists()):
-            issuer_key, issuer = made_issuer()
-            write_secret(self._issuer_file, issuer.public_bytes(Encoding.PEM))
-            content = made_certificate(bundle_id, issuer_key, issuer, password=password)
-            write_secret(self.certificate_file, content)
+            self._issuer = made_issuer()
+            write_secret(self._issuer_file, self._issuer[1].public_bytes(Encoding.PEM))
+            self.renew()
+
+    def renew(self, *, lifetime: timedelta = LIFETIME) -> None:
+        """Another certificate in the place of the one in the file, as a whole; not of a directory that was kept."""
+        content = made_certificate(self._bundle_id, *self._issuer, password=self._password, lifetime=lifetime)
+        write_secret(self.certificate_file, content)
 
     def asked_for(self, context: ssl.SSLContext) -> ssl.SSLContext:
         """The context, by which clients may show a certificate of this issuer, and none of another."""

@@ -153,7 +153,7 @@ class Dispatcher:
             renamed=self._renaming.add,
             precedence=precedence,
         )
-        self._forwarding = RemoteDelivery(
+        self.forwarding = RemoteDelivery(
             self._remotes,
             guards=self._guards,
             policy=policy,
@@ -161,6 +161,7 @@ class Dispatcher:
             clock=clock,
             store_clock=store.now,
         )
+        """The way out to remote hubs; what is handed over before it is accepted goes by it too."""
         self._slots = slots
         self._wake = {lane: asyncio.Event() for lane in Lane}
         self._submitted = SubmittedWork(precedence)
@@ -493,7 +494,7 @@ class Dispatcher:
             await self._store.give_back(work)
             self._drop(work)
             return
-        remote_result = await self._forwarding.hand_over(work)
+        remote_result = await self.forwarding.hand_over(work)
         for result in remote_result.ended:
             self._answered(result)
         for delay, pieces in remote_result.again.items():

@@ -50,7 +50,7 @@ AIMS = {
     ("postgres", "two daemons / one, CPU an event"): 1.1,
     ("postgres", "new owner after, worst s"): 10.0,
     ("servicebus", "daemon / bare SDK"): 0.6,
-    ("outage", "p99, outage / well"): 1.5,
+    ("outage", "p99, outage / well"): 1.1,
     **{("fairness", f"{way}, beside a flood, p99 / alone"): 2.0 for way in fairness.WAYS},
     **{("fairness", f"{way}, beside a broadcast, p99 / alone"): 1.5 for way in fairness.WAYS},
     ("webpush", "encryptions/CPU-s"): 10_000.0,

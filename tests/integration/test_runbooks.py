@@ -20,7 +20,19 @@ from sandbox.services import PushServices
 from tests.bridge.test_alerts import alerts
 from tests.bridge.test_ended import certificate
 from tests.integration.daemon import HUB, Daemon
-from tests.integration.nights import DEADLINE, Fault, Night, Scene, delivery, fleets, phones, process, sources, store
+from tests.integration.nights import (
+    DEADLINE,
+    Fault,
+    Night,
+    Scene,
+    delivery,
+    fleets,
+    mirrors,
+    phones,
+    process,
+    sources,
+    store,
+)
 from tests.integration.test_drill import told
 from tests.integration.test_made_up_decoder import CONFIG as OF_PAIRS
 from tests.integration.test_operator import configuration, part, post, register
@@ -141,7 +153,7 @@ async def far_away(services: PushServices, directory: Path) -> AsyncIterator[Nig
         yield Night(daemon, services, directory)
 
 
-NIGHTS = (delivery, fleets, phones, process, sources, store)
+NIGHTS = (delivery, fleets, mirrors, phones, process, sources, store)
 """Modules of further scenes, each with its faults."""
 
 SCENES: Mapping[str, Scene] = {
@@ -295,8 +307,7 @@ FAULTS: Mapping[str, Fault] = {
 }
 
 UNTESTED: Mapping[str, str] = {
-    "PushbridgeMirrorDiffers": "integration/test_mirror.py has a remote hub that differs, and reads the log",
-    "PushbridgeMirrorMissing": "the same as PushbridgeMirrorDiffers",
+    "PushbridgeMirrorDiffers": "takes a remote hub that reaches others by the same registrations: hub/test_comparing.py has the comparison",
     "PushbridgeStoreDiskFull": "no test may fill a disk: PushbridgeStoreFails has the same commands and cause",
     "PushbridgeStoreDiskFills": "the same, and a pace of hours",
     "PushbridgeStoreSlow": "doctor measures the disk: integration/test_doctor.py",

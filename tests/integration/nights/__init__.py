@@ -63,7 +63,7 @@ def runbook(alert: str) -> list[str]:
     """The commands of an alert's section that look, and need no name from another output."""
     found = commands(page_of(alert), alert)
     assert found
-    return [command for command in found if not re.search(r"\b(TAG|ID|NAME|HUB|rewrite|restore|--remove)\b", command)]
+    return [command for command in found if not re.search(r"\b(TAG|ID|NAME|HUB|rewrite|restore|remove)\b", command)]
 
 
 def scrapes(alert: str) -> list[str]:

@@ -307,7 +307,7 @@ FAULTS: Mapping[str, Fault] = {
 }
 
 UNTESTED: Mapping[str, str] = {
-    "PushbridgeMirrorDiffers": "takes a remote hub that reaches others by the same registrations: hub/test_comparing.py has the comparison",
+    "PushbridgeMirrorDiffers": "a remote hub has to reach others: hub/test_comparing.py compares",
     "PushbridgeStoreDiskFull": "no test may fill a disk: PushbridgeStoreFails has the same commands and cause",
     "PushbridgeStoreDiskFills": "the same, and a pace of hours",
     "PushbridgeStoreSlow": "doctor measures the disk: integration/test_doctor.py",

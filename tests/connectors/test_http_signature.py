@@ -4,7 +4,8 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
@@ -92,6 +93,25 @@ def test_a_spelled_out_scheme_may_sign_a_time() -> None:
     check(settings, headers, b"body")
     with pytest.raises(SignatureError, match="more than 300 s"):
         check(settings, headers, b"body", now=AT + 301)
+
+
+@pytest.mark.parametrize("secret", ["old", "new", "wrong"])
+def test_signatures_are_compared_in_constant_time_and_under_each_secret(
+    secret: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[tuple[bytes, bytes]] = []
+    real: Callable[[bytes, bytes], bool] = hmac.compare_digest
+
+    def noting(expected: bytes, shown: bytes) -> bool:
+        compared.append((expected, shown))
+        return real(expected, shown)
+
+    monkeypatch.setattr(hmac, "compare_digest", noting)
+    headers = {"x-hub-signature-256": f"sha256={hexed(secret, b'body')}"}
+    with nullcontext() if secret != "wrong" else pytest.raises(SignatureError):
+        check({"preset": "github", "secrets": ["old", "new"]}, headers, b"body")
+    shown = bytes.fromhex(hexed(secret, b"body"))
+    assert compared == [(bytes.fromhex(hexed(each, b"body")), shown) for each in ("old", "new")]
 
 
 @pytest.mark.parametrize("secret", ["old", "new"])

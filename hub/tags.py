@@ -161,6 +161,8 @@ def unsafe_reason(text: str, *, in_service_tag: bool = False) -> str:
     """Why `text` cannot be, or become part of, a tag (or an id): is empty, is too long, or the first character that is
     not allowed. One character is named, never the text, which may be secret. Empty for a text that can.
     """
+    if is_tag_safe(text):  # as nearly always: one look at the whole
+        return ""
     if not text:
         return "is empty"
     if len(text) > MAX_TAG_LENGTH:

@@ -141,19 +141,30 @@ def unfilled_by(placeholder: Expression, event: Any, spell: Spell) -> Unmet | No
 def renderer(pieces: tuple[Piece, ...], spell: Spell = text_of) -> Callable[[Any], str]:
     """A function that joins the pieces for an event, each value spelled by `spell`."""
     fillers = [piece if isinstance(piece, str) else _filler(piece, spell) for piece in pieces]
-    if len(fillers) == 1 and not isinstance(fillers[0], str):
-        return fillers[0]
-    if all(isinstance(filler, str) for filler in fillers):
-        constant = "".join(filler for filler in fillers if isinstance(filler, str))
+    values = [filler for filler in fillers if not isinstance(filler, str)]
+    if not values:
+        constant = "".join(piece for piece in pieces if isinstance(piece, str))
         return lambda scope: constant
+    if len(values) == 1:
+        return values[0] if len(fillers) == 1 else _around(values[0], pieces)
 
     def render(scope: Any) -> str:
-        text = "".join([filler if isinstance(filler, str) else filler(scope) for filler in fillers])
-        if len(text) > MAX_TEXT:
-            raise RenderError(f"a text of {len(text)} characters is too long, {MAX_TEXT} are allowed")
-        return text
+        return _bounded("".join([filler if isinstance(filler, str) else filler(scope) for filler in fillers]))
 
     return render
+
+
+def _around(fill: Callable[[Any], str], pieces: tuple[Piece, ...]) -> Callable[[Any], str]:
+    """A text with one value in it, as most have."""
+    at = next(at for at, piece in enumerate(pieces) if not isinstance(piece, str))
+    before, after = ("".join(map(str, literals)) for literals in (pieces[:at], pieces[at + 1 :]))
+    return lambda scope: _bounded(f"{before}{fill(scope)}{after}")
+
+
+def _bounded(text: str) -> str:
+    if len(text) > MAX_TEXT:
+        raise RenderError(f"a text of {len(text)} characters is too long, {MAX_TEXT} are allowed")
+    return text
 
 
 @lru_cache(maxsize=4096)

@@ -25,6 +25,7 @@ from benchmarks import (
     memory,
     outage,
     postgres,
+    quiet,
     quota,
     registry,
     rule_sets,
@@ -57,6 +58,7 @@ AIMS = {
     **{("quota", f"used, {who}"): 0.98 for who in quota.WAYS},
     **{("quota", f"refused once learnt, {who}"): 0.001 for who in quota.WAYS},
     **{("flow", f"{engine}, {way}, MB more after round 1"): 20.0 for engine in flow.ENGINES for way in flow.WAYS},
+    ("quiet", "all awake / none"): 1.15,
     ("rules", "loading, CPU-s"): 4.0,
     ("rules", "loading, MB"): 60.0,
     **{("rules", f"{each.name}, 10,000 rules, names/CPU-s"): 50_000.0 for each in rule_sets.SETS},
@@ -90,6 +92,7 @@ NAMES = (
     "webpush",
     "quota",
     "flow",
+    "quiet",
 )
 _SERVED = {"broadcast", "events", "brokers", "peers", "memory", "postgres", "latency", "fairness", "idle", "api"}
 """These need RabbitMQ or nginx."""
@@ -184,6 +187,7 @@ def _measures_alone(arguments: argparse.Namespace) -> Measures:
         "webpush": lambda own: webpush.measure(own, encryptions=20_000 // scale, origins=1000),
         "quota": lambda own: quota.measure(own, quota=6_000, minutes=6 // min(scale, 3)),
         "flow": lambda own: flow.measure(own, keys=100_000 // scale, turns=3 if scale == 1 else 1, cores=MEASURED),
+        "quiet": lambda own: quiet.measure(phones=200_000 // scale, turns=3, cores=MEASURED),
         "outage": lambda own: outage.measure(own, waiting=50_000 // scale, probes=1000 // scale),
         "rules": lambda own: {
             **rules.measure(own, rules=10_000 // scale, cores=MEASURED),

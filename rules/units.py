@@ -11,16 +11,24 @@ _UNIT_WORDS = {
     **dict.fromkeys(("d", "day", "days"), "d"),
     **dict.fromkeys(("w", "week", "weeks"), "w"),
 }
+_SIZES = (
+    ("d", timedelta(days=1)),
+    ("h", timedelta(hours=1)),
+    ("m", timedelta(minutes=1)),
+    ("s", timedelta(seconds=1)),
+)
 _NEXT_UNIT = {"d": "h", "h": "m", "m": "s", "s": "ms"}
 
 
 def spelled(span: timedelta) -> str:
-    """A duration as the configuration writes it, in the largest units that say it whole: `1h30m`."""
-    left, parts = int(span.total_seconds()), []
-    for unit, seconds in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
-        number, left = divmod(left, seconds)
+    """A duration as the configuration writes it, in the largest units that say it whole: `1h30m`, `1s500ms`."""
+    parts = []
+    for unit, size in _SIZES:
+        number, span = divmod(span, size)
         if number:
             parts.append(f"{number}{unit}")
+    if span:
+        parts.append(f"{span / timedelta(milliseconds=1):g}ms")
     return "".join(parts) or "0s"
 
 

@@ -25,7 +25,10 @@ def check(
     ] = False,
     show: Annotated[
         bool,
-        typer.Option("--show", help="Print the configuration as understood, with defaults and without secrets."),
+        typer.Option(
+            "--show",
+            help="Print the configuration as understood, with defaults, without secrets, and where each key is written.",
+        ),
     ] = False,
     sarif: Annotated[
         bool,

@@ -1,8 +1,8 @@
-"""A configuration as it was understood: with all defaults, in one file, and without its secrets."""
+"""A configuration as it was understood: with all defaults, in one file, without its secrets, and with the place of what is
+written."""
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from pydantic import BaseModel, SecretStr
 from bridge.config.in_clear import SHOWN
 from bridge.config.keys import KeyOfModel, keys_of, spelled_default
 from bridge.config.models.document import Sections, Settings
+from bridge.config.origins import with_origins
 from bridge.config.spellings import in_present_spelling
 from rules.document import Paths, load_document
 from rules.engine import Rule
@@ -26,7 +27,10 @@ from rules.units import spelled
 
 
 def as_understood(settings: Settings, paths: Paths) -> str:
-    """YAML of all settings; a text of a rule is shown as it is written, before `${…}` was filled in."""
+    """YAML of all settings; a text of a rule is shown as it is written, before `${…}` was filled in.
+
+    A comment gives file and line of each key that is written: the others have their defaults.
+    """
     sections = {key.name: _value(getattr(settings, key.attribute), key) for key in keys_of(Sections)}
     written = load_document(paths, Problems(), {}, no_secrets=True)
     root = None if written is None else in_present_spelling(written, Problems())
@@ -40,7 +44,25 @@ def as_understood(settings: Settings, paths: Paths) -> str:
         pairs = zip(settings.rules.rules, rules.value, strict=True)
         sections["rules"] = [_rule(rule, node, defaults) for rule, node in pairs]
     text: str = yaml.safe_dump(sections, sort_keys=False, allow_unicode=True, width=120)
-    return text
+    return text if root is None else with_origins(text, replace(root, value=_with_defaults(entries, defaults)))
+
+
+def _with_defaults(entries: Mapping[str, Node], defaults: Mapping[str, Node]) -> dict[str, Node]:
+    """What a document says, each rule with what `defaults` say of it."""
+    rules = entries.get("rules")
+    if rules is None or not isinstance(rules.value, list | RuleNodes):
+        return dict(entries)
+
+    def filled(rule: Node) -> Node:
+        own = _entries(rule)
+        push = own.get("push")
+        if push is None:
+            return rule
+        return replace(
+            rule, value={**own, "push": replace(push, value={**_entries(defaults.get("push")), **_entries(push)})}
+        )
+
+    return {**entries, "rules": replace(rules, value=[filled(rule) for rule in rules.value])}
 
 
 def _value(value: Any, key: KeyOfModel) -> Any:
@@ -81,8 +103,7 @@ def _push(push: PushPlan, entries: Mapping[str, Node]) -> dict[str, Any]:
     if push.platforms is not None:
         shown["platforms"] = sorted(name for name, each in PLATFORMS.items() if each in push.platforms)
     if push.ttl is not None:
-        is_whole = push.ttl % timedelta(seconds=1) == timedelta()
-        shown["ttl"] = spelled(push.ttl) if is_whole else f"{push.ttl / timedelta(milliseconds=1):g}ms"
+        shown["ttl"] = spelled(push.ttl)
     return {key.name: shown[key.name] for key in keys_of(Push) if key.name in shown}
 
 

@@ -121,7 +121,8 @@ def test_what_was_understood_is_shown_with_defaults_and_without_secrets(tmp_path
     assert "key: (secret)" in shown
     assert "answer_timeout: 25s" in shown
     again.write_text(shown)
-    assert run("--show", str(again)).output == shown  # (secret) is no secret in clear
+    # Without a warning, as (secret) is no secret in clear; and each value is written now, in a place of its own.
+    assert yaml.safe_load(run("--show", str(again)).output) == yaml.safe_load(shown)
 
 
 def test_a_rule_is_shown_with_what_it_has_by_default(tmp_path: Path) -> None:
@@ -150,4 +151,39 @@ def test_a_rule_is_shown_with_what_it_has_by_default(tmp_path: Path) -> None:
         {"name": "quiet", "match": {"type": "test"}, "stop": True},
     ]
     again.write_text(result.stdout)
-    assert CliRunner().invoke(app, ["check", "--show", str(again)], env={"TOKEN": "canary"}).stdout == result.stdout
+    shown_again = CliRunner().invoke(app, ["check", "--show", str(again)], env={"TOKEN": "canary"}).stdout
+    assert yaml.safe_load(shown_again) == yaml.safe_load(result.stdout)
+
+
+def test_what_is_written_is_shown_with_its_place_and_a_default_without(tmp_path: Path) -> None:
+    base, rules = tmp_path / "base.yaml", tmp_path / "rules.yaml"
+    base.write_text(
+        "hubs: { main: {} }\n"
+        "sources: { erp: { http: { path: /in/erp } } }\n"
+        "bridge:\n"
+        "  log:\n"
+        "    level: debug\n"
+        "defaults: { push: { ttl: 90m } }\n"
+    )
+    rules.write_text(
+        "rules:\n"
+        "  - name: late\n"
+        "    match: { type: order, data: { state: [open, late] } }\n"
+        "    push:\n"
+        "      to: everyone\n"
+        "      with:\n"
+        "        title: Late\n"
+        f"        body: {'so late ' * 40}\n"
+    )
+    shown = run("--show", str(base), str(rules)).stdout
+    for line in (
+        f"    level: debug  # {base}:5",
+        f"- name: late  # {rules}:2",
+        f"    type: order  # {rules}:3",
+        f"      title: Late  # {rules}:7",
+        f"      # {rules}:8\n      body: so late so late",
+        f"    ttl: 1h30m  # {base}:6\n    hub: main\n",
+        "    drain: 20s\n",
+    ):
+        assert line in shown, line
+    assert yaml.safe_load(shown)["rules"][0]["push"]["with"]["body"] == ("so late " * 40).strip()

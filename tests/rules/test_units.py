@@ -42,7 +42,17 @@ def test_a_duration_ends_within_a_hundred_years(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0, "0s"), (90, "1m30s"), (86_400, "1d"), (604_800, "7d"), (5400.5, "1h30m")]
+    ("seconds", "text"),
+    [
+        (0, "0s"),
+        (90, "1m30s"),
+        (86_400, "1d"),
+        (604_800, "7d"),
+        (5400.5, "1h30m500ms"),
+        (0.2, "200ms"),
+        (0.0005, "0.5ms"),
+    ],
 )
 def test_a_duration_is_written_in_its_largest_units(seconds: float, text: str) -> None:
     assert spelled(timedelta(seconds=seconds)) == text
+    assert read(text) == (timedelta(seconds=seconds), [])

@@ -29,6 +29,7 @@ def _events(
     ] = False,
     source: Annotated[str, typer.Option(help="Follow those of this source.")] = "",
     outcome: Annotated[str, typer.Option(help="Follow those with this outcome.")] = "",
+    rule: Annotated[str, typer.Option(help="Follow those for which this rule fires.")] = "",
     json: Annotated[bool, typer.Option("--json", help="Follow with an object a line.")] = False,
     url: Url = "",
     token_file: TokenFile = None,
@@ -43,7 +44,7 @@ def _events(
         typer.echo(context.get_help(), err=True)
         raise typer.Exit(Exit.WRONG_ARGUMENTS)
     with Client(target_of(url, token_file, config)) as client, suppress(KeyboardInterrupt):
-        for line in followed(client, as_json=json, source=source, outcome=outcome):
+        for line in followed(client, as_json=json, source=source, outcome=outcome, rule=rule):
             typer.echo(line)
 
 
@@ -54,6 +55,7 @@ def list_(
     source: Annotated[str, typer.Option(help="Of this source.")] = "",
     outcome: Annotated[str, typer.Option(help="With this outcome.")] = "",
     id: Annotated[str, typer.Option(help="With this event id.")] = "",
+    rule: Annotated[str, typer.Option(help="Of those in memory, for which this rule fired.")] = "",
     kept: Annotated[
         bool,
         typer.Option("--kept", help="From the journal, as where no daemon answers: also those of before a restart."),
@@ -66,10 +68,12 @@ def list_(
 ) -> Answer:
     """List them, newest first."""
     if kept or until or device:
+        if rule:
+            raise fail("--rule is for the events in memory; the journal is not looked up by it", Exit.WRONG_ARGUMENTS)
         asked = {"source": source, "outcome": outcome, "id": id, "until": until, "installation": device}
         found = client.items("journal", limit=limit, **asked)
     else:
-        found = client.items("events", limit=limit, source=source, outcome=outcome, id=id)
+        found = client.items("events", limit=limit, source=source, outcome=outcome, id=id, rule=rule)
     return Answer(list(found), _print_list)
 
 

@@ -23,6 +23,7 @@ def followed(
     as_json: bool = False,
     source: str = "",
     outcome: str = "",
+    rule: str = "",
     pause: Callable[[float], None] = time.sleep,
 ) -> Iterator[str]:
     """Lines without end, from the events after the call. A line has no value of an event and no tag of its audience.
@@ -31,18 +32,19 @@ def followed(
 
     Raises: typer.Exit: the daemon does not answer at the first look.
     """
+    asked = {"source": source, "outcome": outcome, "rule": rule}
     last = _newest(client)
     client.outlasts = True
     is_away = False
     while True:
         pause(_LOOK_EVERY)
         try:
-            events = list(_until(client.items("events", limit=_LOOKED_AT, source=source, outcome=outcome), last))
+            events = list(_until(client.items("events", limit=_LOOKED_AT, **asked), last))
             # A daemon that was started again counts from 1.
             if not events and (newest := _newest(client)) < last:
                 last, events = 0, []
                 if newest:
-                    events = list(client.items("events", limit=_LOOKED_AT, source=source, outcome=outcome))
+                    events = list(client.items("events", limit=_LOOKED_AT, **asked))
         except AwayError:
             if not is_away:
                 typer.echo("the daemon does not answer: what it does is shown again once it answers", err=True)

@@ -169,6 +169,25 @@ async def test_events_are_followed_from_now_on_and_no_line_has_a_value_of_the_ev
     assert last == "... and 5 more in this moment"
 
 
+@pytest.mark.slow
+async def test_events_are_followed_by_the_rule_that_fires(shell: Shell, tmp_path: Path) -> None:
+    config = tmp_path / "c.yaml"
+    more = ', { name: some, match: { data: { id: { prefix: "x" } } }, push: { to: everyone, with: { title: x } } } ]'
+    config.write_text(CONFIGURATION.format(rule="all").removesuffix(" ]\n") + more)
+    assert (await shell.run("reload")).stdout == "applied\n"
+
+    def look(rule: str) -> str:
+        with Client(target_of(shell.url, shell.token_file, None)) as client:
+            waits = iter([lambda: asyncio.run(post(shell, f"a-{rule}", f"x-{rule}", f"b-{rule}"))])
+            return next(followed(client, rule=rule, pause=lambda _: next(waits, lambda: None)()))
+
+    assert "x-some" in await asyncio.to_thread(look, "some")
+    assert "a-all" in await asyncio.to_thread(look, "all")
+    listed = await shell.json("events", "list", "--rule", "some")
+    assert [event["id"] for event in listed] == ["x-all", "x-some"]
+    assert "--rule is for the events in memory" in await shell.error("events", "list", "--rule", "x", "--kept", code=2)
+
+
 async def test_follow_stands_alone(shell: Shell) -> None:
     assert "stands alone" in await shell.error("events", "--follow", "list", code=2)
 

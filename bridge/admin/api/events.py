@@ -104,6 +104,7 @@ class EventQuery(Paged):
     source: str = ""
     outcome: str = ""
     id: str = ""
+    rule: str = ""
 
 
 def outcome_asked_for(text: str) -> str:
@@ -125,7 +126,9 @@ async def _list(call: Call) -> Events:
     chosen = (
         entry
         for entry in (kept.as_dict() for kept in reversed(call.management.recent_events.entries()))
-        if (before is None or entry["number"] < before) and all(entry[name] == value for name, value in wanted.items())
+        if (before is None or entry["number"] < before)
+        and all(entry[name] == value for name, value in wanted.items())
+        and (not query.rule or query.rule in entry["rules"])
     )
     found = list(islice(chosen, query.limit + 1))
     items = [

@@ -22,7 +22,7 @@ def with_origins(text: str, written: Node) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _found(shown: yaml.Node, written: Node) -> Iterator[tuple[int, Mark, bool]]:
+def _found(shown: yaml.Node | None, written: Node) -> Iterator[tuple[int, Mark, bool]]:
     """The line of each key from 0, the place where it is written, and whether its value is a scalar of several lines."""
     match shown, written.value:
         case yaml.MappingNode(), dict() as entries:

@@ -31,6 +31,7 @@ class Faults:
     def clear(self) -> None:
         """Nothing goes wrong any more; what was held is answered."""
         self.silent = False
+        self.certificate_has_expired = False
         self.goaway_after_requests: int | None = None
         self.goaway_reason = ""
         self.window_update_delay = 0.0
@@ -94,6 +95,10 @@ class Faults:
         When it ends, a connection that lost something in it is reset as soon as the client uses it.
         """
         self.silent = on
+
+    def expire_certificate(self, on: bool = True) -> None:
+        """Show an expired certificate to new connections; those that are open stay."""
+        self.certificate_has_expired = on
 
     def hold(self) -> None:
         """Take pushes into the journal, but do not answer before `release`."""

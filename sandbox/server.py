@@ -12,6 +12,7 @@ from sandbox.connection import MAX_BODY, Connection, Handler
 from sandbox.exchange import Answer, Exchange
 from sandbox.faults import Faults
 from sandbox.http2 import Http2Connection
+from sandbox.tls import ServerContext
 
 HOST = "127.0.0.1"
 
@@ -42,6 +43,8 @@ class HttpServer:
         self._handle = handle
         self._faults = faults
         self._context = context
+        if isinstance(context, ServerContext):
+            context.has_expired = lambda: faults.certificate_has_expired
         self._server: asyncio.Server | None = None
         self._port = 0
 

@@ -2,7 +2,7 @@
 
 import ipaddress
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,8 +16,15 @@ KEPT_FOR = timedelta(days=365)
 """How long the certificate of an authority is good that is kept; one that ends within a month is made anew."""
 
 
+class ServerContext(ssl.SSLContext):
+    """Shows the expired certificate of its authority to new connections while `has_expired` says so."""
+
+    has_expired: Callable[[], bool] = staticmethod(lambda: False)
+
+
 class Authority:
-    """A throwaway CA with one server certificate for `127.0.0.1` and `localhost`, written into a directory.
+    """A throwaway CA with one server certificate for `127.0.0.1` and `localhost`, written into a directory; another one of
+    the same CA has expired.
 
     Clients are given `ca_file`; nothing is added to any trust store. The CA's own key is never written. With `keep` the
     directory's authority stays the one it is, so that clients which trust it need nothing new.
@@ -26,12 +33,13 @@ class Authority:
     def __init__(self, directory: Path, *, keep: bool = False) -> None:
         self.ca_file = directory / "ca.pem"
         self._certificate_file = directory / "server.pem"
+        self._expired_file = directory / "expired.pem"
         if not (keep and self._is_good()):
             self._make(lifetime=KEPT_FOR if keep else LIFETIME)
 
     def _is_good(self) -> bool:
         """Whether the certificate is there, for another month at least."""
-        if not (self.ca_file.exists() and self._certificate_file.exists()):
+        if not all(file.exists() for file in (self.ca_file, self._certificate_file, self._expired_file)):
             return False
         try:
             certificate = x509.load_pem_x509_certificate(self._certificate_file.read_bytes())
@@ -49,6 +57,14 @@ class Authority:
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key()), critical=False)
             .sign(ca_key, hashes.SHA256())
         )
+        self.ca_file.write_bytes(ca.public_bytes(serialization.Encoding.PEM))
+        self._write(self._certificate_file, ca_key, ca_name, lifetime=lifetime)
+        self._write(self._expired_file, ca_key, ca_name, lifetime=-timedelta(minutes=1))
+
+    def _write(
+        self, file: Path, ca_key: ec.EllipticCurvePrivateKey, ca_name: x509.Name, *, lifetime: timedelta
+    ) -> None:
+        """A server's certificate with its key."""
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
         names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
@@ -61,22 +77,33 @@ class Authority:
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
             .sign(ca_key, hashes.SHA256())
         )
-        self.ca_file.write_bytes(ca.public_bytes(serialization.Encoding.PEM))
-        self._certificate_file.touch(mode=0o600)
-        self._certificate_file.write_bytes(
+        file.touch(mode=0o600)
+        file.write_bytes(
             key.private_bytes(
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
             )
             + certificate.public_bytes(serialization.Encoding.PEM)
         )
 
-    def server_context(self, protocols: Sequence[str]) -> ssl.SSLContext:
+    def server_context(self, protocols: Sequence[str]) -> ServerContext:
         """TLS 1.2 or newer, offering `protocols` by ALPN (RFC 7301), the preferred first."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.load_cert_chain(self._certificate_file)
-        context.set_alpn_protocols(list(protocols))
+        context = _context(self._certificate_file, protocols)
+        expired = _context(self._expired_file, protocols)
+
+        def choose(handshake: ssl.SSLObject | ssl.SSLSocket, _name: str | None, _context: ssl.SSLContext) -> None:
+            if context.has_expired():
+                handshake.context = expired
+
+        context.sni_callback = choose  # OpenSSL asks it of clients that name no server too
         return context
+
+
+def _context(certificate_file: Path, protocols: Sequence[str]) -> ServerContext:
+    context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(certificate_file)
+    context.set_alpn_protocols(list(protocols))
+    return context
 
 
 def _builder(

@@ -374,6 +374,25 @@ async def test_a_certificate_of_an_unknown_authority_is_refused(
     assert not service.seen
 
 
+async def test_an_expired_certificate_is_named_and_requests_go_on_once_it_is_renewed(
+    service: Service, transport: Transport
+) -> None:
+    """A connection that was open when the certificate ended goes on: TLS looks at it in the handshake alone."""
+    service.context.num_tickets = 0  # a session that is resumed shows no certificate (RFC 8446, section 2.2)
+    statuses = [response.status for response in await post_each(transport, [service.request(0)], deadline=60)]
+    service.faults.expire_certificate()
+    statuses += [response.status for response in await post_each(transport, [service.request(1)], deadline=60)]
+    for connection in list(service.server.connections):
+        connection.abort()
+    await until(lambda: not service.server.connections)
+    (refused,) = await post_each(transport, [service.request(2)], deadline=60)
+    assert (statuses, refused.status) == ([200, 200], 0)
+    assert "expired" in refused.failure
+    service.faults.expire_certificate(False)
+    (taken,) = await post_each(transport, [service.request(3)], deadline=60)
+    assert taken.status == 200
+
+
 async def test_plain_http_and_files_are_not_fetched(transport: Transport) -> None:
     requests = [Request("http://127.0.0.1:1/", [], b""), Request("file:///etc/hostname", [], b"")]
     for response in await post_each(transport, requests, deadline=60):

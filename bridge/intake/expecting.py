@@ -40,7 +40,8 @@ class Expectations:
         self._observer = observer
         self._clock = clock
         self._steady = steady
-        self._offset = clock() - steady()
+        self._looked = steady()
+        self._offset = clock() - self._looked
         self._last: dict[str, float] = {}
         self._seen: dict[str, float] = {}
         self._late: set[str] = set()
@@ -55,7 +56,7 @@ class Expectations:
     async def look(self) -> None:
         """Raises: StoreError: the journal cannot be read."""
         expected = self._expected()
-        self._follow_clock()
+        passed = self._follow_clock()
         for status in self._statuses():
             name, every = status.name, expected.get(status.name)
             if every is None:
@@ -65,7 +66,10 @@ class Expectations:
             if name not in self._last:
                 self._last[name] = await self._newest(name)
             if status.last_message and status.last_message != self._seen.get(name):
-                self._last[name] = self._seen[name] = status.last_message
+                self._seen[name] = status.last_message
+                # It came since the look before, though the clock was another one then.
+                now = self._clock()
+                self._last[name] = min(max(status.last_message, now - passed), now)
             last = self._last[name]
             status.expected_by = last + every
             status.is_late = self._clock() > status.expected_by
@@ -73,11 +77,15 @@ class Expectations:
                 (self._late.add if status.is_late else self._late.discard)(name)
                 self._observer.observe(SourceLate(source=name, last=last, expect_every=every, is_late=status.is_late))
 
-    def _follow_clock(self) -> None:
-        before, self._offset = self._offset, self._clock() - self._steady()
+    def _follow_clock(self) -> float:
+        """The seconds since the look before, however the clock was set in between."""
+        steady = self._steady()
+        passed, self._looked = steady - self._looked, steady
+        before, self._offset = self._offset, self._clock() - steady
         step = self._offset - before
         if abs(step) > _STEP:
             self._last = {name: last + step for name, last in self._last.items()}
+        return passed
 
     async def _newest(self, source: str) -> float:
         newest = (await self._journal.journal(source=source, limit=1)).items

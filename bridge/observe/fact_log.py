@@ -187,7 +187,7 @@ class FactLog:
             cpu_seconds=round(fact.cpu_seconds, 3),
             cause=fact.cause.value,
             task=fact.task,
-            stack=list(fact.stack),
+            calls=list(fact.stack),  # `stack` is a word of structlog's
             **more,
             meaning=fact.cause.meaning,
         )
@@ -198,7 +198,7 @@ class FactLog:
             "the event loop is held and does not come back: nothing is taken, pushed or answered",
             seconds=round(fact.seconds, 1),
             task=fact.task,
-            stack=list(fact.stack),
+            calls=list(fact.stack),  # `stack` is a word of structlog's
         )
 
     def _configuration_applied(self, fact: ConfigurationApplied) -> None:

@@ -79,6 +79,18 @@ async def test_a_clock_that_is_set_makes_nothing_late_before_its_time_has_passed
     assert not await bench.look_after(DAY - 1)
 
 
+async def test_a_message_of_before_the_clock_was_set_counts_from_when_it_came() -> None:
+    """It is seen behind the step for the first time, and its time is of the clock before."""
+    for step in (3600.0, -3600.0):
+        bench = Bench()
+        bench.status.last_message = bench.clock()
+        assert not await bench.look_after(5)
+        bench.status.last_message = bench.clock()
+        bench.clock.now += step
+        assert not await bench.look_after(3)
+        assert bench.clock() - 3 <= bench.status.expected_by - DAY <= bench.clock()
+
+
 async def test_a_message_ends_it_and_the_time_counts_from_there() -> None:
     bench = Bench(nightly=DAY + 1)
     assert await bench.look_after(0)

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from structlog.dev import ConsoleRenderer
 from structlog.testing import capture_logs
 
 from bridge.admin.health import loop_part
@@ -128,9 +129,11 @@ def test_holds_at_one_place_are_a_line_in_ten_seconds_that_says_how_many(monkeyp
         for _ in range(4):
             telemetry.observe(held())
     first, second = lines
-    assert (first["event"], first["task"], first["stack"]) == ("the event loop was held", "hub", ["a:1 f", "b:2 g"])
+    assert (first["event"], first["task"], first["calls"]) == ("the event loop was held", "hub", ["a:1 f", "b:2 g"])
     assert (first["seconds"], first["cpu_seconds"], first["cause"]) == (0.3, 0.2, "computed")
     assert (second["times"], "times" in first) == (3, False)
+    # A field named `stack` is a text to what writes for people: a list there ended the daemon.
+    assert "a:1 f" in ConsoleRenderer(colors=False)(None, "warning", dict(first))
 
 
 def test_its_part_says_so_once_a_tenth_of_a_minute_was_lost() -> None:

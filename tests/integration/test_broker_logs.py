@@ -20,7 +20,8 @@ SAS = "SharedAccessKeyName=Full;SharedAccessKey=SAS_KEY_VALUE"
 
 def configuration(source: Mapping[str, Any]) -> dict[str, Any]:
     rule = {"name": "all", "push": {"to": "team:hr", "with": {"title": "x"}}}
-    return {"hubs": {HUB: {}}, "rules": [rule], "sources": {"orders": source}}
+    watchdog = {"loop_held_after": "60s"}  # other work on the machine is told in a line too
+    return {"hubs": {HUB: {}}, "rules": [rule], "sources": {"orders": source}, "bridge": {"watchdog": watchdog}}
 
 
 def rabbit(port: int, **changes: Any) -> dict[str, Any]:

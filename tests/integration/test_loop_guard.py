@@ -34,7 +34,7 @@ async def test_a_long_step_is_in_log_and_metrics_with_its_place(name: str, cause
             assert (await client.post("/in/shop", content=f"id=1\n{name}=1.0\nkind=paid")).status_code == 202
         line = await told(daemon, cause)
         assert line["seconds"] >= 0.8
-        assert any(call.startswith("tests.pairs.reader:") for call in line["stack"]), line
+        assert any(call.startswith("tests.pairs.reader:") for call in line["calls"]), line
         scrape = await daemon.metrics()
         assert scrape[SECONDS % cause] >= 0.8
         assert (

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.processes
 MAX_PENDING = 2_000
 WAVE = 2_500
 """Events of a wave, more than may wait."""
-WAVES = 4
+WAVES = 2
 """After the first, in which everything fills that fills."""
 TEXT = "x" * 1_000
 GROWTH = 0.1

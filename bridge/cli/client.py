@@ -113,7 +113,7 @@ def _token_in(file: Path) -> str:
 
 
 class AwayError(typer.Exit):
-    """The daemon does not answer at the moment, to a command that outlasts that; nothing was printed."""
+    """The daemon does not answer at the moment, and the command waits for its return; nothing was printed."""
 
 
 class Client:
@@ -129,7 +129,7 @@ class Client:
         self._settings, self._config_hash = target.settings, target.config_hash
         self._is_at_rest = False
         self.outlasts = False
-        """Whether the command goes on when the daemon is away for a while: it gets AwayError, and the store is not read."""
+        """Whether the command goes on while the daemon is away: calls raise AwayError, and the store is not read."""
         self._has_token = bool(target.authorization)
         try:
             base_url = httpx.URL(f"{target.url}/api/v1")
@@ -270,7 +270,7 @@ class Client:
         return fail(str(content.get("detail", answer.text)), Exit.REFUSED)
 
     def _is_away(self, answer: "httpx.Response") -> bool:
-        """Whether a command that outlasts it asks again: the daemon begins or ends."""
+        """Whether the daemon begins or ends, and the command waits for its return."""
         return self.outlasts and answer.status_code in _BUSY
 
     def _sent(self, method: str, where: str, patience: float, more: Mapping[str, Any]) -> "httpx.Response":

@@ -161,7 +161,7 @@ class Dispatcher:
             clock=clock,
             store_clock=store.now,
         )
-        """The way out to remote hubs; what is handed over before it is accepted goes by it too."""
+        """The way out to remote hubs, also of notifications that are handed over before the store accepts them."""
         self._slots = slots
         self._wake = {lane: asyncio.Event() for lane in Lane}
         self._submitted = SubmittedWork(precedence)

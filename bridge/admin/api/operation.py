@@ -180,7 +180,7 @@ def hub_of(call: Call) -> str:
 
 
 def none_of(field: str, given: str, names: Sequence[str]) -> InvalidRequestError:
-    """The refusal of a value that is none of those that there are."""
+    """The refusal of a value that `names` does not have."""
     return InvalidRequestError(f"{field}: {given[:100]!r} is none; there are {known(names)}")
 
 

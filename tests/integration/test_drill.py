@@ -109,7 +109,12 @@ async def told(daemon: Daemon, command: str) -> str:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bridge", *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
-    output, _ = await process.communicate()
+    try:
+        output, _ = await process.communicate()
+    finally:
+        if process.returncode is None:  # whoever waited has given up
+            process.kill()
+            await process.communicate()
     return output.decode()
 
 

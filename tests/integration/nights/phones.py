@@ -1,5 +1,6 @@
 """Nights of what phones say: reports on pushes that are not known, and looks at phones that come to nothing."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -11,7 +12,7 @@ import httpx
 from sandbox.services import PushServices
 from tests.integration.daemon import HUB, Daemon, authorization
 from tests.integration.hook import Hook
-from tests.integration.nights import Fault, Night, Scene
+from tests.integration.nights import DEADLINE, Fault, Night, Scene
 from tests.integration.test_unopened import debit, recipe, register
 
 
@@ -44,6 +45,10 @@ async def wrong_ids(night: Night) -> None:
 async def no_sink_any_more(night: Night) -> None:
     """The last sink is taken out of the configuration while a look is due."""
     await debit(night.daemon, "p-1", "ann")
+    with night.daemon.database() as database:  # what is pushed after the reload is not followed
+        async with asyncio.timeout(DEADLINE):
+            while database.execute("SELECT count(*) FROM follow_up").fetchone() == (0,):
+                await asyncio.sleep(0.02)
     config = json.loads(night.daemon.config_file.read_text())
     del config["sinks"], config["rules"][0]["unless_opened"]
     night.daemon.config_file.write_text(json.dumps(config))

@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Tests wait for brokers and deadlines half of their time: four workers for two cores.
 WORKERS ?= 4
-IN_PARALLEL := --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder --durations=40 --durations-min=5 --max-suite-reruns=4 --rerun-show-tracebacks
+IN_PARALLEL := --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder --durations=40 --durations-min=5
 STAND_IN := tests/sandbox/servicebus
 JAVASCRIPT := $(VENV)/javascript
 PYTHON_CLIENTS := $(VENV)/python-sdks
@@ -35,7 +35,7 @@ demo: $(VENV)/.installed ## run the main job on embedded defaults, phones on a p
 	$(BIN)/pushbridge demo
 
 test: $(VENV)/.installed-dev $(HELM) $(JAVASCRIPT)/.installed $(PYTHON_CLIENTS)/.installed $(JAVA)/.installed $(KAFKA)/.installed $(PUSHY)/.installed $(APNS2) $(OPINIONS)/.installed ## install and start what the tests need, run them all
-	@deploy/servers.sh rabbitmq-server postgres pgbouncer mariadbd chromium promtool systemd-analyze ip
+	@deploy/servers.sh rabbitmq-server postgres pgbouncer mariadbd chromium promtool systemd-analyze ip strace
 	$(BIN)/python -m pytest $(STAND_IN) --if-changed=$(VENV)/.servicebus-passed
 	$(BIN)/python -m pytest $(IN_PARALLEL) --ignore=$(STAND_IN)
 

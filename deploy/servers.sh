@@ -26,6 +26,7 @@ package_of() {
         mvn) echo maven ;;
         systemd-analyze) echo systemd ;;
         ip) echo iproute2 ;;
+        strace) echo strace ;;
         *) echo "servers.sh: no package is known for '$1'" >&2 && return 2 ;;
     esac
 }

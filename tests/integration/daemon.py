@@ -33,10 +33,13 @@ class Daemon:
     Everything is in `directory`: configuration, database, standard output (the log) and standard error, the last two
     over all starts. Listeners that `config` leaves out get ports that were free just now, the same over restarts. One
     that is `preloaded` imports its modules once for all its starts. With a `tree` the program is the one in that directory,
-    from its next start on.
+    from its next start on. The command `under` runs the program whose command line it gets, in its own place, from the next
+    start on; `beside` does so for the commands of whoever works on the daemon's machine.
     """
 
     tree: Path | None = None
+    under: Sequence[str] = ()
+    beside: Sequence[str] = ()
 
     def __init__(
         self, directory: Path, config: Mapping[str, Any], *, module: str = "bridge", preloaded: bool = False
@@ -85,7 +88,7 @@ class Daemon:
             return
         with self.output_file.open("ab") as output, self.error_file.open("ab") as errors:
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", self._module, "run", str(self.config_file)),
+                *(*self.under, sys.executable, "-m", self._module, "run", str(self.config_file)),
                 stdout=output,
                 stderr=errors,
                 cwd=self.tree,

@@ -107,7 +107,9 @@ async def told(daemon: Daemon, command: str) -> str:
         if (token := daemon.config_file.parent / "token").exists():
             arguments += ["--token-file", str(token)]
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bridge", *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        *(*daemon.beside, sys.executable, "-m", "bridge", *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
     )
     try:
         output, _ = await process.communicate()

@@ -35,7 +35,7 @@ WAYS: Mapping[str, int] = {"1 process": 1, "3 processes": 3}
 def measure(directory: Path, *, quota: int, minutes: float) -> Figures:
     """Parts of a `quota`, in pushes a minute, over so many minutes: for one daemon, then for three.
 
-    Raises: PostgresError: no PostgreSQL is installed, or it does not start.
+    Raises: ServerError: no PostgreSQL is installed, or it does not start.
     """
     found: dict[str, float] = {}
     with native() as server:

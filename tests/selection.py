@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.brokers import rabbitmq as backends
+from tests.brokers.server import docker_answers
 
 ROOT = Path(__file__).parent.parent
 STAND_IN = "tests/sandbox/servicebus"
@@ -110,7 +110,7 @@ def left_out(
     """
     items = list(items)
     found: dict[str, list[pytest.Item]] = {}
-    if any(item.get_closest_marker("docker") for item in items) and not backends.docker_answers():
+    if any(item.get_closest_marker("docker") for item in items) and not docker_answers():
         found["need a Docker engine, and none answers"] = [item for item in items if item.get_closest_marker("docker")]
     if fast:
         found["are slow, or need a broker, TLS, a browser or processes: make test runs them"] = [

@@ -1,31 +1,26 @@
-"""A real Apache Kafka with faults on request, in two forms: the jars from Maven as a private process, or a container.
+"""A real Apache Kafka with faults on request: the jars from Maven as a private process, or a container.
 
-One broker that is its own controller (KRaft). Faults block until they have happened; from a test that runs on an event
-loop call them through `asyncio.to_thread`.
+One broker that is its own controller (KRaft).
 """
 
 import contextlib
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
-import time
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 from sandbox.tls import Authority
-from tests.brokers.rabbitmq import docker_answers
+from tests.brokers.server import DockerServer, NativeServer, Server, ServerError, image
 from tests.brokers.ways import client_certificate
 from tests.ports import free_ports
 
-START_TIMEOUT = 90.0  # seconds; 4 on an idle machine
 JARS = Path(__file__).parents[2] / ".venv" / "kafka"
 """Where `make test` puts the server, from the coordinates in deploy/kafka.xml."""
 USER, PASSWORD = "bridge", "only-for-these-tests"
@@ -36,20 +31,17 @@ _JAVA = ("java", "-Xms64m", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSeri
 _SCRAM = "SCRAM-SHA-512=[name={user},password={password}]"
 
 
-class KafkaError(Exception):
-    """The server is missing, did not start, or did not do as told; the message says what to do or shows its log."""
-
-
 @dataclass(kw_only=True)
-class Kafka(ABC):
-    """A running Kafka; everything in it is durable over `stop`, `kill` and `start`, the ports included.
+class Kafka(Server):
+    """A running Kafka; everything in it is durable.
 
     `relayed_port` serves clients that come through a relay at `relay_port`, which the broker names as its address.
     `sasl_port` takes USER with PASSWORD by PLAIN and SCRAM-SHA-512, and unsigned tokens by OAUTHBEARER. `tls_port` takes
     clients with a certificate alone; None in a container.
     """
 
-    port: int
+    NAME: ClassVar[str] = "Kafka"
+
     relayed_port: int
     relay_port: int
     sasl_port: int
@@ -59,97 +51,32 @@ class Kafka(ABC):
     def bootstrap(self) -> str:
         return f"127.0.0.1:{self.port}"
 
-    @abstractmethod
-    def start(self) -> None:
-        """Start again after `stop` or `kill`, unless it runs, and return when clients can connect. Raises: KafkaError."""
-
-    @abstractmethod
-    def stop(self) -> None:
-        """End in good order, as an operator would (SIGTERM)."""
-
-    @abstractmethod
-    def kill(self) -> None:
-        """End at once (SIGKILL)."""
-
-    @abstractmethod
-    def _failure(self) -> str | None:
-        """What the server last said, if it has ended; None while it runs."""
-
-    def _await_start(self) -> None:
-        deadline = time.monotonic() + START_TIMEOUT
-        while not _answers(self.port):
-            if (failure := self._failure()) is not None:
-                raise KafkaError(f"Kafka ended while starting:\n{failure}")
-            if time.monotonic() > deadline:
-                raise KafkaError(f"Kafka did not answer on port {self.port} within {START_TIMEOUT:.0f} s")
-            time.sleep(0.05)
+    def refusal(self) -> str | None:
+        return None if _answers(self.port) else f"nothing on port {self.port} speaks its protocol"
 
 
 @dataclass(kw_only=True)
-class NativeKafka(Kafka):
-    """The server as a child process with a directory to itself."""
+class NativeKafka(NativeServer, Kafka):
+    """The server from its jars.
 
-    directory: Path
-    """With `ca.pem` that signed the certificate of `tls_port`, and `client.pem`, the key and certificate of clients."""
-    _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    Its directory has `ca.pem` that signed the certificate of `tls_port`, and `client.pem`, the key and certificate of
+    clients.
+    """
 
-    def start(self) -> None:
-        if self._process is not None and self._process.poll() is None:
-            return
-        with (self.directory / "output").open("ab") as output:
-            self._process = subprocess.Popen(
-                [*_JAVA, "-cp", f"{JARS}/*", "kafka.Kafka", self.directory / "server.properties"],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,  # a Ctrl-C is for the tests, which then end the server in order
-            )
-        self._await_start()
-
-    def stop(self) -> None:
-        self._end(signal.SIGTERM)
-
-    def kill(self) -> None:
-        self._end(signal.SIGKILL)
-
-    def _end(self, how: signal.Signals) -> None:
-        if self._process is None or self._process.poll() is not None:
-            return
-        self._process.send_signal(how)
-        self._process.wait(timeout=START_TIMEOUT)
-
-    def _failure(self) -> str | None:
-        if self._process is None or self._process.poll() is None:
-            return None
-        return (self.directory / "output").read_text(errors="replace")[-2000:]
+    def command(self) -> Sequence[str | Path]:
+        return [*_JAVA, "-cp", f"{JARS}/*", "kafka.Kafka", self.directory / "server.properties"]
 
 
 @dataclass(kw_only=True)
-class DockerKafka(Kafka):
-    """The project's own image; the container keeps its data and ports over `stop` and `start`."""
-
-    container: Any = field(repr=False)
-
-    def start(self) -> None:
-        self.container.start()
-        self._await_start()
-
-    def stop(self) -> None:
-        self.container.stop(timeout=30)
-
-    def kill(self) -> None:
-        self.container.kill()
-
-    def _failure(self) -> str | None:
-        self.container.reload()
-        return None if self.container.status in {"created", "running"} else self.container.logs(tail=30).decode()
+class DockerKafka(DockerServer, Kafka):
+    """Kafka in a container, from its project's own image."""
 
 
 @contextmanager
 def native() -> Iterator[Kafka]:
-    """Kafka from the jars, ended and its directory removed afterwards. Raises: KafkaError."""
+    """Kafka from the jars, ended and its directory removed afterwards. Raises: ServerError."""
     if not has_native():
-        raise KafkaError("Kafka's jars or Java are missing; `make test` installs both where it can")
+        raise ServerError("Kafka's jars or Java are missing; `make test` installs both where it can")
     port, controller, relayed, relay, sasl, tls = free_ports(6)
     with ExitStack() as cleanup:
         directory = Path(cleanup.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
@@ -172,11 +99,7 @@ def native() -> Iterator[Kafka]:
 
 @contextmanager
 def docker() -> Iterator[Kafka]:
-    """Kafka in a container, removed afterwards; without TLS. Raises: KafkaError."""
-    from testcontainers.core.container import DockerContainer  # not needed where the server is installed
-
-    if not docker_answers():
-        raise KafkaError("no Docker engine answers; start one, or install Kafka for --brokers=native with `make test`")
+    """Kafka in a container, removed afterwards; without TLS. Raises: ServerError."""
     port, controller, relayed, relay, sasl = free_ports(5)
     ports = {"PLAIN": port, "RELAYED": relayed, "SASL": sasl}
     lines = [*_properties("0.0.0.0", ports=ports, controller=controller, relay=relay), "log.dirs=/tmp/data"]
@@ -184,7 +107,7 @@ def docker() -> Iterator[Kafka]:
     script = (
         f"cat >/tmp/p <<'END'\n{chr(10).join(lines)}\nEND\n{format_}; exec /opt/kafka/bin/kafka-server-start.sh /tmp/p"
     )
-    definition = DockerContainer("apache/kafka:3.9.1", entrypoint=["sh", "-c", script])
+    definition = image("apache/kafka:3.9.1", package="Kafka by `make test`", entrypoint=["sh", "-c", script])
     for one in ports.values():
         definition = definition.with_bind_ports(f"{one}/tcp", ("127.0.0.1", one))
     with definition as running:
@@ -195,7 +118,7 @@ def docker() -> Iterator[Kafka]:
             sasl_port=sasl,
             container=running.get_wrapped_container(),
         )
-        broker._await_start()
+        broker.await_start()
         yield broker
 
 
@@ -277,7 +200,7 @@ def _formatted() -> Path:
         command = [*_JAVA, "-cp", f"{JARS}/*", "kafka.tools.StorageTool", "format", "-c", str(properties)]
         done = subprocess.run([*command, *_format_arguments()], capture_output=True, text=True)
         if done.returncode:
-            raise KafkaError(f"Kafka's data directory could not be made: {done.stdout}{done.stderr}")
+            raise ServerError(f"Kafka's data directory could not be made: {done.stdout}{done.stderr}")
         if not target.exists():
             with contextlib.suppress(OSError):  # another run was quicker
                 os.rename(data, target)

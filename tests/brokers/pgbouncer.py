@@ -10,7 +10,8 @@ from pathlib import Path
 
 import psycopg
 
-from tests.brokers.postgres import PASSWORD, START_TIMEOUT, USER, Postgres, PostgresError, server_user
+from tests.brokers.postgres import PASSWORD, USER, Postgres, server_user
+from tests.brokers.server import ServerError
 from tests.ports import free_ports
 
 PROGRAM = "/usr/sbin/pgbouncer"
@@ -18,9 +19,9 @@ PROGRAM = "/usr/sbin/pgbouncer"
 
 @contextmanager
 def pooler(postgres: Postgres, database: str, *, mode: str) -> Iterator[str]:
-    """The address of the database behind PgBouncer with this `pool_mode`, ended afterwards. Raises: PostgresError."""
+    """The address of the database behind PgBouncer with this `pool_mode`, ended afterwards. Raises: ServerError."""
     if not Path(PROGRAM).exists():
-        raise PostgresError("PgBouncer is not installed; `make test` installs it where it can")
+        raise ServerError("PgBouncer is not installed; `make test` installs it where it can")
     (port,) = free_ports(1)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         directory = Path(name)
@@ -46,16 +47,16 @@ def pooler(postgres: Postgres, database: str, *, mode: str) -> Iterator[str]:
             yield url
         finally:
             process.terminate()
-            process.wait(START_TIMEOUT)
+            process.wait(Postgres.START_TIMEOUT)
 
 
 def _await(url: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + START_TIMEOUT
+    deadline = time.monotonic() + Postgres.START_TIMEOUT
     while True:
         try:
             psycopg.connect(url).close()
             return
         except psycopg.OperationalError as error:
             if process.poll() is not None or time.monotonic() > deadline:
-                raise PostgresError(f"PgBouncer did not start: {error}") from error
+                raise ServerError(f"PgBouncer did not start: {error}") from error
             time.sleep(0.02)

@@ -1,7 +1,4 @@
-"""A real PostgreSQL with faults on request, in two forms: Debian's package as a private process, or a container.
-
-Faults block until they have happened; from a test that runs on an event loop call them through `asyncio.to_thread`.
-"""
+"""A real PostgreSQL with faults on request: Debian's package as a private process, or a container."""
 
 import io
 import os
@@ -12,20 +9,19 @@ import subprocess
 import tarfile
 import tempfile
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import psycopg
 
-from tests.brokers.rabbitmq import docker_answers
+from tests.brokers.server import DockerServer, NativeServer, Server, ServerError, image, not_root
 from tests.ports import free_ports
 
-START_TIMEOUT = 60.0  # seconds; under one on an idle machine
 OLDEST = 15
 """The oldest major version that the store works on."""
 PACKAGED = Path("/usr/lib/postgresql")
@@ -37,15 +33,12 @@ DUMP, RESTORE = ("--format=custom",), ("--exit-on-error", "--dbname")
 _NUMBERS = count(1)
 
 
-class PostgresError(Exception):
-    """The server is missing, did not start, or did not do as asked; the message says what to do or shows its log."""
-
-
 @dataclass(kw_only=True)
-class Postgres(ABC):
-    """A running PostgreSQL; its databases and its port stay over `stop`, `kill` and `start`."""
+class Postgres(Server):
+    """A running PostgreSQL. It stops without waiting for clients (`-m fast`)."""
 
-    port: int
+    NAME: ClassVar[str] = "PostgreSQL"
+    START_TIMEOUT: ClassVar[float] = 60.0
 
     def url(self, database: str = "postgres", *, user: str = USER, password: str = PASSWORD) -> str:
         return f"postgresql://{user}:{password}@127.0.0.1:{self.port}/{database}"
@@ -75,11 +68,11 @@ class Postgres(ABC):
 
     @abstractmethod
     def dump(self, database: str, *, user: str = USER, password: str = PASSWORD) -> bytes:
-        """What `pg_dump` makes of a database, in its own format. Raises: PostgresError."""
+        """What `pg_dump` makes of a database, in its own format. Raises: ServerError."""
 
     @abstractmethod
     def restore(self, dump: bytes, database: str) -> None:
-        """Bring an empty database to what a dump has, as the superuser. Raises: PostgresError."""
+        """Bring an empty database to what a dump has, as the superuser. Raises: ServerError."""
 
     @contextmanager
     def serving_tls(self, pem: str) -> Iterator[None]:
@@ -96,60 +89,41 @@ class Postgres(ABC):
         for setting in ("ssl_cert_file = 'server.pem'", "ssl_key_file = 'server.pem'", f"ssl = {value}"):
             self.run(f"ALTER SYSTEM SET {setting}")
         self.run("SELECT pg_reload_conf()")
-        deadline = time.monotonic() + START_TIMEOUT
+        deadline = time.monotonic() + self.START_TIMEOUT
         while self.run("SHOW ssl") != [(value,)]:
             if time.monotonic() > deadline:
-                raise PostgresError(f"PostgreSQL did not turn TLS {value}: {self._failure()}")
+                raise ServerError(f"PostgreSQL did not turn TLS {value}: {self.failure()}")
             time.sleep(0.02)
 
-    @abstractmethod
-    def start(self) -> None:
-        """Start again after `stop` or `kill` and return when clients can connect. Raises: PostgresError."""
-
-    @abstractmethod
-    def stop(self) -> None:
-        """End in good order, without waiting for clients (SIGINT, `-m fast`)."""
-
-    @abstractmethod
-    def kill(self) -> None:
-        """End at once, as in a crash: the next start recovers from the log."""
-
-    @abstractmethod
-    def _failure(self) -> str | None:
-        """What the server last said, if it has ended; None while it runs."""
-
-    def _await_start(self) -> None:
-        deadline = time.monotonic() + START_TIMEOUT
-        while True:
-            try:
-                psycopg.connect(self.url(), connect_timeout=5).close()
-                return
-            except psycopg.OperationalError as error:
-                if (failure := self._failure()) is not None:
-                    raise PostgresError(f"PostgreSQL ended while starting:\n{failure}") from error
-                if time.monotonic() > deadline:
-                    raise PostgresError(f"PostgreSQL did not answer within {START_TIMEOUT:.0f} s: {error}") from error
-                time.sleep(0.02)
+    def refusal(self) -> str | None:
+        try:
+            psycopg.connect(self.url(), connect_timeout=5).close()
+        except psycopg.OperationalError as error:
+            return str(error)
+        return None
 
 
 @dataclass(kw_only=True)
-class NativePostgres(Postgres):
-    """The installed server as a child process with its data to itself; never as root, which the server refuses."""
+class NativePostgres(NativeServer, Postgres):
+    """The installed server with its data to itself; never as root, which the server refuses."""
 
-    directory: Path
+    STOP: ClassVar[signal.Signals] = signal.SIGINT
+    KILL: ClassVar[signal.Signals] = signal.SIGQUIT
+    """As `pg_ctl -m immediate`; SIGKILL would leave its children for a moment."""
+
     programs: Path
     settings: Sequence[str] = ()
-    _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
     def data(self) -> Path:
         return self.directory / "data"
 
-    @property
-    def pid(self) -> int:
-        """Of the server's first process."""
-        assert self._process is not None, "not started"
-        return self._process.pid
+    def user(self) -> str | None:
+        return server_user()
+
+    def command(self) -> Sequence[str | Path]:
+        options = [part for setting in self.settings for part in ("-c", setting)]
+        return [self.programs / "postgres", "-D", self.data, *options]
 
     def dump(self, database: str, *, user: str = USER, password: str = PASSWORD) -> bytes:
         return self.execute("pg_dump", *DUMP, self.url(database, user=user, password=password))
@@ -158,54 +132,22 @@ class NativePostgres(Postgres):
         self.execute("pg_restore", *RESTORE, self.url(database), given=dump)
 
     def execute(self, program: str, *arguments: str | Path, given: bytes = b"") -> bytes:
-        """Run one of the server's programs as its user; what it wrote. Raises: PostgresError: what it said."""
+        """Run one of the server's programs as its user; what it wrote. Raises: ServerError: what it said."""
         ended = subprocess.run(
             [self.programs / program, *arguments],
             cwd=self.directory,
             input=given,
             capture_output=True,
-            user=server_user(),
+            user=self.user(),
         )
         if ended.returncode:
-            raise PostgresError(f"{program}: {ended.stderr.decode(errors='replace')}")
+            raise ServerError(f"{program}: {ended.stderr.decode(errors='replace')}")
         return ended.stdout
-
-    def start(self) -> None:
-        options = [part for setting in self.settings for part in ("-c", setting)]
-        with (self.directory / "output").open("ab") as output:
-            self._process = subprocess.Popen(
-                [self.programs / "postgres", "-D", self.data, *options],
-                cwd=self.directory,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,  # a Ctrl-C is for the tests, which then end the server in order
-                user=server_user(),
-            )
-        self._await_start()
-
-    def stop(self) -> None:
-        self._end(signal.SIGINT)
-
-    def kill(self) -> None:
-        self._end(signal.SIGQUIT)  # what `pg_ctl -m immediate` sends; SIGKILL would leave its children for a moment
-
-    def _end(self, how: signal.Signals) -> None:
-        if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(how)
-            self._process.wait(timeout=START_TIMEOUT)
-
-    def _failure(self) -> str | None:
-        if self._process is None or self._process.poll() is None:
-            return None
-        return (self.directory / "output").read_text(errors="replace")[-2000:]
 
 
 @dataclass(kw_only=True)
-class DockerPostgres(Postgres):
-    """The official image; the container keeps its data and port over `stop` and `start`."""
-
-    container: Any = field(repr=False)
+class DockerPostgres(DockerServer, Postgres):
+    """PostgreSQL in a container."""
 
     def dump(self, database: str, *, user: str = USER, password: str = PASSWORD) -> bytes:
         return self._execute("pg_dump", *DUMP, self._url_inside(database, user=user, password=password))
@@ -222,31 +164,20 @@ class DockerPostgres(Postgres):
     def _execute(self, *command: str) -> bytes:
         code, (output, errors) = self.container.exec_run(list(command), demux=True)
         if code:
-            raise PostgresError(f"{command[0]}: {errors.decode(errors='replace')}")
+            raise ServerError(f"{command[0]}: {errors.decode(errors='replace')}")
         return bytes(output or b"")
 
     def _url_inside(self, database: str, *, user: str = USER, password: str = PASSWORD) -> str:
         return f"postgresql://{user}:{password}@127.0.0.1:5432/{database}"
 
-    def start(self) -> None:
-        self.container.start()
-        self._await_start()
-
     def stop(self) -> None:
         self.container.kill(signal="SIGINT")
         self.container.wait()
 
-    def kill(self) -> None:
-        self.container.kill()
-
-    def _failure(self) -> str | None:
-        self.container.reload()
-        return None if self.container.status in {"created", "running"} else self.container.logs(tail=30).decode()
-
 
 @contextmanager
 def native(*, fsync: bool = True) -> Iterator[NativePostgres]:
-    """The installed PostgreSQL, ended and its directory removed afterwards. Raises: PostgresError."""
+    """The installed PostgreSQL, ended and its directory removed afterwards. Raises: ServerError."""
     with _prepared(fsync=fsync) as server:
         _make_data(server)
         server.start()
@@ -258,7 +189,7 @@ def standby(primary: NativePostgres, *, through: int, name: str) -> Iterator[Nat
     """A second server with the first one's data, which follows it until it is promoted.
 
     `through` is the port where it finds the first, and `name` is what that one knows it by, as in
-    `synchronous_standby_names`. Raises: PostgresError.
+    `synchronous_standby_names`. Raises: ServerError.
     """
     with _prepared(fsync=False) as server:
         source = f"{primary.url().replace(f':{primary.port}/', f':{through}/')}?application_name={name}&sslmode=disable"
@@ -274,7 +205,7 @@ def _prepared(*, fsync: bool) -> Iterator[NativePostgres]:
     """A server without data, not started; it is ended, and its directory removed."""
     programs = native_programs()
     if programs is None:
-        raise PostgresError(f"PostgreSQL {OLDEST} or newer is not installed; `make test` installs it where it can")
+        raise ServerError(f"PostgreSQL {OLDEST} or newer is not installed; `make test` installs it where it can")
     (port,) = free_ports(1)
     with ExitStack() as cleanup:
         directory = Path(cleanup.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
@@ -308,20 +239,16 @@ def _make_data(server: NativePostgres) -> None:
 
 @contextmanager
 def docker() -> Iterator[Postgres]:
-    """PostgreSQL in a container, removed afterwards. Raises: PostgresError."""
-    from testcontainers.core.container import DockerContainer  # not needed where the server is installed
-
-    if not docker_answers():
-        raise PostgresError("no Docker engine answers; start one, or install postgresql for --brokers=native")
+    """PostgreSQL in a container, removed afterwards. Raises: ServerError."""
     (port,) = free_ports(1)
     definition = (
-        DockerContainer(f"postgres:{OLDEST}")
+        image(f"postgres:{OLDEST}", package="postgresql")
         .with_bind_ports("5432/tcp", ("127.0.0.1", port))
         .with_env("POSTGRES_PASSWORD", PASSWORD)
     )
     with definition as running:
         server = DockerPostgres(port=port, container=running.get_wrapped_container())
-        server._await_start()
+        server.await_start()
         yield server
 
 
@@ -352,10 +279,5 @@ def native_programs() -> Path | None:
 
 
 def server_user() -> str | None:
-    """Whom the server runs as: the tests' own user, but for root."""
-    if os.geteuid() != 0:
-        return None
-    try:
-        return pwd.getpwnam("postgres").pw_name
-    except KeyError:
-        raise PostgresError("there is no user postgres, and PostgreSQL does not run as root") from None
+    """Whom the server and what belongs to it run as: the tests' own user, but for root."""
+    return not_root("postgres")

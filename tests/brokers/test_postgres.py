@@ -5,6 +5,7 @@ import pytest
 
 from tests.brokers import postgres as backends
 from tests.brokers.postgres import OLDEST, Postgres
+from tests.brokers.server import ServerError
 
 
 def test_what_was_committed_survives_a_crash_and_clients_are_cut(postgres: Postgres) -> None:
@@ -32,5 +33,5 @@ def test_the_server_is_new_enough_and_asks_for_a_password(postgres: Postgres) ->
 
 def test_a_missing_server_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backends, "native_programs", lambda: None)
-    with pytest.raises(backends.PostgresError, match="not installed"), backends.native():
+    with pytest.raises(ServerError, match="not installed"), backends.native():
         pass

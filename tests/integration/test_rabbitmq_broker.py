@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.brokers import rabbitmq as backends
-from tests.brokers.rabbitmq import BrokerError, RabbitMq
+from tests.brokers.rabbitmq import RabbitMq
+from tests.brokers.server import ServerError, docker_answers
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ def test_data_and_port_survive_stop_and_kill(broker: RabbitMq) -> None:
     broker.control("add_user", "keeper", "of-data")
     for end in (broker.stop, broker.kill):
         end()
-        with pytest.raises(BrokerError):
+        with pytest.raises(ServerError):
             broker.control("list_users")
         broker.start()
         assert "keeper" in broker.control("list_users")
@@ -34,7 +35,7 @@ def test_data_and_port_survive_stop_and_kill(broker: RabbitMq) -> None:
 
 def test_a_missing_server_is_an_error_that_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backends, "native_scripts", lambda: None)
-    with pytest.raises(BrokerError, match="make test"), backends.native():
+    with pytest.raises(ServerError, match="make test"), backends.native():
         pass
 
 
@@ -43,4 +44,4 @@ def test_a_docker_engine_that_does_not_answer_is_none(tmp_path: Path, monkeypatc
     client.write_text("#!/bin/sh\nexec sleep 60\n")
     client.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    assert not backends.docker_answers(timeout=0.1)
+    assert not docker_answers(timeout=0.1)

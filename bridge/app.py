@@ -5,7 +5,7 @@ import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -14,17 +14,13 @@ from typing import Any
 
 from starlette.routing import BaseRoute
 
-from bridge import descriptors
 from bridge.admin.api.routes import routes as api_routes
-from bridge.admin.auth_guard import AuthGuard
-from bridge.admin.connections import limits_of
 from bridge.admin.health import (
     Part,
     books_part,
     configuration_part,
     follow_up_parts,
     heartbeat_parts,
-    listener_parts,
     loop_part,
     process_part,
     push_parts,
@@ -33,26 +29,23 @@ from bridge.admin.health import (
     source_parts,
     store_part,
 )
-from bridge.admin.listener import Listener, SwappableApp
 from bridge.admin.playground.process import Playground
-from bridge.admin.server import OPEN_PATHS, PROBES_PATHS, RequestMetrics, admin_app, health_routes, open_app
+from bridge.admin.server import RequestMetrics, admin_app, health_routes, open_app
 from bridge.config.memory import give_up
 from bridge.config.models.document import Settings
 from bridge.config.models.hubs import HubSettings
-from bridge.config.models.sources import SourceSettings
 from bridge.config.reload import Reloader, waiting_for_restart
 from bridge.config.unstored import handed_over_at_once
 from bridge.heartbeat import Heartbeat, stages_of
 from bridge.held_words import held_words
 from bridge.housekeeping import Housekeeping
+from bridge.inlets import Inlets
 from bridge.intake.expecting import Expectations
 from bridge.intake.journaling import Journaling
-from bridge.intake.manager import SOURCE_STOP, RunningSource, SourceManager
-from bridge.intake.offsets import AcceptedOffsets
+from bridge.intake.manager import SOURCE_STOP, SourceManager
 from bridge.intake.pipeline import Pipeline
 from bridge.intake.replay import Replayer
-from bridge.intake.sharing import BatchSizes
-from bridge.intake.supervisor import Supervisor
+from bridge.listening import Listeners
 from bridge.logger import structlog
 from bridge.loop_guard import LoopGuard
 from bridge.mirrors import Mirrors
@@ -60,28 +53,23 @@ from bridge.observe.fact_log import FactLog
 from bridge.observe.facts import (
     ConfigurationApplied,
     ConfigurationRefused,
-    ConnectionRefused,
-    Limit,
-    RelayChanged,
     SchemaLookedUp,
-    SourceState,
     SourceStatus,
     Started,
     TracingFact,
 )
 from bridge.observe.metrics import Metrics
 from bridge.observe.mirror_log import MirrorLog
-from bridge.observe.process_metrics import LISTENERS
 from bridge.observe.recent import RecentEvents
 from bridge.observe.silence_log import SilenceLog
 from bridge.observe.store_metrics import POSTGRES, SQLITE
 from bridge.observe.telemetry import Telemetry
 from bridge.observe.tracing.traces import Traces
 from bridge.phones import PhoneServices
-from bridge.relay import noting
 from bridge.reports.follow_ups import FollowUpLoop
 from bridge.reports.sinks import SinkManager
 from bridge.schemas.registry import SchemaRegistries
+from bridge.scraping import Gauges
 from bridge.senders import expiries_of, remotes_of, senders_of
 from bridge.stores import DaemonStore, store_of
 from bridge.wiring import (
@@ -89,29 +77,21 @@ from bridge.wiring import (
     guards_of,
     metric_names,
     rates_of,
-    relay_of,
     report_policies_of,
     routes_of,
-    source_of,
 )
-from connectors.connector import Capacity
 from hub.acceptance import ConfigurationVersion
 from hub.api.access import HubAccess
 from hub.api.app import create_app, utc_now
 from hub.api.wire.lines import DescriptionLines
 from hub.delivery.retry import RetryPolicy
 from hub.engine import Hub
-from hub.errors import StoreError
 from hub.facts import Crashed, HubFact, WorkLeftOver
 from hub.jobs.runner import JobRunner
 from hub.precedence import Precedence
-from hub.rate import RateLimiter
 from hub.store.health import HealthTiming
 from hub.work import Lane
 from rules.engine import RuleSet
-
-_SHARES: Mapping[str, int] = {"admin": 3, "probes": 1, "intake": 3, "hub_api": 6}
-"""Of the open files that connections may take, by listener; most are for the hub API, which all phones reach."""
 
 _log = structlog.get_logger("pushbridge")
 
@@ -153,8 +133,6 @@ class Daemon:
         self.recent_events = RecentEvents()
         self._clock = clock
         self._timing = timing
-        self._relay_troubles: dict[str, str] = {}
-        self._batch_sizes = BatchSizes()
         self._precedence = Precedence()
         self._sink_troubles: dict[str, str] = {}
         self._stop = asyncio.Event()
@@ -183,7 +161,8 @@ class Daemon:
         self.playground = Playground(
             paths=lambda: () if self.reloader is None else self.reloader.paths, observer=self.telemetry
         )
-        self.intake = SourceManager(self._inlet, start=self._start, stop_timeout=timing.source_stop)
+        self._inlets = Inlets(self.hub, self.pipeline, observer=self.telemetry, precedence=self._precedence)
+        self.intake = SourceManager(self._inlets.make, start=self._start, stop_timeout=timing.source_stop)
         self._sinks = SinkManager(
             self.hub.store, observer=self.telemetry, start=self._start, troubles=self._sink_troubles
         )
@@ -205,22 +184,17 @@ class Daemon:
         )
         self._console = console
         self._served: tuple[object, ...] = ()
-        self._apps = {name: SwappableApp(crashed=self._crashed) for name in LISTENERS}
-        self._auth_guards = {
-            name: AuthGuard(app, name, observer=self.telemetry, holds_back=name != "hub_api")
-            for name, app in self._apps.items()
-            if name != "probes"
-        }
-        has_phones = any(hub.registration is not None for hub in settings.hubs.values())
-        self.listeners = self._build_listeners(
-            has_api=has_phones or any(hub.is_kept_here for hub in settings.hubs.values())
+        self._gauges = Gauges(
+            self.metrics,
+            self.store,
+            self.hub,
+            self.mirrors,
+            self._registries,
+            settings=lambda: self.settings,
+            statuses=lambda: self._statuses,
         )
-        self.metrics.process.set_certificates(
-            {
-                name: configured.tls.expires_at
-                for name, configured in settings.listeners.by_name().items()
-                if configured.tls is not None and name in self.listeners
-            }
+        self.listeners = Listeners(
+            settings, metrics=self.metrics.process, observer=self.telemetry, crashed=self._crashed
         )
         self.metrics.delivery.set_expiries(expiries_of(settings.hubs))
         self.admin, self.api = self.listeners["admin"], self.listeners.get("hub_api")
@@ -255,27 +229,6 @@ class Daemon:
             renderer=held_words,
         )
 
-    def _build_listeners(self, *, has_api: bool) -> dict[str, Listener]:
-        """By name, in the order in which they open: probes hear of the process first and last."""
-        configured = self.settings.listeners.by_name()
-        total = sum(_SHARES[name] for name in configured)
-        always = {"admin": OPEN_PATHS, "probes": PROBES_PATHS}
-        return {
-            name: Listener(
-                self._auth_guards.get(name, self._apps[name]),
-                listener.address,
-                tls=listener.tls,
-                name=name,
-                limits=limits_of(
-                    listener.connections, allowed=descriptors.share(descriptors.limit(), _SHARES[name] / total)
-                ),
-                always=always.get(name, frozenset()),
-                on_refused=partial(self._connection_refused, name),
-            )
-            for name in ("probes", "hub_api", "admin", "intake")
-            if (listener := configured.get(name)) is not None and (name != "hub_api" or has_api)
-        }
-
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Open the store, then the listeners, then the sources; on the way out stop them the other way round.
@@ -295,7 +248,7 @@ class Daemon:
             stack.push_async_callback(_end, [delivering])
             stack.push_async_callback(self._drain)
             stack.push_async_callback(self.phones.close)
-            for listener in self.listeners.values():
+            for listener in self.listeners:
                 await listener.open()
                 stack.push_async_callback(listener.close)
             helpers = [
@@ -319,7 +272,7 @@ class Daemon:
             await self.intake.apply(self.settings, between=self._rules_exchange(self.settings, self.config_hash))
             self._exchange_apps()  # until now every request was answered as too early
             self.telemetry.observe(self._started())
-            self._warn_of_lowered_limits()
+            self.listeners.warn_of_lowered_limits(self.settings)
             try:
                 yield
             finally:
@@ -353,18 +306,14 @@ class Daemon:
             config=self.config,
             config_hash=self.config_hash,
             store=self.settings.store_name,
-            admin=_address(self.admin),
-            probes=self._address_of("probes"),
-            intake=self._address_of("intake"),
-            hub_api=self._address_of("hub_api"),
+            admin=self.admin.authority,
+            probes=self.listeners.authority_of("probes"),
+            intake=self.listeners.authority_of("intake"),
+            hub_api=self.listeners.authority_of("hub_api"),
             sources=list(self.settings.sources),
             hubs=list(self.settings.hubs),
             rules=len(self.settings.rules.rules),
         )
-
-    def _address_of(self, name: str) -> str | None:
-        listener = self.listeners.get(name)
-        return None if listener is None else _address(listener)
 
     def health(self) -> list[Part]:
         """How each part of the process fares."""
@@ -373,10 +322,8 @@ class Daemon:
             store_part(self.hub.store_trouble),
             configuration_part(None if self.reloader is None else self.reloader.refusal, loaded_at=self.loaded_at),
             *source_parts(self._statuses),
-            *listener_parts(
-                self.listeners.values(), {name: guard.trouble for name, guard in self._auth_guards.items()}
-            ),
-            *relay_parts(self._relay_troubles),
+            *self.listeners.parts,
+            *relay_parts(self._inlets.relay_troubles),
             *relay_parts(self._sink_troubles, kind="sink"),
             *follow_up_parts(self._follow_ups.usage, has_sinks=bool(self.settings.sinks)),
             *push_parts(self.hub.bulkheads, full=self.hub.full),
@@ -406,11 +353,7 @@ class Daemon:
         restart = waiting_for_restart(self._started_by, settings)
         if restart:
             _log.warning("takes a restart", parts=restart)
-        renewed = {
-            name: (configured.tls.server_context(), configured.tls.expires_at)
-            for name, configured in settings.listeners.by_name().items()
-            if configured.tls is not None and name in self.listeners and self.listeners[name].tls is not None
-        }
+        renew_certificates = self.listeners.renewal(settings)
         expiries = expiries_of(settings.hubs)
         names = await asyncio.to_thread(metric_names, settings)
         replaced = [self.settings.rules]
@@ -421,10 +364,8 @@ class Daemon:
             self.loaded_at = self._clock()
             self.metrics.declare(**names)
             self.traces.apply(settings)
-            self._relay_troubles.clear()  # a relay that stays reports its trouble with its next try
-            for name, (context, _) in renewed.items():
-                self.listeners[name].exchange_tls(context)
-            self.metrics.process.set_certificates({name: expires_at for name, (_, expires_at) in renewed.items()})
+            self._inlets.relay_troubles.clear()  # a relay that stays reports its trouble with its next try
+            renew_certificates()
             self.metrics.delivery.set_expiries(expiries)
             exchange_hubs()
             exchange_rules()
@@ -445,19 +386,6 @@ class Daemon:
         """A configuration was read again: one that is applied has been reported by then."""
         if not applied:
             self.telemetry.observe(ConfigurationRefused())
-
-    def _warn_of_lowered_limits(self) -> None:
-        """Say which listeners the limit of open files leaves fewer connections than their settings do."""
-        for name, configured in self.settings.listeners.by_name().items():
-            listener = self.listeners.get(name)
-            if listener is not None and listener.admission.limits.total < configured.connections.max:
-                _log.warning(
-                    "fewer connections than configured: the limit of open files is too low",
-                    listener=name,
-                    configured=configured.connections.max,
-                    allowed=listener.admission.limits.total,
-                    open_files=descriptors.limit(),
-                )
 
     def _hubs_exchange(self, settings: Settings) -> Callable[[], None]:
         """Clients for the hubs that are new or differ, and the exchange; those gone or replaced finish what they have."""
@@ -501,18 +429,19 @@ class Daemon:
             return
         self._served = served
         reloads = [] if self.reloader is None else self.reloader.routes
-        health = health_routes(self.metrics, health=self.health, before_scrape=self._before_scrape)
-        self._apps["admin"].app = admin_app(
+        health = health_routes(self.metrics, health=self.health, before_scrape=self._gauges.read)
+        admin = admin_app(
             [*api_routes(self), *self._console(self), *reloads],
             [] if "intake" in self.listeners else self.intake.routes,
             health,
             metrics=self.metrics,
             auth=auth,
         )
-        self._apps["probes"].app = open_app(health, metrics=self.metrics)
-        self._apps["intake"].app = open_app(self.intake.routes, metrics=self.metrics)
+        self.listeners.serve("admin", admin)
+        self.listeners.serve("probes", open_app(health, metrics=self.metrics))
+        self.listeners.serve("intake", open_app(self.intake.routes, metrics=self.metrics))
         api = self.phones.app(create_app(self.hub, self._access(), trace=self.traces.of_send))
-        self._apps["hub_api"].app = RequestMetrics(api, self.metrics, ())
+        self.listeners.serve("hub_api", RequestMetrics(api, self.metrics, ()))
 
     def _access(self) -> dict[str, HubAccess]:
         """Who may do what in the hubs that are kept here."""
@@ -527,41 +456,6 @@ class Daemon:
             observer=self.telemetry,
             new_job=self.hub.new_job,
         )
-
-    def _inlet(self, name: str, source_settings: SourceSettings, settings: Settings) -> RunningSource:
-        limiter = RateLimiter(source_settings.rate, sharers=lambda: self.hub.store.fleet().live)
-
-        def admit(count: int) -> float:
-            if (seconds := limiter.admit(count)) and limiter.rate is not None:
-                supervisor.turned_away(limiter.rate)
-            return seconds
-
-        source = source_of(
-            name,
-            source_settings,
-            Capacity(
-                store_fails=lambda: self.hub.store_trouble is not None,
-                has_room=lambda: supervisor.status.state is not SourceState.PAUSED,
-                max_body=source_settings.decode.max_body,
-                offsets=AcceptedOffsets(self.hub.store),
-                admit=admit,
-                ahead=partial(self._precedence.ahead, name),
-            ),
-        )
-        supervisor = Supervisor(
-            source,
-            self.pipeline.handle,
-            capacity=lambda: self.hub.capacity,
-            readable=self.pipeline.readable,
-            observer=self.telemetry,
-            limiter=None if source_settings.connector.is_posted_to else limiter,
-            sizes=self._batch_sizes,
-            precedence=self._precedence,
-            watchdog_suspended=lambda: self.hub.store_trouble is not None,
-            stall_after=settings.bridge.watchdog.stall_after,
-        )
-        relay = relay_of(name, settings, self.hub.store, observe=noting(self._relay_troubles, self._relay_changed))
-        return RunningSource(source=source, supervisor=supervisor, relay=relay, limiter=limiter)
 
     @property
     def _statuses(self) -> list[SourceStatus]:
@@ -599,12 +493,6 @@ class Daemon:
     def _traced(self, fact: TracingFact) -> None:
         self.telemetry.observe(fact)
 
-    def _relay_changed(self, name: str, trouble: str) -> None:
-        self.telemetry.observe(RelayChanged(kind="relay", name=name, trouble=trouble))
-
-    def _connection_refused(self, listener: str, limit: Limit) -> None:
-        self.telemetry.observe(ConnectionRefused(listener=listener, limit=limit))
-
     async def _stop_intake(self) -> None:
         """Take no more, and let the batches under way be settled."""
         await self.intake.stop(self._drain_left)
@@ -616,45 +504,6 @@ class Daemon:
     def _drain_left(self) -> float:
         """Seconds of `shutdown.drain` that are left: one allowance for everything that is under way."""
         return max(0.0, self._drain_until - asyncio.get_running_loop().time())
-
-    async def _before_scrape(self) -> None:
-        """Gauges that are read when scraped."""
-        self.metrics.process.set_heartbeat(self.settings.bridge.heartbeat)
-        self.metrics.sources.set_sources(self._statuses)
-        self.metrics.sources.set_schemas(self._statuses, self._registries.sizes)
-        self.metrics.delivery.set_bulkheads(self.hub.bulkheads)
-        self.metrics.delivery.set_remotes(self.hub.remotes)
-        self.metrics.delivery.set_held(self.hub.held)
-        with suppress(OSError):
-            if (space := await asyncio.to_thread(self.store.space)) is not None:
-                self.metrics.store.set_space(space)
-        self.metrics.queue.set_paced(self.hub.store.paced())
-        self.metrics.queue.set_ownership(self.hub.store.ownership())
-        bounds = self.settings.dead_letters.default.store
-        with suppress(StoreError):
-            self.metrics.store.set_letters(
-                await self.hub.store.letter_usage(), max_letters=bounds.max_rows, max_bytes=bounds.max_bytes
-            )
-            self.metrics.store.set_journal(
-                await self.hub.store.journal_usage(), max_bytes=self.settings.journal.max_bytes
-            )
-            self.metrics.quiet.set_released(self.hub.store.released())
-            self.metrics.quiet.set_usage(await self.hub.store.quiet())
-            self.metrics.queue.set_queues(await self.hub.store.queue_states(), self.hub.max_pending)
-            self.metrics.mirrors.set_states(
-                await self.mirrors.states(self.hub.store),
-                {name: hub.list_every for name, hub in self.mirrors.hubs.items()},
-            )
-            now, known = self.hub.store.now(), self.hub.store.known_silences
-            self.metrics.silences.set_silences(
-                [silence for silence in known if silence.until > now], await self.hub.store.silence_usage()
-            )
-            self.metrics.delivery.set_devices(await self.hub.store.registrations_by_platform())
-
-
-def _address(listener: Listener) -> str:
-    host, port = listener.address
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:

@@ -67,6 +67,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.hook.pytest_deselected(items=list(out))
     if hasattr(config, "workerinput"):
         items[:] = selection.longest_first(items)
+        for item in items:
+            if not selection.is_fast(item):
+                item.add_marker(pytest.mark.flaky(reruns=1))
     config.stash.setdefault(_NOT_RUN, set()).update(
         f"{file}: {count} that {reason}"
         for reason, chosen in by_reason.items()

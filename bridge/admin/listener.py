@@ -94,6 +94,12 @@ class Listener(uvicorn.Server):
         self._handshakes: set[asyncio.Task[None]] = set()
         self._warned_at = -_WARN_EVERY
 
+    @property
+    def authority(self) -> str:
+        """`address` as a URL has it."""
+        host, port = self.address
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Signals belong to the process, not to one of its listeners."""

@@ -17,6 +17,7 @@ from rich.table import Table
 
 from benchmarks import (
     api,
+    before,
     brokers,
     fairness,
     figures,
@@ -50,6 +51,9 @@ AIMS = {
     ("postgres", "postgres / sqlite, pushes"): 0.6,
     ("postgres", "two daemons / one, CPU an event"): 1.1,
     ("postgres", "new owner after, worst s"): 10.0,
+    ("before", "events, now / before"): 2.0,
+    ("before", "installation PUT, new, now / before"): 2.0,
+    ("before", "installation PUT, again, now / before"): 2.0,
     ("servicebus", "daemon / bare SDK"): 0.6,
     ("outage", "p99, outage / well"): 1.1,
     **{("fairness", f"{way}, beside a flood, p99 / alone"): 2.0 for way in fairness.WAYS},
@@ -79,6 +83,7 @@ NAMES = (
     "events",
     "brokers",
     "peers",
+    "before",
     "memory",
     "postgres",
     "latency",
@@ -94,7 +99,19 @@ NAMES = (
     "flow",
     "quiet",
 )
-_SERVED = {"broadcast", "events", "brokers", "peers", "memory", "postgres", "latency", "fairness", "idle", "api"}
+_SERVED = {
+    "broadcast",
+    "events",
+    "brokers",
+    "peers",
+    "before",
+    "memory",
+    "postgres",
+    "latency",
+    "fairness",
+    "idle",
+    "api",
+}
 """These need RabbitMQ or nginx."""
 
 _LARGE = {"memory", "registry", "fairness"}
@@ -137,10 +154,13 @@ def _arguments() -> argparse.Namespace:
         help="10,000,000 registrations, memory over 1,000,000 events, others beside a broadcast to 1,000,000",
     )
     parser.add_argument("--registrations", type=int, help="how many the registry has: 200,000 unless said")
-    parser.add_argument("--before", type=Path, help="a tree of 0.1.0 with its environment: its registry too, by turns")
+    parser.add_argument("--before", type=Path, help="a tree of 0.1.0 with its environment: it too, by turns")
     parser.add_argument("--only", choices=NAMES)
     parser.add_argument("--json", type=Path, help="where the result is written: a file of its own unless said")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.only == "before" and arguments.before is None:
+        parser.error("--only before needs the tree: --before TREE")
+    return arguments
 
 
 def _scale(arguments: argparse.Namespace) -> int:
@@ -149,7 +169,16 @@ def _scale(arguments: argparse.Namespace) -> int:
 
 def _measures_served(arguments: argparse.Namespace, service: FastPushService, url: str) -> Measures:
     scale = _scale(arguments)
+    tree = arguments.before
+    beside_before: Measures = {}
+    if tree is not None:
+        beside_before = {
+            "before": lambda own: before.measure(
+                own, service, tree=tree.resolve(), count=20_000 // scale, writes=6_000 // scale
+            )
+        }
     return {
+        **beside_before,
         "broadcast": lambda own: figures.broadcast(own, service, phones=100_000 // scale),
         "events": lambda own: figures.events(own, service, url, phones=50_000 // scale, count=100_000 // scale),
         "brokers": lambda own: brokers.measure(own, service, count=20_000 // scale),

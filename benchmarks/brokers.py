@@ -73,6 +73,8 @@ class Run:
         directory.mkdir()
         self.directory = directory
         self.way = way
+        self.tree: Path | None = None
+        """Whose daemon it is, if not that of this tree."""
         self.config = daemon.configuration(
             directory,
             apns_endpoint=service.url,
@@ -90,7 +92,7 @@ class Run:
         """Events a CPU-second of the daemon, without the first tenth."""
         warm = count // 10
         counter = PushCounter(self._service)
-        with self._sending(count + warm), daemon.running(self.config) as running:
+        with self._sending(count + warm), daemon.running(self.config, tree=self.tree) as running:
             rate = steady_rate(counter, running.pid, warm=warm, count=count)
         left = self.way.unsettled()
         if left:

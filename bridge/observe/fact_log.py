@@ -313,7 +313,9 @@ class FactLog:
 
     def _pushes_ended(self, fact: PushesEnded) -> None:
         """A line for each platform; a warning, which says how many and why, if one of its pushes ended badly."""
-        failed = sum([count for outcome, count in fact.outcomes.items() if outcome not in ENDED_WELL])
+        failed = 0
+        if not fact.outcomes.keys() <= ENDED_WELL:
+            failed = sum([count for outcome, count in fact.outcomes.items() if outcome not in ENDED_WELL])
         said: dict[str, Any] = about(fact.notification)
         said["platform"] = fact.platform.value
         said["outcomes"] = _counts(fact.outcomes)

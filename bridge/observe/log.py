@@ -71,6 +71,12 @@ def info_lines(event: str, lines: Sequence[dict[str, Any]]) -> None:
             _log.info(event, **line)
     elif now.threshold <= logging.INFO:
         for line in lines:
+            for name, value in line.items():
+                if type(value) is str:
+                    if not value.isalnum():
+                        line[name] = clean(value)
+                elif type(value) in _SEQUENCES:
+                    line[name] = [clean(each) for each in value]
             line["event"] = event
         now.writer.write(lines)
 
@@ -88,12 +94,6 @@ def _as_lines(known: Sequence[dict[str, Any]]) -> str:
     """Lines of `info_lines` as JSON; they have one time, for they are of one turn of the event loop."""
     at = _timestamp()
     for line in known:
-        for name, value in line.items():
-            if type(value) is str:
-                if not value.isalnum():
-                    line[name] = clean(value)
-            elif type(value) in _SEQUENCES:
-                line[name] = [clean(each) for each in value]
         line["level"] = "info"
         line["timestamp"] = at
     try:

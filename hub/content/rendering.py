@@ -318,6 +318,11 @@ def _add(
         collapse_id=collapse_id,
     )
     mine = made.pages.get(targets[0].platform)
+    if mine is None and len(targets) == 1:  # the common case of an event
+        (target,) = targets
+        page = PushPage([target.push_channel], [f"{prefix}{target.ordinal:012x}"], [(group, 1)])
+        made.pages[target.platform] = RenderedPage(page, [target])
+        return
     if mine is None:
         mine = made.pages[targets[0].platform] = RenderedPage()
     mine.page.add(

@@ -23,6 +23,8 @@ MAX_BODY = 16 * 1024
 MAX_TERMS = 500
 """Properties and quoted texts in one template; each is looked up for every send."""
 
+_NONE: frozenset[str] = frozenset()
+
 _HEADER_NAME = re.compile(r"[A-Za-z0-9-]{1,100}")
 
 _PIECES: Mapping[PayloadKind, Callable[[str], list[Piece]]] = {
@@ -75,11 +77,13 @@ class CompiledTemplate:
 
         Raises: FilledTooLargeError: the payload has more than MAX_FILLED bytes, which no service takes.
         """
-        values = {name.lower(): value for name, value in push_variables.items()}
-        values |= {name.lower(): value for name, value in properties.items()}
+        values = {name.lower(): value for name, value in properties.items()}
+        if push_variables:
+            values = {name.lower(): value for name, value in push_variables.items()} | values
         payload = self._filled_payload(values)
         expiry = self._expiry.evaluate(values) if isinstance(self._expiry, Expression) else self._expiry
-        return Rendered(payload, self._filled_headers(values), expiry, self._needed - values.keys())
+        missing = _NONE if self._needed <= values.keys() else self._needed - values.keys()
+        return Rendered(payload, self._filled_headers(values), expiry, missing)
 
     def _filled_payload(self, values: Mapping[str, str]) -> bytes:
         filled, size = self._literals.copy(), self._literal_size

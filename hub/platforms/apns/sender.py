@@ -159,25 +159,19 @@ def headers_for(
     would refuse is made to fit or left out. `apns-priority` is left out where it is Apple's default.
     """
     try:
-        fields = fit_headers(given_fields(group.headers, allowed=("apns-",)), HINTS) if group.headers else {}
-        fields.pop("apns-id", None)  # a push has one id on every try
-        push_type = fields["apns-push-type"] = push_type_of(fields, group.payload, usual=push_type)
-        fields.setdefault("apns-topic", topic.removesuffix(suffix := TOPIC_SUFFIXES.get(push_type, "")) + suffix)
-        if push_type == BACKGROUND or group.priority is Priority.NORMAL:
-            fields.setdefault("apns-priority", "5")
-        if push_type == BACKGROUND and fields["apns-priority"] == "10":
-            fields["apns-priority"] = "5"  # Apple calls 10 an error for a background push
-        if group.expires_at is not None:
-            seconds = min(max(int(group.expires_at.timestamp()), 0), MAX_EXPIRATION)
-            fields.setdefault("apns-expiration", str(seconds))
-        given = fields.pop(COLLAPSE_ID, "")
-        # Push types but alerts show nothing that could be replaced.
-        key = given or collapse_id(group.collapse_key) or (group.collapse_id if push_type == ALERT else "")
-        lines = _lines_of(tuple(fields.items()))
+        if group.headers:
+            lines, key, push_type, topic = _given(group, topic, push_type)
+        else:
+            push_type = push_type_of({}, group.payload, usual=push_type)
+            is_normal, expires_at = group.priority is Priority.NORMAL, group.expires_at
+            lines, topic = _derived(push_type, topic, is_normal, None if expires_at is None else expires_at.timestamp())
+            key = ""
     except HeaderError as error:
         return malformed(str(error))
-    if topics and fields["apns-topic"] not in topics:
-        reason = f"TopicDisallowed: the certificate is not for {fields['apns-topic']}"
+    # Push types but alerts show nothing that could be replaced.
+    key = key or collapse_id(group.collapse_key) or (group.collapse_id if push_type == ALERT else "")
+    if topics and topic not in topics:
+        reason = f"TopicDisallowed: the certificate is not for {topic}"
         return refused(OutcomeName.INVALID_CREDENTIALS, reason)
     limit = MAX_VOIP_PAYLOAD if push_type == "voip" else MAX_PAYLOAD
     if len(group.payload) > limit:
@@ -187,10 +181,44 @@ def headers_for(
     return lines, key
 
 
+def _given(group: PushGroup, topic: str, push_type: str | None) -> tuple[Sequence[bytes], str, str, str]:
+    """Of a group with headers of its own: its lines, the collapse id that they give or "", push type and topic.
+
+    Raises: HeaderError.
+    """
+    fields = fit_headers(given_fields(group.headers, allowed=("apns-",)), HINTS)
+    fields.pop("apns-id", None)  # a push has one id on every try
+    push_type = push_type_of(fields, group.payload, usual=push_type)
+    expires_at = None if group.expires_at is None else group.expires_at.timestamp()
+    _complete(fields, push_type, topic, group.priority is Priority.NORMAL, expires_at)
+    key = fields.pop(COLLAPSE_ID, "")
+    return _lines_of(tuple(fields.items())), key, push_type, fields["apns-topic"]
+
+
 @lru_cache(maxsize=256)
 def _lines_of(fields: tuple[tuple[str, str], ...]) -> Sequence[bytes]:
-    """Pushes of one rule have the same, nearly always. Raises: HeaderError."""
+    """Pushes of one template have the same, nearly always. Raises: HeaderError."""
     return field_lines(dict(fields))
+
+
+@lru_cache(maxsize=256)
+def _derived(push_type: str, topic: str, is_normal: bool, expires_at: float | None) -> tuple[Sequence[bytes], str]:
+    """Of a group without headers: its lines, and its topic. Raises: HeaderError."""
+    fields: dict[str, str] = {}
+    _complete(fields, push_type, topic, is_normal, expires_at)
+    return field_lines(fields), fields["apns-topic"]
+
+
+def _complete(fields: dict[str, str], push_type: str, topic: str, is_normal: bool, expires_at: float | None) -> None:
+    """Add what is derived; `expires_at` is in seconds since 1970 UTC."""
+    fields["apns-push-type"] = push_type
+    fields.setdefault("apns-topic", topic.removesuffix(suffix := TOPIC_SUFFIXES.get(push_type, "")) + suffix)
+    if push_type == BACKGROUND or is_normal:
+        fields.setdefault("apns-priority", "5")
+    if push_type == BACKGROUND and fields["apns-priority"] == "10":
+        fields["apns-priority"] = "5"  # Apple calls 10 an error for a background push
+    if expires_at is not None:
+        fields.setdefault("apns-expiration", str(min(max(int(expires_at), 0), MAX_EXPIRATION)))
 
 
 def requests_for(

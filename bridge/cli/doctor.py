@@ -2,21 +2,25 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bridge.cli.clocks import clock_findings
 from bridge.cli.command import Answer, answer_command
 from bridge.cli.exits import Exit
 from bridge.cli.process import print_problems
+from bridge.counts import how_many
 
 if TYPE_CHECKING:
     from bridge.config.models.document import Settings
     from bridge.config.models.sources import SourceSettings
     from bridge.schemas.settings import RegistrySettings
+    from hub.host_time import HostTime
     from hub.notification import Platform
+    from hub.oidc.settings import OidcSettings
     from hub.platforms.settings import PlatformSettings
     from hub.store.findings import Finding
 
@@ -45,7 +49,8 @@ def doctor(
 ) -> Answer:
     """Look at the store's disk, file and schema, and whether sources could start and who is asked lets us in.
 
-    Schema registries, remote hubs and push services are asked. No phone is reached. A daemon may run at the same time.
+    Schema registries, remote hubs, push services and providers of OpenID Connect are asked, and their clocks compared with
+    this machine's. No phone is reached. A daemon may run at the same time.
 
     Nothing is consumed, and nothing is created at a broker.
     """
@@ -73,9 +78,11 @@ _PARTS = {
     "sources": "sources",
     "remotes": "remote hubs",
     "push_services": "push services",
+    "providers": "providers of OpenID Connect",
+    "clock": "clock",
 }
 """What is looked at beside the store, and what it is called."""
-_ASKED = ("sources", "remotes", "push_services")
+_ASKED = ("sources", "remotes", "push_services", "providers")
 
 _RENEW = "renew it, and put it in the place of the old one: it is taken up without a restart"
 
@@ -97,15 +104,21 @@ def _certificates(settings: "Settings", now: float) -> "list[Finding]":
 
 
 async def _asked(settings: "Settings", token: str) -> "Mapping[str, list[Finding]]":
-    """What was found of each of `_ASKED`."""
-    found = await asyncio.gather(_probed(settings), _remotes(settings), _push_services(settings, token))
-    return dict(zip(_ASKED, found, strict=True))
+    """What was found of each of `_ASKED`, and of the clock by what they answered."""
+    clocks: list[HostTime] = []
+    found = await asyncio.gather(
+        _probed(settings, clocks),
+        _remotes(settings, clocks),
+        _push_services(settings, token, clocks),
+        _providers(settings, clocks),
+    )
+    return {**dict(zip(_ASKED, found, strict=True)), "clock": clock_findings(clocks)}
 
 
-async def _push_services(settings: "Settings", token: str) -> "list[Finding]":
+async def _push_services(settings: "Settings", token: str, clocks: "list[HostTime]") -> "list[Finding]":
     """What each credential says when it is tried, side by side."""
     looks = [
-        _look_at_service(name, platform, credential, token)
+        _look_at_service(name, platform, credential, token, clocks)
         for name, hub in settings.hubs.items()
         for platform, credential in hub.platforms.settings.items()
     ]
@@ -113,13 +126,14 @@ async def _push_services(settings: "Settings", token: str) -> "list[Finding]":
 
 
 async def _look_at_service(
-    hub: str, platform: "Platform", credential: "PlatformSettings", token: str
+    hub: str, platform: "Platform", credential: "PlatformSettings", token: str, clocks: "list[HostTime]"
 ) -> "list[Finding]":
     from hub.platforms.table import traits_of
     from hub.store.findings import Finding, Health
 
     traits = traits_of(platform)
     seen = await traits.look(credential.for_hub(hub), push_channel=token)
+    clocks += [each.host_time for each in seen if each.host_time is not None]
     ends = traits.expires_at(credential)
     if ends is not None and 0 < ends.timestamp() - time.time() < _SOON:
         name, text = f"{hub}/{traits.name}", f"its credential ends on {ends:%Y-%m-%d}"
@@ -138,7 +152,53 @@ async def _look_at_service(
     ]
 
 
-async def _remotes(settings: "Settings") -> "list[Finding]":
+async def _providers(settings: "Settings", clocks: "list[HostTime]") -> "list[Finding]":
+    """Whether the keys of each provider of tokens can be had."""
+    providers = {provider.issuer: provider for provider in _providers_in(settings)}
+    return list(await asyncio.gather(*(_look_at_provider(each, clocks) for each in providers.values())))
+
+
+async def _look_at_provider(provider: "OidcSettings", clocks: "list[HostTime]") -> "Finding":
+    from hub.oidc.errors import ProviderError
+    from hub.oidc.keys import ProviderKeys
+    from hub.store.findings import Finding, Health
+
+    keys = ProviderKeys(provider)
+    try:
+        count = await keys.look()
+    except ProviderError as error:
+        cure = "see that the issuer is right, that it runs, and that nothing on the way stops the connection"
+        return Finding(name=provider.issuer, health=Health.FAILED, text=str(error), cure=cure)
+    finally:
+        if keys.host_time is not None:
+            clocks.append(keys.host_time)
+    if not count:
+        return Finding(
+            name=provider.issuer,
+            health=Health.FAILED,
+            text=f"it has no key for {', '.join(provider.algorithms)}",
+            cure="name in `algorithms` how it signs",
+        )
+    return Finding(name=provider.issuer, health=Health.OK, text=f"answers, with {how_many(count, 'usable key')}")
+
+
+def _providers_in(settings: "Settings") -> "Iterator[OidcSettings]":
+    """Of administrators, of senders of events, of back ends and of phones."""
+    admin = settings.listeners.admin.auth
+    if admin is not None and admin.oidc is not None:
+        yield admin.oidc
+    for source in settings.sources.values():
+        auth = getattr(source.connector_settings, "auth", None)
+        if (oidc := getattr(auth, "oidc", None)) is not None:
+            yield oidc
+    for hub in settings.hubs.values():
+        if hub.auth.oidc is not None:
+            yield hub.auth.oidc
+        if hub.registration is not None:
+            yield hub.registration.auth.oidc
+
+
+async def _remotes(settings: "Settings", clocks: "list[HostTime]") -> "list[Finding]":
     """Whether each remote hub answers and takes our key; one that is mirrored is managed too."""
     remotes = {name: hub for name, hub in settings.hubs.items() if hub.remote is not None}
     if not remotes:
@@ -151,27 +211,27 @@ async def _remotes(settings: "Settings") -> "list[Finding]":
         name: RemoteApi(remote_settings_of(name, hub.remote)) for name, hub in remotes.items() if hub.remote is not None
     }
     try:
-        looks = [look(name, api, manages=remotes[name].mirror is not None) for name, api in apis.items()]
+        looks = [look(name, api, clocks, manages=remotes[name].mirror is not None) for name, api in apis.items()]
         return list(await asyncio.gather(*looks))
     finally:
         for api in apis.values():
             await api.close()
 
 
-async def _probed(settings: "Settings") -> "list[Finding]":
+async def _probed(settings: "Settings", clocks: "list[HostTime]") -> "list[Finding]":
     """Whether each source could start, and whether each schema registry lets us in, side by side."""
     probes = [_probe(name, source) for name, source in settings.sources.items()]
     registries = [(name, source.decode.registry) for name, source in settings.sources.items()]
-    looks = [_look(name, registry) for name, registry in registries if registry is not None]
+    looks = [_look(name, registry, clocks) for name, registry in registries if registry is not None]
     return list(await asyncio.gather(*probes, *looks))
 
 
-async def _look(name: str, registry: "RegistrySettings") -> "Finding":
+async def _look(name: str, registry: "RegistrySettings", clocks: "list[HostTime]") -> "Finding":
     from bridge.schemas.client import LookupFailedError, RegistryRefusedError, look
     from hub.store.findings import Finding, Health
 
     try:
-        await look(registry)
+        await look(registry, clocks)
     except LookupFailedError as error:
         cure = "see that the address is right, the registry runs, and nothing on the way stops the connection"
         if isinstance(error, RegistryRefusedError):

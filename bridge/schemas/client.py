@@ -17,6 +17,7 @@ import orjson
 
 from bridge.schemas.settings import RegistrySettings
 from hub.explained import Explained
+from hub.host_time import HostTime, host_time
 from hub.tls import Tls
 
 if TYPE_CHECKING:
@@ -84,6 +85,8 @@ class RegistryClient:
     def __init__(self, settings: RegistrySettings) -> None:
         self._settings = settings
         self._clients: dict[str, httpx.AsyncClient] = {}
+        self.host_time: HostTime | None = None
+        """The clock of the instance that answered last, if it said it."""
 
     async def __aenter__(self) -> Self:
         for url in self._settings.url:
@@ -147,11 +150,12 @@ class RegistryClient:
 
         try:
             async with asyncio.timeout(_PHASES * self._settings.timeout):
-                status, body = await _bounded(client, f"{url}{path}")
+                status, headers, body = await _bounded(client, f"{url}{path}")
         except (TimeoutError, httpx.TimeoutException):
             raise RegistryAwayError(f"schema registry {url}: no answer within {self._settings.timeout:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             raise RegistryAwayError(f"schema registry {url}: {error or type(error).__name__}") from error
+        self.host_time = host_time(urlsplit(url).hostname or "", headers)
         if status in (401, 403):
             why = "it refuses the credentials" if status == 401 else f"it does not let us read {what}"
             raise RegistryRefusedError(f"schema registry {url}: HTTP {status}, {why}: look at registry.auth")
@@ -167,8 +171,8 @@ class RegistryClient:
         return said
 
 
-async def _bounded(client: "httpx.AsyncClient", url: str) -> tuple[int, bytes]:
-    """Status and body. Raises: RegistryAwayError: the body has no end."""
+async def _bounded(client: "httpx.AsyncClient", url: str) -> tuple[int, Mapping[str, str], bytes]:
+    """Status, headers and body. Raises: RegistryAwayError: the body has no end."""
     parts: list[bytes] = []
     size = 0
     async with client.stream("GET", url) as response:
@@ -177,7 +181,7 @@ async def _bounded(client: "httpx.AsyncClient", url: str) -> tuple[int, bytes]:
             if size > MAX_ANSWER:
                 raise RegistryAwayError(f"schema registry {url}: an answer of more than {MAX_ANSWER} bytes")
             parts.append(part)
-        return response.status_code, b"".join(parts)
+        return response.status_code, response.headers, b"".join(parts)
 
 
 def _answer(said: Any) -> Answer:
@@ -198,7 +202,11 @@ def _authorization(settings: RegistrySettings) -> dict[str, str]:
     return {} if settings.auth is None else {"Authorization": settings.auth.authorization().decode()}
 
 
-async def look(settings: RegistrySettings) -> None:
-    """See that a registry answers and lets us in. Raises: LookupFailedError."""
+async def look(settings: RegistrySettings, clocks: list[HostTime]) -> None:
+    """See that a registry answers and lets us in; what its clock says joins `clocks`. Raises: LookupFailedError."""
     async with RegistryClient(settings) as client:
-        await client.look()
+        try:
+            await client.look()
+        finally:
+            if client.host_time is not None:
+                clocks.append(client.host_time)

@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Callable
-from email.utils import parsedate_to_datetime
 from typing import Final
+from urllib.parse import urlsplit
 
 import httpx
 
 from hub.delivery.remote_api import RemoteApi
 from hub.errors import RemoteUnreachableError
+from hub.host_time import HostTime, host_time
 from hub.store.findings import Finding, Health
 
 _LARGEST_SKEW: Final = 300.0
@@ -19,13 +20,21 @@ _KEY = "look at the connection string: the policy's name and key, and the hub's 
 _CLOCK = "set this machine's clock, such as by NTP"
 
 
-async def look(name: str, api: RemoteApi, *, manages: bool, clock: Callable[[], float] = time.time) -> Finding:
-    """Ask for one registration, which takes the right Manage; a key without it is good where `manages` is not asked for."""
+async def look(
+    name: str, api: RemoteApi, clocks: list[HostTime], *, manages: bool, clock: Callable[[], float] = time.time
+) -> Finding:
+    """Ask for one registration, which takes the right Manage; a key without it is good where `manages` is not asked for.
+
+    What the hub's clock says joins `clocks`.
+    """
     try:
         answer = await api.request("GET", "registrations", query={"$top": "1"})
     except RemoteUnreachableError as error:
         return Finding(name=name, health=Health.FAILED, text=str(error), cure=_ADDRESS)
-    if abs(skew := _skew(answer, clock())) > _LARGEST_SKEW:
+    said_time = host_time(urlsplit(api.settings.endpoint).hostname or "", answer.headers, now=clock())
+    if said_time is not None:
+        clocks.append(said_time)
+    if said_time is not None and abs(skew := said_time.ahead) > _LARGEST_SKEW:
         said = f"the clock of this machine is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} that of the hub"
         return Finding(name=name, health=Health.FAILED, text=said, cure=_CLOCK)
     where = f"{api.settings.endpoint}/{api.settings.hub}"
@@ -43,14 +52,6 @@ async def look(name: str, api: RemoteApi, *, manages: bool, clock: Callable[[], 
         )
     said = f"{where}: answers, and knows the key; whether it may send shows with the first send"
     return Finding(name=name, health=Health.OK, text=said)
-
-
-def _skew(answer: httpx.Response, now: float) -> float:
-    """Seconds by which our clock is ahead of the hub's, 0 where the hub does not say its time."""
-    try:
-        return now - parsedate_to_datetime(answer.headers["date"]).timestamp()
-    except (KeyError, ValueError):
-        return 0.0
 
 
 def _lacks_a_right(answer: httpx.Response) -> bool:

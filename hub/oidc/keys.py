@@ -17,6 +17,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from jwt import PyJWK
 from jwt.exceptions import PyJWTError
 
+from hub.host_time import HostTime, host_time
 from hub.oidc.errors import ProviderError
 from hub.oidc.settings import OidcSettings, checked_address
 from hub.tls import Tls
@@ -52,6 +53,8 @@ class ProviderKeys:
         self._keys: Mapping[str, ProviderKey] | None = None
         self._fetched_at = self._asked_at = float("-inf")
         self._trouble = ""
+        self.host_time: HostTime | None = None
+        """The provider's clock by its last answer, if it said it."""
 
     async def get(self, key_id: str) -> ProviderKey | None:
         """The key, or None where the provider has none of that id. Raises: ProviderError.
@@ -69,6 +72,10 @@ class ProviderKeys:
         if self._keys is None:
             raise ProviderError(self._trouble)
         return self._keys.get(key_id)
+
+    async def look(self) -> int:
+        """How many usable keys the provider has now; none is kept. Raises: ProviderError."""
+        return len(usable_keys(await self._documents(), self._settings.algorithms))
 
     def _is_due(self, key_id: str) -> bool:
         now = self._clock()
@@ -99,33 +106,33 @@ class ProviderKeys:
                 timeout=_PATIENCE,
                 headers={"Accept-Encoding": "identity"},  # so that what is small cannot become large
             ) as client:
-                document = await _json(client, url)
+                document = await self._json(client, url)
                 if self._settings.jwks_uri is not None:
                     return document
-                return await _json(client, keys_address(document, self._settings.issuer))
+                return await self._json(client, keys_address(document, self._settings.issuer))
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             raise ProviderError(f"{url}: {error or type(error).__name__}") from error
 
-
-async def _json(client: Any, url: str) -> Mapping[str, Any]:
-    """The object at an address, of a bounded size. Raises: ProviderError; httpx.HTTPError."""
-    parts: list[bytes] = []
-    size = 0
-    async with asyncio.timeout(2 * _PATIENCE), client.stream("GET", url) as response:
-        if response.status_code != 200:
-            raise ProviderError(f"{url}: HTTP {response.status_code}")
-        async for part in response.aiter_raw():
-            size += len(part)
-            if size > _MOST:
-                raise ProviderError(f"{url}: more than {_MOST} bytes")
-            parts.append(part)
-    try:
-        document = orjson.loads(b"".join(parts))
-    except orjson.JSONDecodeError:
-        document = None
-    if not isinstance(document, dict):
-        raise ProviderError(f"{url}: no JSON object")
-    return document
+    async def _json(self, client: Any, url: str) -> Mapping[str, Any]:
+        """The object at an address, of a bounded size. Raises: ProviderError; httpx.HTTPError."""
+        parts: list[bytes] = []
+        size = 0
+        async with asyncio.timeout(2 * _PATIENCE), client.stream("GET", url) as response:
+            self.host_time = host_time(urlsplit(url).hostname or "", response.headers)
+            if response.status_code != 200:
+                raise ProviderError(f"{url}: HTTP {response.status_code}")
+            async for part in response.aiter_raw():
+                size += len(part)
+                if size > _MOST:
+                    raise ProviderError(f"{url}: more than {_MOST} bytes")
+                parts.append(part)
+        try:
+            document = orjson.loads(b"".join(parts))
+        except orjson.JSONDecodeError:
+            document = None
+        if not isinstance(document, dict):
+            raise ProviderError(f"{url}: no JSON object")
+        return document
 
 
 def keys_address(document: Mapping[str, Any], issuer: str) -> str:

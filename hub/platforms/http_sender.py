@@ -62,8 +62,9 @@ class HttpSender:
         if self._tokens is not None:
             token = await self._tokens.get(deadline=_PATIENCE)
             if isinstance(token, SendResult):
-                return [Seen(text=token.reason, cure="look at the credential, and at what its provider allows it")]
-            seen.append(Seen(text="an access token was given"))
+                cure = "look at the credential, and at what its provider allows it"
+                return [Seen(text=token.reason, cure=cure, host_time=self._tokens.host_time)]
+            seen.append(Seen(text="an access token was given", host_time=self._tokens.host_time))
         if dry_run and push_channel:
             page = PushPage()
             page.add(PushGroup(payload=dry_run), [push_channel], [_ID])

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import orjson
 
 from hub.errors import InvalidRequestError, TemplateError
+from hub.host_time import HostTime
 from hub.notification import NativeContent, Platform
 from hub.platforms.advice import Complaints, Written
 from hub.platforms.base import Sender
@@ -43,10 +44,14 @@ class BroadcastChannels(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """One thing that was seen when a credential was tried; `cure` says what to do, empty where nothing is to be done."""
+    """One thing that was seen when a credential was tried; `cure` says what to do, empty where nothing is to be done.
+
+    `host_time` is the clock of who was asked, where its answer says it.
+    """
 
     text: str
     cure: str = ""
+    host_time: HostTime | None = None
 
 
 JSON_CONTENT_TYPE = "application/json;charset=utf-8"

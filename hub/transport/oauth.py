@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from hub.egress import Egress, refusal
+from hub.host_time import HostTime, host_time
 from hub.outcome import OutcomeName, Reaction
 from hub.push import SendResult
 from hub.tls import Tls
@@ -44,6 +45,8 @@ class AccessTokens:
         self._answers = 0  # how often the provider was asked and something came of it
         self._answer: str | SendResult = ""
         self._good_until = float("-inf")
+        self.host_time: HostTime | None = None
+        """The provider's clock by its last answer, if it said it."""
 
     async def get(self, *, deadline: float) -> str | SendResult:
         """A token that is good for some minutes, or the result of every push that wanted one."""
@@ -85,6 +88,7 @@ class AccessTokens:
             way = "" if proxy is None else f"by proxy {proxy.address}: "
             reason = f"{self._url}: {way}{error or type(error).__name__}"
             return _trouble(OutcomeName.TOKEN_PROVIDER_UNREACHABLE, reason), float("-inf")
+        self.host_time = host_time(urlsplit(self._url).hostname or "", response.headers)
         answer = token_from(response.status_code, response.headers, response.content)
         if isinstance(answer, SendResult):
             return answer, float("-inf")

@@ -212,13 +212,13 @@ async def test_credentials_are_shown_over_tls_to_who_is_trusted(
         url = f"https://localhost:{port}"
         bench = Bench(url, service, auth=auth, tls={"ca_file": str(authority.ca_file)})
         if lets_in:
-            await look(bench.settings)
+            await look(bench.settings, [])
             assert service.requests == [("GET", "/schemas/types")]
         else:
             with pytest.raises(RegistryRefusedError, match="HTTP 401"):
-                await look(bench.settings)
+                await look(bench.settings, [])
         with pytest.raises(RegistryAwayError, match="CERTIFICATE_VERIFY_FAILED"):
-            await look(Bench(url, service, auth=auth).settings)
+            await look(Bench(url, service, auth=auth).settings, [])
 
 
 async def test_a_registry_that_never_answers_is_given_up_in_time() -> None:
@@ -227,7 +227,7 @@ async def test_a_registry_that_never_answers_is_given_up_in_time() -> None:
 
     async with serving(silent) as url:
         with pytest.raises(LookupFailedError, match=r"no answer within 0\.2 s"):
-            await look(RegistrySettings.model_validate({"url": url, "timeout": "200ms"}))
+            await look(RegistrySettings.model_validate({"url": url, "timeout": "200ms"}), [])
 
 
 def test_a_registry_stays_with_what_it_knows_while_its_settings_do() -> None:

@@ -22,6 +22,7 @@ from connectors.rabbitmq.settings import RabbitMqSettings
 from connectors.servicebus.entry import SERVICE_BUS
 from hub.delivery.remote_api import RemoteApi
 from hub.delivery.remote_settings import RemoteSettings
+from hub.host_time import HostTime
 from hub.moving.looking import look
 from sandbox.servicebus import QueueSettings
 from sandbox.services import PushServices
@@ -173,10 +174,12 @@ async def test_a_clock_that_differs_from_that_of_a_remote_hub_is_named(ahead: fl
     settings = RemoteSettings(endpoint="https://hub.example", hub="app", key_name="Full", key="k")
     api = RemoteApi(settings)
     api._client = httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(401, headers=headers)))
-    found = await look("app", api, manages=True, clock=lambda: now.timestamp() + ahead)
+    clocks: list[HostTime] = []
+    found = await look("app", api, clocks, manages=True, clock=lambda: now.timestamp() + ahead)
     await api.close()
     assert said in found.text
     assert "clock" in (found.cure or "")
+    assert clocks == [HostTime(host="hub.example", ahead=ahead)]
 
 
 @pytest.mark.processes

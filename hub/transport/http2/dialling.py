@@ -87,7 +87,8 @@ async def _connect(host: str, port: int, at_stage: AtStage, only_to: PublicAddre
                 spare.close()
             if made:
                 return made[0]
-            failure = f"{host}:{port}: {next(iter(done)).exception()}"
+            if done:  # else the head start of the next is over
+                failure = f"{host}:{port}: {done.pop().exception()}"
         raise DialError(failure)
     finally:
         for each in tries:

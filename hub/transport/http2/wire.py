@@ -22,9 +22,12 @@ _PAUSE: Final = 0.001
 _UNSENT: Final = 1 << 18
 """Bytes that wait for the socket from which on no more requests are begun."""
 DOUBT: Final = 5.0
-"""Seconds of silence, while requests are under way, after which the other side is asked whether it is there; after twice as
-many the connection is given up. Twice as many is also what an address, a proxy, TLS and the first frame of the other side
+"""Seconds of silence, while requests are under way, after which the other side is asked whether it is there; with as many
+more the connection is given up. Twice as many is also what an address, a proxy, TLS and the first frame of the other side
 may take together, however slowly bytes come; and what is left to send when a connection is closed has this time."""
+_ASK_IDLE = 60.0
+"""Seconds of silence, while nothing is under way, after which the other side is asked too: that a connection is dead is
+found before a push is sent on it."""
 _READ: Final = 1 << 16
 
 
@@ -78,6 +81,7 @@ class Http2Wire(asyncio.Protocol):
         self._is_resting = False
         self._is_closed = False
         self._is_watched = True  # while it opens, by the time that this may take
+        self._is_watched_closely = True
         self._heard_at = self._loop.time()
         self._asked_at = 0.0
         self._stage = "the certificates to trust are being read"
@@ -252,6 +256,7 @@ class Http2Wire(asyncio.Protocol):
         self._timer.cancel()
         self._is_watched = False
         self._carried.opened(self)
+        self._watch()
 
     def _progress(self) -> None:
         http = self._http
@@ -304,22 +309,25 @@ class Http2Wire(asyncio.Protocol):
     # Silence
 
     def _watch(self) -> None:
-        if not self._is_watched and not self._is_closed:
-            self._is_watched = True
-            self._timer = self._loop.call_later(self._doubt, self._look)
+        """Look at the silence by and by, and soon where an answer is owed."""
+        is_owed = bool(self._http.in_flight) or self._asked_at > self._heard_at
+        if self._is_closed or (self._is_watched and (self._is_watched_closely or not is_owed)):
+            return
+        self._is_watched, self._is_watched_closely = True, is_owed
+        self._timer.cancel()
+        self._timer = self._loop.call_later(self._doubt if is_owed else _ASK_IDLE, self._look)
 
     def _look(self) -> None:
-        """Ask a peer that owes answers and says nothing; give up one that does not even answer that."""
+        """Ask a peer that says nothing; give up one that does not even answer that."""
         self._is_watched = False
-        if self._is_closed or not self._http.in_flight:
+        if self._is_closed:
             return
-        silent_for = self._loop.time() - self._heard_at
-        was_asked = self._asked_at > self._heard_at
-        if was_asked and silent_for >= 2 * self._doubt:
+        if self._asked_at > self._heard_at:
             self._break(f"{self._where}: the connection is dead: no answer, not even to a PING", at_once=True)
             return
-        if not was_asked and silent_for >= self._doubt:
-            self._asked_at = self._loop.time()
+        now = self._loop.time()
+        if now - self._heard_at >= (self._doubt if self._http.in_flight else _ASK_IDLE):
+            self._asked_at = now
             self._http.ping(b"are you?")
             self._flush()
         self._watch()

@@ -11,10 +11,10 @@ _ZONE_NAME = re.compile(r"\s*\([^)]*\)$")
 _LONGEST = 200
 """Characters; the longest form, of JavaScript with the name of its zone, has about eighty."""
 
-_FORMATS = (
-    "%a %b %d %Y %H:%M:%S GMT%z",  # a JavaScript Date turned to text
-    "%m/%d/%Y %H:%M:%S",  # .NET and Java headers
-)
+_JAVASCRIPT = "%a %b %d %Y %H:%M:%S GMT%z"
+"""A Date turned to text."""
+_HEADERS = "%m/%d/%Y %H:%M:%S"
+"""Of .NET and Java."""
 
 
 def parse_date(text: str) -> datetime:
@@ -34,12 +34,14 @@ def parse_date(text: str) -> datetime:
 
 
 def _sdk_date(text: str) -> datetime | None:
-    for pattern in _FORMATS:
-        try:
-            return datetime.strptime(text, pattern)
-        except ValueError:
-            continue
-    return None
+    """The date where it begins like one of an SDK: to try a pattern costs ten times what a date of ISO 8601 does."""
+    pattern = _JAVASCRIPT if text[:1].isalpha() else _HEADERS if "/" in text[:3] else None
+    if pattern is None:
+        return None
+    try:
+        return datetime.strptime(text, pattern)
+    except ValueError:
+        return None
 
 
 def format_date(moment: datetime) -> str:

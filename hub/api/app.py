@@ -1,9 +1,9 @@
 """The wire API as an ASGI application; each file of operations brings its routes."""
 
 import re
-import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
+from random import getrandbits
 
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
@@ -90,6 +90,12 @@ def routes(
     ]
 
 
+def _new_id() -> str:
+    """A UUID of version 4 that names a request and guards nothing; `uuid.uuid4` takes four times as long."""
+    digits = f"{getrandbits(128):032x}"
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
+
+
 class _LenientPath:
     """Makes one path of what the SDKs spell in several ways: `/Hub/Messages/` is `/Hub/messages`."""
 
@@ -118,13 +124,13 @@ class _Tracking:
             await self._app(scope, receive, send)
             return
         given = Headers(scope=scope).get("trackingid", "")
-        tracking_id = given if _TRACKING_ID.fullmatch(given) else str(uuid.uuid4())
+        tracking_id = given if _TRACKING_ID.fullmatch(given) else _new_id()
 
         async def send_tracked(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers["TrackingId"] = tracking_id
-                headers["x-ms-correlation-request-id"] = str(uuid.uuid4())
+                headers["x-ms-correlation-request-id"] = _new_id()
             await send(message)
 
         await self._app(

@@ -17,6 +17,7 @@ NEWEST_VERSION = "2020-06"
 
 _MAX_DISCARDED = 16 * 1024 * 1024
 _VERSION = re.compile(r"\d{4}-\d{2}(?:-\d{2})?(?:-preview)?")
+_ONLY_VERSION = re.compile(rb"api-version=(\d{4}-\d{2}(?:-\d{2})?(?:-preview)?)")
 
 
 async def read_body(request: Request, *, most: int = MAX_BODY) -> bytes:
@@ -97,6 +98,8 @@ def url_of(request: Request, *path: str, scheme: str = "https") -> str:
 
 
 def _api_version(request: Request) -> str:
+    if only := _ONLY_VERSION.fullmatch(request.scope["query_string"]):  # as nearly always
+        return str(only[1], "ascii")
     version = _query(request).get("api-version", "")
     return version if _VERSION.fullmatch(version) else NEWEST_VERSION
 

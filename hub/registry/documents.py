@@ -6,6 +6,7 @@ properties and nulls are passed over, because the SDKs differ in both.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -24,6 +25,9 @@ MAX_TAG_BYTES = 8000
 """All tags of one list together, in UTF-8: the service's own bound, whatever the number of tags."""
 
 MAX_TEMPLATE_NAME = 200
+_MOST_REMEMBERED = 2048
+"""Characters of a template's body that is remembered as good: those that are kept take half a megabyte at most."""
+
 MAX_TILES = 60
 MAX_TILE_ID = 64
 """Characters; Windows takes no longer id of a tile."""
@@ -155,7 +159,7 @@ def _templates(given: Mapping[str, Any], platform: Platform, own: str | None, ma
             raise TemplateError(f"{where}: expected an object with a body", where=where)
         try:
             templates[name] = _template(name, _folded(document), own, max_tags)
-            compile_template(templates[name], platform)
+            _check_template(templates[name], platform)
         except TagError as error:
             raise TagError(f"{where}: {error}") from error
         except TemplateError as error:
@@ -163,6 +167,20 @@ def _templates(given: Mapping[str, Any], platform: Platform, own: str | None, ma
         except InvalidRequestError as error:
             raise TemplateError(f"{where}: {error}", where=where) from error
     return templates
+
+
+def _check_template(template: Template, platform: Platform) -> None:
+    """Raises: as `compile_template`."""
+    if len(template.body) > _MOST_REMEMBERED:
+        compile_template(template, platform)
+    else:
+        _check_shape(template.body, tuple(template.headers.items()), template.expiry, platform)
+
+
+@lru_cache(maxsize=256)
+def _check_shape(body: str, headers: tuple[tuple[str, str], ...], expiry: str | None, platform: Platform) -> None:
+    """Phones of one app register the same templates, and to compile one is a tenth of a request. A bad one is not kept."""
+    compile_template(Template(body=body, headers=dict(headers), expiry=expiry), platform)
 
 
 def _tiles(given: Mapping[str, Any], platform: Platform, own: str | None, max_tags: int) -> dict[str, SecondaryTile]:

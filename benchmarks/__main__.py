@@ -33,6 +33,7 @@ from benchmarks import (
     rules,
     servicebus,
     webpush,
+    wire,
 )
 from benchmarks.nginx import FastPushService, fast_push_service
 from benchmarks.peers import measure as peers
@@ -54,6 +55,9 @@ AIMS = {
     ("before", "events, now / before"): 2.0,
     ("before", "installation PUT, new, now / before"): 2.0,
     ("before", "installation PUT, again, now / before"): 2.0,
+    ("wire", "broadcast, 50 ms / 0 ms, pushes/s"): 0.8,
+    ("wire", "500 FCM tokens, 50 ms added, new connections, s"): 0.3,
+    ("wire", "500 FCM tokens, 50 ms added, open ones, s"): 0.3,
     ("servicebus", "daemon / bare SDK"): 0.6,
     ("outage", "p99, outage / well"): 1.1,
     **{("fairness", f"{way}, beside a flood, p99 / alone"): 2.0 for way in fairness.WAYS},
@@ -84,6 +88,7 @@ NAMES = (
     "brokers",
     "peers",
     "before",
+    "wire",
     "memory",
     "postgres",
     "latency",
@@ -105,6 +110,7 @@ _SERVED = {
     "brokers",
     "peers",
     "before",
+    "wire",
     "memory",
     "postgres",
     "latency",
@@ -183,6 +189,7 @@ def _measures_served(arguments: argparse.Namespace, service: FastPushService, ur
         "events": lambda own: figures.events(own, service, url, phones=50_000 // scale, count=100_000 // scale),
         "brokers": lambda own: brokers.measure(own, service, count=20_000 // scale),
         "peers": lambda own: peers.measure(own, service, count=20_000 // scale, phones=100_000 // scale),
+        "wire": lambda own: wire.measure(own, service, phones=100_000 // scale, pushes=50_000 // scale),
         "memory": lambda own: memory.measure(own, service, count=1_000_000 if arguments.large else 300_000 // scale),
         "postgres": lambda own: postgres.measure(
             own,

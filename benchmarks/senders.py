@@ -110,7 +110,7 @@ def _each(groups: Iterable[RequestGroup]) -> Iterator[tuple[str, list[bytes], by
 async def measure(service: FastPushService, *, count: int, rounds: int) -> None:
     """Print microseconds of CPU a push, of each."""
     group = PushGroup(payload=PAYLOAD)
-    pages = list(_pages(group, count))
+    pages = list(pages_of(group, count))
     key = ec.generate_private_key(ec.SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     ca_file = str(service.ca_file)
     settings = ApnsSettings(
@@ -128,7 +128,7 @@ async def measure(service: FastPushService, *, count: int, rounds: int) -> None:
         "ApnsSender.send": lambda page: sender.send(page),
     }
     others = {
-        name: (list(_pages(PushGroup(payload=payload), count)), _posting(transport, make, verdict))
+        name: (list(pages_of(PushGroup(payload=payload), count)), _posting(transport, make, verdict))
         for name, (payload, make, verdict) in _others(service.url).items()
     }
     turns = {way: (pages, send) for way, send in ways.items()} | others
@@ -144,7 +144,8 @@ async def measure(service: FastPushService, *, count: int, rounds: int) -> None:
         print(f"{way:20} best {min(cost):5.1f}  median {statistics.median(cost):5.1f}  µs of CPU a push")
 
 
-def _pages(group: PushGroup, count: int) -> Iterator[PushPage]:
+def pages_of(group: PushGroup, count: int) -> Iterator[PushPage]:
+    """So many pushes that share a group, in pages of `PAGE` at most."""
     for first in range(0, count, PAGE):
         numbers = range(first, min(first + PAGE, count))
         channels = [f"{number:064X}" for number in numbers]

@@ -11,6 +11,8 @@ from lxml import etree
 from sandbox.journal import Entry
 
 _LIVE_ACTIVITY = "liveactivity"
+_OF_A_START = ("attributes-type", "attributes", "alert")
+"""What iOS starts no Live Activity without, beside its state."""
 
 # The default of ToastText01 is one wrapped text in the body; all other toasts begin with a title.
 TITLELESS_TOAST = "toasttext01"
@@ -23,13 +25,14 @@ class Shown:
     `wakes` the app: it is a silent push, by the rules of its platform.
 
     `replaces` is what the platform knows a notification by: a later one with the same replaces it on the screen. Empty
-    replaces nothing.
+    replaces nothing. `timestamp` is that of a Live Activity, in seconds: an older state does not replace a newer one.
     """
 
     push_id: str
     at: datetime
     raw: bytes
     replaces: tuple[str, ...] = ()
+    timestamp: float = 0.0
     title: str = ""
     subtitle: str = ""
     body: str = ""
@@ -49,6 +52,7 @@ def shown(entry: Entry) -> Shown:
         at=entry.at,
         raw=entry.payload,
         replaces=_identity(entry),
+        timestamp=texts.timestamp,
         title=texts.title,
         subtitle=texts.subtitle,
         body=texts.body,
@@ -63,6 +67,9 @@ def on_screen(received: Iterable[Shown]) -> list[Shown]:
     for number, one in enumerate(received):
         if not one.hidden:
             identity = one.replaces or number
+            before = screen.get(identity)
+            if before is not None and one.timestamp < before.timestamp:
+                continue
             screen.pop(identity, None)
             screen[identity] = one
     return list(screen.values())
@@ -112,6 +119,7 @@ class _Texts:
     title: str = ""
     subtitle: str = ""
     body: str = ""
+    timestamp: float = 0.0
 
 
 class _HiddenError(Exception):
@@ -163,9 +171,15 @@ def _windows_phone(payload: bytes) -> _Texts:
 def _live_activity(aps: Mapping[str, Any]) -> _Texts:
     """The state of an activity, without the app's own view of it; one that has ended stays for hours, as it was last."""
     state = aps.get("content-state")
+    timestamp = aps.get("timestamp")
     if aps.get("event") not in ("start", "update", "end") or not isinstance(state, dict):
         raise _HiddenError("no Live Activity")
-    return _Texts(title="Live Activity", body=", ".join(f"{name}: {value}" for name, value in state.items()))
+    if not isinstance(timestamp, int | float):
+        raise _HiddenError("no Live Activity: it has no timestamp")
+    if aps["event"] == "start" and (missing := [name for name in _OF_A_START if not aps.get(name)]):
+        raise _HiddenError(f"no Live Activity: a start needs {', '.join(missing)}")
+    body = ", ".join(f"{name}: {value}" for name, value in state.items())
+    return _Texts(title="Live Activity", body=body, timestamp=timestamp)
 
 
 def _apple(payload: bytes, headers: Mapping[str, str]) -> _Texts:

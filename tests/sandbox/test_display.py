@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -161,12 +162,30 @@ def test_any_payload_is_shown_or_hidden_with_a_reason(service: str, payload: byt
     assert bool(seen.hidden) != bool(seen.title or seen.subtitle or seen.body)
 
 
-def test_a_live_activity_shows_its_newest_state_also_when_it_has_ended() -> None:
-    def seen(event: str, score: int) -> Shown:
-        aps = {"timestamp": 1, "event": event, "content-state": {"home": score, "away": 0}}
-        return screen("apns", json.dumps({"aps": aps}).encode(), push_type="liveactivity")
+def activity(event: str, score: int = 0, **aps: Any) -> Shown:
+    given = {"timestamp": 1, "event": event, "content-state": {"home": score, "away": 0}, **aps}
+    return screen("apns", json.dumps({"aps": given}).encode(), push_type="liveactivity")
 
-    first, second = seen("start", 0), seen("update", 1)
+
+STARTED: dict[str, Any] = {"attributes-type": "Match", "attributes": {"id": 7}, "alert": {"title": "It begins"}}
+
+
+def test_a_live_activity_shows_its_newest_state_also_when_it_has_ended() -> None:
+    first, second = activity("start", 0, **STARTED), activity("update", 1)
     assert [(one.title, one.body) for one in on_screen([first, second])] == [("Live Activity", "home: 1, away: 0")]
-    assert [one.body for one in on_screen([first, second, seen("end", 2)])] == ["home: 2, away: 0"]
-    assert screen("apns", b'{"aps":{"event":"update"}}', push_type="liveactivity").hidden == "no Live Activity"
+    assert [one.body for one in on_screen([first, second, activity("end", 2)])] == ["home: 2, away: 0"]
+    late = [activity("update", 1, timestamp=9), activity("update", 0, timestamp=8)]
+    assert [one.body for one in on_screen(late)] == ["home: 1, away: 0"]
+
+
+@pytest.mark.parametrize(
+    ("event", "aps", "why"),
+    [
+        ("update", {"content-state": None}, "no Live Activity"),
+        ("update", {"timestamp": None}, "no Live Activity: it has no timestamp"),
+        ("start", {}, "no Live Activity: a start needs attributes-type, attributes, alert"),
+        ("start", {**STARTED, "alert": ""}, "no Live Activity: a start needs alert"),
+    ],
+)
+def test_what_starts_or_updates_no_live_activity_says_why(event: str, aps: dict[str, Any], why: str) -> None:
+    assert activity(event, **aps).hidden == why

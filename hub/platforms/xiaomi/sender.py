@@ -135,7 +135,8 @@ class XiaomiSender(HttpSender):
     def __init__(self, settings: XiaomiSettings) -> None:
         super().__init__(
             Platform("xiaomi"),
-            transport=Transport(settings, connections=CONNECTIONS),
+            # A refusal has the status 200, and may say how long to wait.
+            transport=Transport(settings, connections=CONNECTIONS, answer_headers=True),
             requests=lambda page, *, token: requests_for(page, settings, token=token, now=datetime.now(UTC)),
             verdict=verdict,
             secret=settings.app_secret.get_secret_value(),

@@ -85,6 +85,36 @@ async def test_a_hub_whose_name_ends_in_voip_pushes_calls(apns: Lane) -> None:
     assert topics == [voip, voip, ("alert", settings.topic)]
 
 
+PUSH_TYPES = {
+    "alert": ("", "10"),
+    "background": ("", "5"),
+    "voip": (".voip", "10"),
+    "complication": (".complication", "10"),
+    "controls": (".push-type.controls", "10"),
+    "fileprovider": (".pushkit.fileprovider", "10"),
+    "liveactivity": (".push-type.liveactivity", "10"),
+    "location": (".location-query", "10"),
+    "mdm": ("", "10"),
+    "pushtotalk": (".voip-ptt", "10"),
+    "widgets": (".push-type.widgets", "10"),
+}
+"""Apple, "Sending notification requests to APNs": what each type puts behind the bundle id, and its priority."""
+
+
+async def test_each_push_type_goes_to_its_topic_with_its_priority(apns: Lane) -> None:
+    pushes = [
+        replace(push, headers={"apns-push-type": kind})
+        for push, kind in zip(apns.pushes(len(PUSH_TYPES)), PUSH_TYPES, strict=True)
+    ]
+    assert all_delivered(await apns.send(pushes))
+    headers = {entry.push_id: entry.headers for entry in apns.services.journal.accepted()}
+    for push, (kind, (suffix, priority)) in zip(pushes, PUSH_TYPES.items(), strict=True):
+        sent = headers[push.id]
+        assert sent["apns-push-type"] == kind
+        assert sent["apns-topic"] == f"{apns.services.apns_credential.topic}{suffix}"
+        assert sent.get("apns-priority", "10") == priority, kind
+
+
 async def test_a_dead_channel_is_gone_and_its_neighbours_are_not(lane: Lane) -> None:
     pushes = lane.pushes(5)
     lane.service.unregister(pushes[2].push_channel)

@@ -3,6 +3,8 @@
 One suite over all senders: a stand-in does as always, but for the answer that a test puts in the place of its own.
 """
 
+import asyncio
+import struct
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from hub.outcome import OutcomeName, Reaction
 from hub.push import SendResult
 from sandbox.exchange import Answer, Exchange
+from sandbox.http2 import Http2Exchange
 from sandbox.services import PushServices
 from tests.hub.platforms.lanes import NAMES, Lane, lane_of
 
@@ -32,6 +35,25 @@ def broken_off(http2: bytes, http1: bytes) -> Misbehave:
         transport.close()
 
     return misbehave
+
+
+def endless(exchange: Exchange) -> None:
+    """The head of an answer, and then a body that drips for as long as the client listens."""
+    transport = exchange.connection._transport
+    if isinstance(exchange, Http2Exchange):
+        transport.write(b"\0\0\1\1\4" + struct.pack(">I", exchange.id) + b"\x88")  # HEADERS: 200
+        drop = b"\0\0\1\0\0" + struct.pack(">I", exchange.id) + b" "
+    else:
+        transport.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+        drop = b"1\r\n \r\n"
+
+    async def drip() -> None:
+        while not transport.is_closing():
+            transport.write(drop)
+            await asyncio.sleep(0.05)
+
+    dripping = asyncio.get_running_loop().create_task(drip())
+    exchange.connection.lost.add_done_callback(lambda _: dripping.cancel())
 
 
 CASES: dict[str, Misbehave] = {
@@ -107,3 +129,30 @@ async def test_no_redirect_is_followed_wherever_it_leads(lane: Lane, status: int
     asked = misbehave_once(lane, answering(status, location=f"{lane.service.url}/3/device/somewhere"))
     assert (await one_push(lane, 1)).reaction is Reaction.RETRY
     assert len(asked) == 1
+
+
+async def test_a_body_without_an_end_costs_a_deadline_and_the_next_push_goes_on(lane: Lane) -> None:
+    misbehave_once(lane, endless)
+    (odd,) = await lane.send([lane.push(1)], deadline=1.0)
+    assert (odd.reaction, odd.outcome) == (Reaction.RETRY, OutcomeName.PNS_UNREACHABLE)
+    assert (await one_push(lane, 2)).reaction is Reaction.DELIVERED
+
+
+async def test_a_certificate_that_expires_while_running_is_named_and_pushes_go_on_when_it_is_renewed(
+    lane: Lane,
+) -> None:
+    """What has a connection keeps it; the next connection is refused, by the sender."""
+    lane.service._server._context.num_tickets = 0  # a session that is resumed shows no certificate
+    assert (await one_push(lane, 1)).reaction is Reaction.DELIVERED
+    lane.service.faults.expire_certificate()
+    for connection in list(lane.service._server.connections):
+        connection.abort()
+    async with asyncio.timeout(60):
+        while "expired" not in (odd := await one_push(lane, 2)).reason:  # at first a connection was only broken off
+            assert odd.reaction is Reaction.RETRY
+    assert (odd.reaction, odd.outcome) == (Reaction.RETRY, OutcomeName.PNS_UNREACHABLE)
+    assert not odd.lane_wide
+    lane.service.faults.expire_certificate(False)
+    async with asyncio.timeout(60):
+        while (await one_push(lane, 3)).reaction is not Reaction.DELIVERED:
+            await asyncio.sleep(0.05)

@@ -151,22 +151,22 @@ def test_each_answer_has_its_verdict(
     assert bool(result.reason) is (result.reaction is not Reaction.DELIVERED)
 
 
-@pytest.mark.parametrize(
-    ("status", "said", "reaction", "outcome", "wait"),
-    [
-        (200, "Received", "delivered", "Success", None),
-        (200, "", "delivered", "Success", None),
-        (200, "QueueFull", "throttled", "Dropped", 60.0),
-        (200, "Suppressed", "drop", "Dropped", None),
-        (400, "", "drop", "InvalidNotificationFormat", None),
-        (401, "", "config", "InvalidCredentials", None),
-        (404, "Dropped", "gone", "BadChannel", None),
-        (405, "", "drop", "PnsInterfaceError", None),
-        (406, "", "throttled", "Throttled", 3600.0),
-        (412, "", "throttled", "ChannelDisconnected", 3600.0),
-        (503, "", "retry", "PnsUnavailable", 60.0),
-    ],
-)
+MPNS_ROWS = [
+    (200, "Received", "delivered", "Success", None),
+    (200, "", "delivered", "Success", None),
+    (200, "QueueFull", "throttled", "Dropped", 60.0),
+    (200, "Suppressed", "drop", "Dropped", None),
+    (400, "", "drop", "InvalidNotificationFormat", None),
+    (401, "", "config", "InvalidCredentials", None),
+    (404, "Dropped", "gone", "BadChannel", None),
+    (405, "", "drop", "PnsInterfaceError", None),
+    (406, "", "throttled", "Throttled", 3600.0),
+    (412, "", "throttled", "ChannelDisconnected", 3600.0),
+    (503, "", "retry", "PnsUnavailable", 60.0),
+]
+
+
+@pytest.mark.parametrize(("status", "said", "reaction", "outcome", "wait"), MPNS_ROWS)
 def test_each_answer_of_mpns_has_its_verdict(
     status: int, said: str, reaction: str, outcome: str, wait: float | None
 ) -> None:

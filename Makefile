@@ -160,7 +160,7 @@ $(PUSHY)/.installed: tests/integration/opinions/pom.xml | $(BIN)/python
 		-DoutputDirectory=$(abspath $(PUSHY))
 	@touch $@
 
-$(APNS2): $(wildcard tests/integration/opinions/apns2/*) | $(BIN)/python
+$(APNS2): $(wildcard benchmarks/peers/go/apns2/*) | $(BIN)/python
 	@$(WITH_GO); cd $(<D) && PATH="$(abspath $(BIN)):$$PATH" GOFLAGS=-modcacherw go build -o $(abspath $@) .
 
 $(OPINIONS)/.installed: Makefile | $(BIN)/python

@@ -1,4 +1,4 @@
-"""Builds the peers, once: programs of Go from its modules, and a Python library beside this environment."""
+"""Builds the peers, once: programs of Go, each a module, and a Python library beside this environment."""
 
 import shutil
 import subprocess
@@ -17,12 +17,12 @@ class NotBuiltError(Exception):
 def go_program(name: str) -> Path:
     """The program of a folder of `go/`, built anew where its sources are newer. Raises: NotBuiltError."""
     program = _BUILT / "bin" / name
-    sources = [*_SOURCES.glob("go.*"), *(_SOURCES / name).iterdir()]
-    if program.exists() and program.stat().st_mtime > max(each.stat().st_mtime for each in sources):
+    newest = max(each.stat().st_mtime for each in (_SOURCES / name).iterdir())
+    if program.exists() and program.stat().st_mtime > newest:
         return program
     if shutil.which("go") is None:
         raise NotBuiltError(f"{name} was not run: no go command; install Go 1.22 or newer")
-    _run(name, ["go", "build", "-o", str(program), f"./{name}"], _SOURCES)
+    _run(name, ["go", "build", "-o", str(program), "."], _SOURCES / name)
     return program
 
 

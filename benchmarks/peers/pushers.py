@@ -17,18 +17,17 @@ _BODY = '{"aps":{"alert":{"title":"Bench","body":"For you: round 1"},"sound":"de
 
 def apns2(service: FastPushService, directory: Path, pushes: int) -> float:
     """The Go library that gorush has. Raises: NotBuiltError."""
-    command = [str(go_program("apns2")), service.url, str(service.ca_file), str(pushes)]
+    command = [str(go_program("apns2")), "many", str(pushes), service.url, str(service.ca_file)]
+    command += ["key", str(_key_file(directory)), "ABC123DEFG", "DEF123GHIJ"]
     return pushes / float(_output(command, GOMAXPROCS="1"))
 
 
 def aioapns(service: FastPushService, directory: Path, pushes: int) -> float:
     """The Python library, which knows an answer by the `apns-id` that comes back. Raises: NotBuiltError."""
     library = python_library(AIOAPNS)
-    key = directory / "key.p8"
-    key.write_text(daemon.apns_key())
     program = Path(__file__).with_name("aioapns_pushes.py")
     port = urlsplit(service.echoing_url).port
-    command = [sys.executable, str(program), str(port), str(service.ca_file), str(key), str(pushes)]
+    command = [sys.executable, str(program), str(port), str(service.ca_file), str(_key_file(directory)), str(pushes)]
     return pushes / float(_output(command, PYTHONPATH=str(library)))
 
 
@@ -41,6 +40,12 @@ def h2load(service: FastPushService, directory: Path, pushes: int) -> float:
     _output(["h2load", *options, f"{service.url}/3/device/{1:064X}"])
     after = os.times()
     return pushes / (after.children_user + after.children_system - before.children_user - before.children_system)
+
+
+def _key_file(directory: Path) -> Path:
+    key = directory / "key.p8"
+    key.write_text(daemon.apns_key())
+    return key
 
 
 def _output(command: list[str], **environment: str) -> bytes:

@@ -31,7 +31,7 @@ async def say(program: Sequence[str], asked: Sequence[Notification], **environme
 def apns2_by_key(services: PushServices) -> Client:
     made = services.apns_credential
     credential = ["key", str(made.key_file), made.key_id, made.team_id]
-    return lambda asked: say([str(APNS2), services.apns.url, str(services.ca_file), *credential], asked)
+    return lambda asked: say([str(APNS2), "each", services.apns.url, str(services.ca_file), *credential], asked)
 
 
 def apns2_by_certificate(services: PushServices) -> Client:
@@ -46,7 +46,7 @@ def apns2_by_certificate(services: PushServices) -> Client:
     text = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     file.write_bytes(certificate.public_bytes(Encoding.PEM) + text)
     credential = ["certificate", str(file)]
-    return lambda asked: say([str(APNS2), services.apns.url, str(services.ca_file), *credential], asked)
+    return lambda asked: say([str(APNS2), "each", services.apns.url, str(services.ca_file), *credential], asked)
 
 
 def aioapns(services: PushServices) -> Client:

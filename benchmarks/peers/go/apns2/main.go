@@ -1,27 +1,29 @@
-// Command apns2 pushes to a stand-in of APNs with the library of that name, which is gorush's too.
+// Command apns2 pushes to an APNs with the library of that name, which is gorush's too.
 //
-//	apns2 URL CA_FILE PUSHES
+//	apns2 each URL CA_FILE CREDENTIAL
+//	apns2 many PUSHES URL CA_FILE CREDENTIAL
 //
-// Each push has a device token and an id of its own and is rendered by itself, as in the daemon. It prints the seconds of CPU
-// that the pushes took.
+// A credential is `key KEY_FILE KEY_ID TEAM_ID` or `certificate PEM_FILE`.
+//
+// `each` reads a JSON array of notifications, sends them all at once, and writes one of what became of each, in the same order.
+// `many` sends pushes that have a device token and an id of their own each and are rendered by themselves, as in the daemon, and
+// prints the seconds of CPU that they took; one that is not taken ends it.
 package main
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"fmt"
 	"log"
-	"net"
-	"net/http"
 	"os"
 	"strconv"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/sideshow/apns2"
+	"github.com/sideshow/apns2/certificate"
 	"github.com/sideshow/apns2/payload"
 	"github.com/sideshow/apns2/token"
 	"golang.org/x/net/http2"
@@ -30,12 +32,81 @@ import (
 // inFlight is how many requests one connection has open; the stand-in allows as many.
 const inFlight = 1000
 
+type notification struct {
+	Token, ID, Topic, Type, CollapseID string
+	Priority                           int
+	Expiration                         int64
+	Payload                            json.RawMessage
+}
+
+type result struct {
+	Status    int    `json:"status"`
+	Reason    string `json:"reason"`
+	ID        string `json:"id"`
+	Timestamp int64  `json:"timestamp"`
+	Error     string `json:"error"`
+}
+
 func main() {
-	pushes, err := strconv.Atoi(os.Args[3])
-	if err != nil {
+	switch command, rest := os.Args[1], os.Args[2:]; command {
+	case "each":
+		each(newClient(rest[0], rest[1], rest[2:]))
+	case "many":
+		pushes, err := strconv.Atoi(rest[0])
+		if err != nil {
+			log.Fatal(err)
+		}
+		many(newClient(rest[1], rest[2], rest[3:]), pushes)
+	default:
+		log.Fatalf("%q is neither each nor many", command)
+	}
+}
+
+func each(client *apns2.Client) {
+	var asked []notification
+	if err := json.NewDecoder(os.Stdin).Decode(&asked); err != nil {
 		log.Fatal(err)
 	}
-	client := newClient(os.Args[1], os.Args[2])
+	results := make([]result, len(asked))
+	var pushes sync.WaitGroup
+	for number := range asked {
+		pushes.Add(1)
+		go func() {
+			defer pushes.Done()
+			results[number] = said(client, asked[number])
+		}()
+	}
+	pushes.Wait()
+	if err := json.NewEncoder(os.Stdout).Encode(results); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func said(client *apns2.Client, asked notification) result {
+	given := &apns2.Notification{
+		DeviceToken: asked.Token,
+		ApnsID:      asked.ID,
+		Topic:       asked.Topic,
+		PushType:    apns2.EPushType(asked.Type),
+		Priority:    asked.Priority,
+		CollapseID:  asked.CollapseID,
+		Payload:     []byte(asked.Payload),
+	}
+	if asked.Expiration != 0 {
+		given.Expiration = time.Unix(asked.Expiration, 0)
+	}
+	response, err := client.Push(given)
+	if err != nil {
+		return result{Error: err.Error()}
+	}
+	answer := result{Status: response.StatusCode, Reason: response.Reason, ID: response.ApnsID}
+	if !response.Timestamp.IsZero() {
+		answer.Timestamp = response.Timestamp.UnixMilli()
+	}
+	return answer
+}
+
+func many(client *apns2.Client, pushes int) {
 	push(client, 0)
 	before := cpuSeconds()
 	numbers := make(chan int, inFlight)
@@ -74,11 +145,7 @@ func push(client *apns2.Client, number int) {
 	}
 }
 
-func newClient(url, caFile string) *apns2.Client {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		log.Fatal(err)
-	}
+func newClient(url, caFile string, credential []string) *apns2.Client {
 	pem, err := os.ReadFile(caFile)
 	if err != nil {
 		log.Fatal(err)
@@ -87,17 +154,26 @@ func newClient(url, caFile string) *apns2.Client {
 	if !roots.AppendCertsFromPEM(pem) {
 		log.Fatalf("%s holds no certificate", caFile)
 	}
-	client := apns2.NewTokenClient(&token.Token{AuthKey: key, KeyID: "ABC123DEFG", TeamID: "DEF123GHIJ"})
-	client.Host = url
-	client.HTTPClient = &http.Client{
-		Timeout: apns2.HTTPClientTimeout,
-		Transport: &http2.Transport{
-			TLSClientConfig: &tls.Config{RootCAs: roots},
-			DialTLS: func(network, address string, config *tls.Config) (net.Conn, error) {
-				return tls.Dial(network, address, config)
-			},
-		},
+	var client *apns2.Client
+	if credential[0] == "key" {
+		key, err := token.AuthKeyFromFile(credential[1])
+		if err != nil {
+			log.Fatal(err)
+		}
+		client = apns2.NewTokenClient(&token.Token{AuthKey: key, KeyID: credential[2], TeamID: credential[3]})
+	} else {
+		shown, err := certificate.FromPemFile(credential[1], "")
+		if err != nil {
+			log.Fatal(err)
+		}
+		client = apns2.NewClient(shown)
 	}
+	client.Host = url
+	transport := client.HTTPClient.Transport.(*http2.Transport)
+	if transport.TLSClientConfig == nil {
+		transport.TLSClientConfig = &tls.Config{}
+	}
+	transport.TLSClientConfig.RootCAs = roots
 	return client
 }
 

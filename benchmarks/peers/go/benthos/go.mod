@@ -1,12 +1,8 @@
-module peers
+module benthos
 
 go 1.22
 
-require (
-	github.com/benthosdev/benthos/v4 v4.27.0
-	github.com/sideshow/apns2 v0.25.0
-	golang.org/x/net v0.23.0
-)
+require github.com/benthosdev/benthos/v4 v4.27.0
 
 require (
 	cuelang.org/go v0.7.0 // indirect
@@ -88,6 +84,7 @@ require (
 	go.opentelemetry.io/otel/trace v1.24.0 // indirect
 	go.uber.org/multierr v1.11.0 // indirect
 	golang.org/x/crypto v0.21.0 // indirect
+	golang.org/x/net v0.23.0 // indirect
 	golang.org/x/oauth2 v0.17.0 // indirect
 	golang.org/x/sync v0.6.0 // indirect
 	golang.org/x/sys v0.18.0 // indirect

@@ -28,10 +28,13 @@ def create(
     stored: Annotated[
         bool, typer.Option("--stored", help="Keep the newest message for who subscribes later, 8 hours at most.")
     ] = False,
+    channel: Annotated[
+        str, typer.Option(help="Make none, and take over this one, which list calls unknown.", show_default=False)
+    ] = "",
     hub: HubName = "",
 ) -> Answer:
     """Make one at the push service, and keep it with its tags; what is sent to these goes to it by one request."""
-    body = {"id": id, "tags": tag or [], "stored": stored}
+    body = {"id": id, "tags": tag or [], "stored": stored, "push_channel": channel}
     return Answer(client.post("hubs", client.hub(hub), "channels", body=body, timeout=60.0), _print_created)
 
 

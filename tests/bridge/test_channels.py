@@ -76,6 +76,35 @@ async def test_a_channel_is_made_sent_to_by_its_tag_compared_and_deleted(shell: 
 
 
 @pytest.mark.slow
+async def test_a_channel_that_is_unknown_here_is_taken_over_and_then_deleted_like_others(
+    shell: tuple[Shell, PushServices],
+) -> None:
+    """Whoever runs out of channels has to get rid of those that another system made, or that a lost store had."""
+    run, services = shell
+    strange = f"channel:{services.apns.channels.make(services.apns_credential.topic)}"
+    made = await run.json("channels", "create", "found", "--channel", strange, "--tag", "match:2", "--hub", "app")
+    assert (made["id"], made["push_channel"], made["tags"], made["state"]) == ("found", strange, ["match:2"], "ok")
+    listed = await run.json("channels", "list", "--hub", "app")
+    assert [(one["id"], one["push_channel"], one["state"]) for one in listed["items"]] == [("found", strange, "ok")]
+    assert listed["used"] == 1, "none was made"
+
+    async def refused(*arguments: str) -> str:
+        return await run.error("channels", "create", *arguments, "--hub", "app", code=5)
+
+    assert "the device 'found' has it" in await refused("again", "--channel", strange)
+    assert "has no channel 'channel:AAAA'" in await refused("other", "--channel", "channel:AAAA")
+    other = f"channel:{services.apns.channels.make(services.apns_credential.topic)}"
+    assert "stored: the channel exists" in await refused("other", "--stored", "--channel", other)
+    assert "id: a device 'found' exists" in await refused("found", "--channel", other)
+    assert (await run.json("channels", "list", "--hub", "app"))["used"] == 2, "a refusal deletes nothing there"
+    await run.run("channels", "delete", "found", "--hub", "app")
+    listed = await run.json("channels", "list", "--hub", "app")
+    assert [one["push_channel"] for one in listed["items"]] == [other]
+    page = await run.daemon.hub.store.audit(limit=10)
+    assert [one.entry.action for one in page.items] == ["channels.delete", "channels.adopt"]
+
+
+@pytest.mark.slow
 async def test_what_cannot_be_made_says_why_and_leaves_nothing(shell: tuple[Shell, PushServices]) -> None:
     run, services = shell
     await run.run("channels", "create", "a", "--hub", "app")

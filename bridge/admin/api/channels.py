@@ -44,11 +44,15 @@ class Channels(Model):
 
 
 class NewChannel(Model):
-    """A channel to be made. With `stored` the service keeps the newest message for who subscribes later."""
+    """A channel to be made. With `stored` the service keeps the newest message for who subscribes later.
+
+    With `push_channel` none is made: the hub takes over one that the service has, and that is unknown here.
+    """
 
     id: Annotated[str, Field(min_length=1, max_length=100)]
     tags: Annotated[list[str], Field(default_factory=list)]
     stored: bool = False
+    push_channel: Annotated[str, Field(max_length=500)] = ""
 
 
 class Deleted(Model):
@@ -70,10 +74,7 @@ def _service(call: Call) -> tuple[str, Platform, BroadcastChannels]:
 async def _list(call: Call) -> Channels:
     name, platform, service = _service(call)
     here = await _devices(call, name)
-    try:
-        there = set(await service.all())
-    except ChannelError as error:
-        raise InvalidRequestError(f"the push service: {error}") from error
+    there = await _all(service)
     items = [
         _model(device, "ok" if device.installation.push_channel in there else "missing") for device in here.values()
     ]
@@ -82,6 +83,14 @@ async def _list(call: Call) -> Channels:
         for each in sorted(there - here.keys())
     ]
     return Channels(items=items, used=len(there), most=service.most)
+
+
+async def _all(service: BroadcastChannels) -> set[str]:
+    """The push channels of those that the service has. Raises: InvalidRequestError: it does not say."""
+    try:
+        return set(await service.all())
+    except ChannelError as error:
+        raise InvalidRequestError(f"the push service: {error}") from error
 
 
 async def _devices(call: Call, hub: str) -> Mapping[str, Device]:
@@ -112,22 +121,36 @@ async def _create(call: Call) -> ChannelModel:
     name, platform, service = _service(call)
     sample = {"platform": platform.value, "pushChannel": traits_of(platform).sample_push_channel(asked.id)}
     checked = installation_from_document(asked.id, {**sample, "tags": [TAG, *asked.tags]})
-    try:
-        push_channel = await service.create(stored=asked.stored)
-    except ChannelError as error:
-        raise InvalidRequestError(f"the push service: {error}") from error
+    if asked.push_channel:
+        push_channel = await _unknown(call, name, service, asked)
+    else:
+        try:
+            push_channel = await service.create(stored=asked.stored)
+        except ChannelError as error:
+            raise InvalidRequestError(f"the push service: {error}") from error
     try:
         await call.management.hub.add_installation(name, replace(checked, push_channel=push_channel))
-    except PreconditionError as error:
-        await _forget(service, push_channel)
-        raise InvalidRequestError(f"id: a device {asked.id!r} exists") from error
-    except Exception:
-        await _forget(service, push_channel)
+    except Exception as error:
+        if not asked.push_channel:
+            await _forget(service, push_channel)
+        if isinstance(error, PreconditionError):
+            raise InvalidRequestError(f"id: a device {asked.id!r} exists") from error
         raise
-    await _note(call, "channels.create", name, asked.id)
+    await _note(call, "channels.adopt" if asked.push_channel else "channels.create", name, asked.id)
     return ChannelModel(
         id=asked.id, platform=platform.value, push_channel=push_channel, tags=list(asked.tags), state="ok"
     )
+
+
+async def _unknown(call: Call, hub: str, service: BroadcastChannels, asked: NewChannel) -> str:
+    """The push channel that is taken over. Raises: InvalidRequestError: the service has none such, or a device has it."""
+    if asked.stored:
+        raise InvalidRequestError("stored: the channel exists, and keeps what it was made to keep")
+    if asked.push_channel not in await _all(service):
+        raise InvalidRequestError(f"push_channel: the push service has no channel {asked.push_channel!r}")
+    if (device := (await _devices(call, hub)).get(asked.push_channel)) is not None:
+        raise InvalidRequestError(f"push_channel: the device {device.installation.id!r} has it")
+    return asked.push_channel
 
 
 async def _note(call: Call, action: str, hub: str, id: str) -> None:
@@ -179,7 +202,7 @@ OPERATIONS = (
         "createChannel",
         "POST",
         "/hubs/{hub}/channels",
-        "Make a broadcast channel at the push service, and keep it with tags.",
+        "Make a broadcast channel at the push service, or take over one that it has, and keep it with tags.",
         _create,
         ChannelModel,
         body=NewChannel,

@@ -88,6 +88,8 @@ class HubScope:
     """The language of its phones that say none, empty where that is each content's fallback."""
     topics: Mapping[str, Levels] = field(default_factory=dict)
     """Topics that its phones can be subscribed to, with their levels."""
+    usual_fields: Mapping[Platform, Mapping[str, str]] = field(default_factory=dict)
+    """Header fields, by lower-case name, of pushes that give none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,16 +138,28 @@ def rules_in(section: Node | None, problems: Problems) -> Iterable[Node]:
     return ()
 
 
+NativeCheck = Callable[[Platform, Node, Mapping[str, str], Problems], None]
+"""Complains of a `native` entry; it gets the header fields of pushes through its hub that give none."""
+
+
 class RuleReader:
     """Reads one rule after the other, on top of the defaults.
 
     `seconds_in` reads a text such as `1h30m` as all of the configuration does, and raises ValueError for other text.
+    `check_native` looks at each payload for a push service, those too that another key stands for.
     """
 
     def __init__(
-        self, defaults: Node | None, scope: Scope, problems: Problems, *, seconds_in: Callable[[str], float]
+        self,
+        defaults: Node | None,
+        scope: Scope,
+        problems: Problems,
+        *,
+        seconds_in: Callable[[str], float],
+        check_native: NativeCheck | None = None,
     ) -> None:
         self._scope = scope
+        self._check_native = check_native
         self._seconds_in = seconds_in
         self._problems = problems
         self._flow = FlowReader(problems, seconds_in)
@@ -579,6 +593,9 @@ class RuleReader:
         for name, entry in fields(node, self._problems, models.Native).items():
             self._check_configured(PLATFORMS[name], entry, scope)
             native = compile_native(PLATFORMS[name], entry, self._problems)
+            if self._check_native is not None:
+                usual = scope.usual_fields.get(PLATFORMS[name], {})
+                self._check_native(PLATFORMS[name], entry, usual, self._problems)
             if native is not None:
                 compiled.append(native)
         return tuple(compiled)

@@ -42,7 +42,7 @@ from rules.advice.together import check_together
 from rules.content.reader import NamedContent, read_contents
 from rules.document import Drafts, Paths, load_document
 from rules.engine import RuleSet
-from rules.loader import PLATFORMS, HubScope, RuleReader, Scope, rules_in
+from rules.loader import HubScope, RuleReader, Scope, rules_in
 from rules.node import Mark, Node, RuleNodes
 from rules.problems import Problem, Problems, Severity
 from rules.read_files import ReadFiles
@@ -147,7 +147,7 @@ def _read(
     plain = {name: _plain(name, node) for name, node in sections.items() if node.value is not None}
     scope = _scope(plain, contents, contents_written)
     scope = replace(scope, windows=read_windows(windows, problems, zone=name_of(scope.timezone)))
-    reader = RuleReader(defaults, scope, problems, seconds_in=seconds_in)
+    reader = RuleReader(defaults, scope, problems, seconds_in=seconds_in, check_native=check_native)
     if problems.has_withheld:
         rules = _with_samples(rules, defaults, scope, problems)
     produced = _produced(plain, root, context, problems)
@@ -220,9 +220,6 @@ def _rules(rules: Node | None, reader: RuleReader, reach: ReachCheck, problems: 
     for rule in rules_in(rules, problems):
         reader.read(rule)
         reach.check(rule)
-        for name, native in _entries(rule, "push", "native").items():
-            if name in PLATFORMS:
-                check_native(PLATFORMS[name], native, problems)
     return reader.rule_set()
 
 
@@ -259,6 +256,10 @@ def _scope(plain: Mapping[str, Any], contents: Mapping[str, NamedContent], writt
                 locale=hub.locale,
                 topics={} if hub.registration is None else hub.registration.amounts,
                 time_zone=hub.timezone or "",
+                usual_fields={
+                    platform: settings.for_hub(name).usual_fields
+                    for platform, settings in hub.platforms.settings.items()
+                },
             )
             for name, hub in hubs.items()
         },

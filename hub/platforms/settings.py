@@ -1,6 +1,7 @@
 """What the settings of all push services have in common; each service's are a class of its own, in its folder."""
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, SecretStr
@@ -31,3 +32,8 @@ class PlatformSettings(Egress):
     def for_hub(self, name: str) -> Self:
         """The settings as the hub of this name means them."""
         return self
+
+    @property
+    def usual_fields(self) -> Mapping[str, str]:
+        """Header fields, by lower-case name, of pushes that give none."""
+        return {}

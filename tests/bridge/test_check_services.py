@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.bridge.examples import complaints
+from tests.hub.platforms.keys import p256_key, pem_of
 
 CONFIG = """
 sources: { js: { http: { path: /in/js }, map: { id: "{{ data.id }}" } } }
@@ -155,3 +156,46 @@ def test_what_is_sure_to_be_refused_is_named_once(form: str, text: str, key: str
 )
 def test_what_a_service_takes_is_clean(native: str, tmp_path: Path) -> None:
     assert said(tmp_path, native) == []
+
+
+CALLS = """
+sources: {{ js: {{ http: {{ path: /in/js }}, map: {{ id: "{{{{ data.id }}}}" }} }} }}
+hubs:
+  app: {{ default: true, platforms: {{ apns: {apns} }} }}
+  app.voip: {{ platforms: {{ apns: {apns} }} }}
+  bell: {{ platforms: {{ apns: {{ push_type: voip, {keys} }} }} }}
+rules:
+  - {{ name: r, push: {{ to: x, hub: {hub}, native: {{ apns: {{ payload: {payload} }} }} }} }}
+"""
+
+
+@pytest.mark.parametrize(
+    ("hub", "payload", "message"),
+    [
+        ("app.voip", "{ caller: x }", ""),
+        ("bell", "{ caller: x }", ""),
+        ("app", "{ caller: x }", "aps is missing"),
+        ("app.voip", "{ caller: " + "x" * 5120 + " }", "5120"),
+    ],
+)
+def test_a_hub_of_calls_takes_what_a_call_is(hub: str, payload: str, message: str, tmp_path: Path) -> None:
+    key = pem_of(p256_key()).replace("\n", "\\n")
+    keys = f'key: "{key}", key_id: ABC123DEFG, team_id: DEF123GHIJ, topic: com.example.app'
+    config = CALLS.format(apns=f"{{ {keys} }}", keys=keys, hub=hub, payload=payload)
+    found = [each for each in complaints(tmp_path, config) if "rules[0]" in each]
+    assert [message in each for each in found] == ([True] if message else [])
+
+
+@pytest.mark.parametrize(
+    ("live", "messages"),
+    [
+        ("{ update: { a: 1 } }", []),
+        ("{ start: { a: 1 }, aps: { attributes-type: A, attributes: { b: 1 }, alert: { title: t } } }", []),
+        ("{ start: { a: 1 } }", ["needs alert", "needs attributes,", "needs attributes-type"]),
+        ("{ update: { a: 1 }, aps: { staleDate: 9 } }", ["did you mean stale-date?"]),
+    ],
+)
+def test_a_live_activity_that_the_phone_would_ignore_is_named(live: str, messages: list[str], tmp_path: Path) -> None:
+    config = CONFIG.replace("native: { @ }", f"live_activity: {live}")
+    found = [each for each in complaints(tmp_path, config) if "rules[0]" in each]
+    assert [message in each for message, each in zip(messages, sorted(found), strict=True)] == [True] * len(messages)

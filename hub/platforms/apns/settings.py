@@ -4,6 +4,7 @@ Apple, "Establishing a token-based connection to APNs" and "Establishing a certi
 """
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, model_validator
@@ -124,3 +125,8 @@ class ApnsSettings(PlatformSettings):
         if self.push_type is None and name.lower().endswith(VOIP_HUB):
             return self.model_copy(update={"push_type": "voip"})
         return self
+
+    @property
+    def usual_fields(self) -> Mapping[str, str]:
+        """See `PlatformSettings.usual_fields`."""
+        return {} if self.push_type is None else {"apns-push-type": self.push_type}

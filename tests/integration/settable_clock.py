@@ -1,7 +1,7 @@
 """The daemon on a host whose clock is set: `python -m tests.integration.settable_clock run CONFIG`.
 
 The file `clock` beside the configuration has the seconds by which the time of day is off, and is read again and again. The
-books are looked through each second.
+books are looked through each second, and what is past its time is forgotten each second.
 """
 
 import sys
@@ -32,8 +32,12 @@ if __name__ == "__main__":
     time.time = _settable  # before the modules that keep it as a default
     import hub.delivery.dispatch as dispatch
     from bridge.cli.main import main
+    from bridge.housekeeping import Housekeeping
 
-    defaults = dispatch.Timing.__init__.__kwdefaults__
-    assert defaults is not None
-    defaults["books_every"] = 1.0
+    for defaults, seconds in (
+        (dispatch.Timing.__init__.__kwdefaults__, "books_every"),
+        (Housekeeping.__init__.__kwdefaults__, "every"),
+    ):
+        assert defaults is not None
+        defaults[seconds] = 1.0
     main()

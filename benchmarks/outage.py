@@ -7,7 +7,7 @@ and then with notifications waiting for APNs. Afterwards APNs answers again and 
 import asyncio
 import statistics
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ _PHONES = 50
 _BATCH = 100
 _RATE = 50
 """Sends to FCM a second."""
+_RATE_BESIDE = 20
+"""The same for each of two daemons, which share the machine with other work."""
 
 _TEMPLATES = {
     "apns": '{"aps": {"alert": "$(text)"}}',
@@ -36,8 +38,30 @@ def measure(directory: Path, *, waiting: int, probes: int) -> dict[str, float]:
     return asyncio.run(_measure(directory, waiting, probes))
 
 
+def compare(directory: Path, *, waiting: int, probes: int) -> Mapping[str, Sequence[float]]:
+    """Milliseconds until FCM has a push, of two daemons at the same time: one whose APNs is well, one whose APNs is away.
+
+    What else runs on the machine delays both alike, so their ratio says something beside it.
+    """
+    return asyncio.run(_compare(directory, waiting, probes))
+
+
+async def _compare(directory: Path, waiting: int, probes: int) -> Mapping[str, Sequence[float]]:
+    for name in ("well", "away"):
+        (directory / name).mkdir()
+    async with _running(directory / "well") as well, _running(directory / "away") as away:
+        services, daemon, client = away
+        services.apns.faults.black_hole()
+        await _fill(client, waiting)
+        await _until_taken(daemon, waiting)
+        for number in (probes // 10, probes):  # the first are for connections and caches
+            taken = await asyncio.gather(*(_time_fcm(*each, number, rate=_RATE_BESIDE) for each in (well, away)))
+        return {"well": taken[0], "away": taken[1]}
+
+
 async def _measure(directory: Path, waiting: int, probes: int) -> dict[str, float]:
     async with _running(directory) as (services, daemon, client):
+        await _warm(services, client, waiting)
         well = await _time_fcm(services, daemon, client, probes)
         memory = resident_mib(daemon.pid)
         services.apns.faults.black_hole()
@@ -48,10 +72,10 @@ async def _measure(directory: Path, waiting: int, probes: int) -> dict[str, floa
         back = await _recover(services, daemon, waiting)
     return {
         "FCM p50 with APNs well, ms": statistics.median(well),
-        "FCM p99 with APNs well, ms": _p99(well),
+        "FCM p99 with APNs well, ms": p99(well),
         f"FCM p50 with {waiting:,} waiting for APNs, ms": statistics.median(out),
-        f"FCM p99 with {waiting:,} waiting for APNs, ms": _p99(out),
-        "p99, outage / well": _p99(out) / _p99(well),
+        f"FCM p99 with {waiting:,} waiting for APNs, ms": p99(out),
+        "p99, outage / well": p99(out) / p99(well),
         "memory more, MB": grown,
         **back,
     }
@@ -62,7 +86,9 @@ async def _running(directory: Path) -> AsyncIterator[tuple[PushServices, Daemon,
     async with PushServices(directory) as services, Daemon(directory, _configuration(services)) as daemon:
         await daemon.start()
         await daemon.register(*_installations(services))
-        async with httpx.AsyncClient(timeout=60) as client:
+        # The daemon closes a connection that is idle for 5 s: one that is about to be closed is not used again.
+        limits = httpx.Limits(keepalive_expiry=2)
+        async with httpx.AsyncClient(timeout=60, limits=limits) as client:
             client.base_url = httpx.URL(daemon.url)
             yield services, daemon, client
         await daemon.terminate()
@@ -101,10 +127,20 @@ def _installations(services: PushServices) -> list[dict[str, Any]]:
     ]
 
 
-async def _fill(client: httpx.AsyncClient, count: int) -> None:
-    """Have so many events accepted, each for one of Apple's phones; their texts are their numbers."""
-    for first in range(0, count, _BATCH):
-        events = [_event(f"apns-{number % _PHONES}", number) for number in range(first, min(first + _BATCH, count))]
+async def _warm(services: PushServices, client: httpx.AsyncClient, count: int) -> None:
+    """Send as much through a service that is well: what the daemon keeps of that is no cost of an outage."""
+    before = len(services.journal.accepted())
+    await _fill(client, count, first=count)
+    async with asyncio.timeout(600):
+        while len(services.journal.accepted()) < before + count:
+            await asyncio.sleep(0.2)
+
+
+async def _fill(client: httpx.AsyncClient, count: int, *, first: int = 0) -> None:
+    """Have so many events accepted, each for one of Apple's phones; their texts are their numbers, from the first on."""
+    for begin in range(first, first + count, _BATCH):
+        numbers = range(begin, min(begin + _BATCH, first + count))
+        events = [_event(f"apns-{number % _PHONES}", number) for number in numbers]
         answer = await client.post(
             "/events", json=events, headers={"Content-Type": "application/cloudevents-batch+json"}
         )
@@ -132,8 +168,10 @@ async def _until_taken(daemon: Daemon, count: int) -> None:
             await asyncio.sleep(0.2)
 
 
-async def _time_fcm(services: PushServices, daemon: Daemon, client: httpx.AsyncClient, probes: int) -> Sequence[float]:
-    """Milliseconds from each send over the hub API to its push at the stand-in."""
+async def _time_fcm(
+    services: PushServices, daemon: Daemon, client: httpx.AsyncClient, probes: int, *, rate: int = _RATE
+) -> Sequence[float]:
+    """Milliseconds from each send over the hub API to its push at the stand-in; so many sends a second."""
     loop = asyncio.get_running_loop()
     arrived: dict[str, float] = {}
 
@@ -149,7 +187,7 @@ async def _time_fcm(services: PushServices, daemon: Daemon, client: httpx.AsyncC
             name = f"{run}-{number}"
             sent[name] = loop.time()
             group.create_task(_send(client, daemon, f"fcmv1-{number % _PHONES}", f"probe {name}"))
-            await asyncio.sleep(1 / _RATE)
+            await asyncio.sleep(1 / rate)
     async with asyncio.timeout(120):
         while not sent.keys() <= arrived.keys():
             await asyncio.sleep(0.05)
@@ -169,7 +207,7 @@ async def _send(client: httpx.AsyncClient, daemon: Daemon, tag: str, text: str) 
             "ServiceBusNotification-Tags": tag,
         },
     )
-    answer.raise_for_status()
+    assert answer.is_success, f"{answer.status_code}: {answer.text}"
 
 
 async def _recover(services: PushServices, daemon: Daemon, count: int) -> dict[str, float]:
@@ -201,5 +239,6 @@ async def _recover(services: PushServices, daemon: Daemon, count: int) -> dict[s
     }
 
 
-def _p99(values: Sequence[float]) -> float:
+def p99(values: Sequence[float]) -> float:
+    """What one in a hundred takes longer than."""
     return sorted(values)[int(len(values) * 0.99)]

@@ -300,7 +300,10 @@ class RuleReader:
             )
         for native in push.natives:
             traits = traits_of(native.platform)
-            headers = {name: text.constant or "" for name, text in native.headers}
+            headers = {
+                **scope.usual_fields.get(native.platform, {}),
+                **{name.lower(): text.constant or "" for name, text in native.headers},
+            }
             if traits.can_be_soundless and traits.soundless(headers, b"{}") is None:
                 self._problems.add(
                     node, f"a push of this type cannot be without a sound: native.{traits.name}", "write hold, or drop"

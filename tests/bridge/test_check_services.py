@@ -159,14 +159,23 @@ def test_what_a_service_takes_is_clean(native: str, tmp_path: Path) -> None:
 
 
 CALLS = """
+windows: {{ night: {{ times: "22:00-07:00", tz: device }} }}
 sources: {{ js: {{ http: {{ path: /in/js }}, map: {{ id: "{{{{ data.id }}}}" }} }} }}
 hubs:
   app: {{ default: true, platforms: {{ apns: {apns} }} }}
   app.voip: {{ platforms: {{ apns: {apns} }} }}
   bell: {{ platforms: {{ apns: {{ push_type: voip, {keys} }} }} }}
 rules:
-  - {{ name: r, push: {{ to: x, hub: {hub}, native: {{ apns: {{ payload: {payload} }} }} }} }}
+  - {{ name: r, push: {{ to: x, hub: {hub}, native: {{ apns: {{ payload: {payload} }} }} }}{more} }}
 """
+
+
+def of_rule(directory: Path, hub: str, payload: str, more: str = "") -> list[str]:
+    """Complaints of a rule that pushes to iPhones through one of the hubs; `more` are keys of the rule."""
+    key = pem_of(p256_key()).replace("\n", "\\n")
+    keys = f'key: "{key}", key_id: ABC123DEFG, team_id: DEF123GHIJ, topic: com.example.app'
+    config = CALLS.format(apns=f"{{ {keys} }}", keys=keys, hub=hub, payload=payload, more=more)
+    return [each for each in complaints(directory, config) if "rules[0]" in each]
 
 
 @pytest.mark.parametrize(
@@ -179,11 +188,15 @@ rules:
     ],
 )
 def test_a_hub_of_calls_takes_what_a_call_is(hub: str, payload: str, message: str, tmp_path: Path) -> None:
-    key = pem_of(p256_key()).replace("\n", "\\n")
-    keys = f'key: "{key}", key_id: ABC123DEFG, team_id: DEF123GHIJ, topic: com.example.app'
-    config = CALLS.format(apns=f"{{ {keys} }}", keys=keys, hub=hub, payload=payload)
-    found = [each for each in complaints(tmp_path, config) if "rules[0]" in each]
+    found = of_rule(tmp_path, hub, payload)
     assert [message in each for each in found] == ([True] if message else [])
+
+
+@pytest.mark.parametrize(("hub", "count"), [("app", 0), ("app.voip", 1), ("bell", 1)])
+def test_a_hub_of_calls_cannot_be_silent_in_the_night(hub: str, count: int, tmp_path: Path) -> None:
+    quiet = ", quiet_hours: { window: night, on_quiet: silent }"
+    found = of_rule(tmp_path, hub, "{ aps: { alert: hi } }", quiet)
+    assert ["cannot be without a sound: native.apns" in each for each in found] == [True] * count
 
 
 @pytest.mark.parametrize(

@@ -141,11 +141,16 @@ class RuleSet:
     follow_ups: Mapping[str, FollowUp] = field(init=False, repr=False, compare=False)
     """Who is told of phones that have not opened a notification of a rule, by its name, where anybody is."""
     _index: Index = field(init=False, repr=False, compare=False)
+    _names: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    _steps: bytes = field(init=False, repr=False, compare=False)
+    """What there is to do with each rule that matches: side by side, so that a rule is not fetched from memory for it."""
     _sensitive_sources: frozenset[str] | None = field(init=False, repr=False, compare=False)
     """The sources of sensitive rules; None: one is for every source."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_index", Index([(rule.sources, rule.match) for rule in self.rules]))
+        object.__setattr__(self, "_names", tuple([rule.name for rule in self.rules]))
+        object.__setattr__(self, "_steps", bytes(map(_steps_of, self.rules)))
         object.__setattr__(self, "report_to", {rule.name: rule.report_to for rule in self.rules if rule.report_to})
         follow_ups = {rule.name: rule.unless_opened for rule in self.rules if rule.unless_opened is not None}
         object.__setattr__(self, "follow_ups", follow_ups)
@@ -177,32 +182,34 @@ class RuleSet:
         flows: list[RuleFlow] = []
         observed: list[Observed] = []
         matching, errors = self._index.matching(event)
+        names, all_steps = self._names, self._steps
         for position in matching:
+            steps = all_steps[position]
+            if not steps:
+                matched.append(names[position])
+                continue
             rule = self.rules[position]
-            push = rule.push
-            if rule.when is not None or (push is not None and push.level is not None):
+            if steps & _ASKS:
                 try:
                     if not rule.fits(event):
                         continue
                 except (TypeClashError, RenderError):
                     errors.append(position)
                     continue
-            notifications, flow, failure = (
-                _NOTHING if push is None and rule.flow is None else _said(rule, event, now=now)
-            )
-            if rule.observes:
+            notifications, flow, failure = _said(rule, event, now=now) if steps & _SAYS else _NOTHING
+            if steps & _OBSERVES:
                 observed.append(Observed(rule=rule.name, notifications=tuple(notifications), failure=failure))
                 continue
-            matched.append(rule.name)
+            matched.append(names[position])
             intents += [Intent(rule=rule.name, notification=notification) for notification in notifications]
             if flow is not None:
                 flows.append(flow)
             if failure is not None:
                 failures.append(failure)
-            if rule.stop:
+            if steps & _STOPS:
                 errors = [error for error in errors if error < position]
                 break
-        unanswered = tuple([self.rules[position].name for position in sorted(errors)]) if errors else ()
+        unanswered = tuple([names[position] for position in sorted(errors)]) if errors else ()
         return Decision(tuple(intents), tuple(failures), tuple(matched), unanswered, tuple(flows), tuple(observed))
 
     def explain(self, event: Event, *, own_only: bool = False, most: int | None = None) -> list[Explanation]:
@@ -223,6 +230,16 @@ class RuleSet:
             if rule.stop and explanation.result in _MATCHED:
                 stopped_by = rule.name
         return explanations
+
+
+_ASKS, _SAYS, _OBSERVES, _STOPS = 1, 2, 4, 8
+
+
+def _steps_of(rule: Rule) -> int:
+    """What is left to do with a rule whose `match` says yes."""
+    asks = rule.when is not None or (rule.push is not None and rule.push.level is not None)
+    says = rule.push is not None or rule.flow is not None
+    return asks * _ASKS | says * _SAYS | rule.observes * _OBSERVES | rule.stop * _STOPS
 
 
 _NOTHING: tuple[Sequence[Notification], RuleFlow | None, Failure | None] = (), None, None

@@ -7,7 +7,7 @@ from typing import Any
 from rules.event import MISSING, Event, Opaque
 from rules.expressions import EVENT_NAMES
 from rules.match.clauses import Atom, Path
-from rules.match.lookups import Bucket, Buckets, Entry, Finder, Lookup
+from rules.match.lookups import Bucket, Buckets, Finder, Found, Lookup
 
 Filed = tuple[Path, Sequence[Atom], int]
 """A clause by which a rule is found, and the rule's position."""
@@ -20,7 +20,7 @@ class Filing:
         root = _PathNode(filed, buckets)
         self._attributes = [(EVENT_NAMES[name], node.equal, node.finder) for name, node in root.children.items()]
 
-    def find(self, event: Event, found: list[Entry], doubts: list[Entry]) -> None:
+    def find(self, event: Event, found: Found, doubts: Found) -> None:
         """Add what an event finds, in no order: to `found` where single values meet clauses, else to `doubts`.
 
         A single value is one with no array on the way to it, and none itself. A rule may be found several times.
@@ -62,12 +62,12 @@ class _PathNode:
             return self._find_in_fields
         return self._find if self.children else self._shortest
 
-    def _find(self, value: Any, found: list[Entry], doubts: list[Entry]) -> None:
+    def _find(self, value: Any, found: Found, doubts: Found) -> None:
         assert self._lookup is not None
         self._lookup.find(value, found, doubts)
         self._find_in_fields(value, found, doubts)
 
-    def _find_in_fields(self, value: Any, found: list[Entry], doubts: list[Entry]) -> None:
+    def _find_in_fields(self, value: Any, found: Found, doubts: Found) -> None:
         kind = type(value)
         if kind is dict:
             if len(value) < len(self._fields):
@@ -82,7 +82,7 @@ class _PathNode:
         elif isinstance(value, Opaque):
             doubts += self._all_below
 
-    def _find_in_object(self, value: Mapping[str, Any], found: list[Entry], doubts: list[Entry]) -> None:
+    def _find_in_object(self, value: Mapping[str, Any], found: Found, doubts: Found) -> None:
         read = value.get
         for name, equal, find in self._fields:
             inner = read(name, MISSING)
@@ -93,7 +93,7 @@ class _PathNode:
             else:
                 find(inner, found, doubts)
 
-    def _find_in_few(self, value: dict[str, Any], found: list[Entry], doubts: list[Entry]) -> None:
+    def _find_in_few(self, value: dict[str, Any], found: Found, doubts: Found) -> None:
         """Of an object with fewer fields than rules name, each of its own is looked at."""
         children = self.children
         for name, inner in value.items():

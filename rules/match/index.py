@@ -8,7 +8,7 @@ many share are asked together, as a `Group`.
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rules.errors import RenderError, TypeClashError
 from rules.event import Event
@@ -16,7 +16,7 @@ from rules.match.clauses import Clause
 from rules.match.crowds import choose
 from rules.match.filing import Filing
 from rules.match.group import Group
-from rules.match.lookups import Bucket, Entry
+from rules.match.lookups import Bucket, Entry, Found
 from rules.match.patterns import MATCH_ALL, Match
 
 FEW = 16
@@ -55,26 +55,59 @@ class Index:
         """The rules whose `match` says yes, and those whose `match` has no answer for this event, both in their order."""
         matching: list[int] = []
         unanswered: list[int] = []
-        for rest, constants, positions in self.candidates(event):
-            try:
-                if rest is None or rest(constants, event):
-                    matching += positions
-            except (TypeClashError, RenderError):
-                unanswered += positions
+        crowds = self._ask(self._found(event), event, matching, unanswered)
+        for crowd in crowds:
+            self._ask(crowd.find(event), event, matching, unanswered)
         return sorted(set(matching)), sorted(set(unanswered)) if unanswered else unanswered
+
+    def _ask(self, found: Found, event: Event, matching: list[int], unanswered: list[int]) -> "Iterable[_Crowd]":
+        """Add the rules of entries to the answer that they give; crowds are left to the caller."""
+        crowds: dict[int, _Crowd] = {}
+        parts = iter(found)
+        for rest, constants, rules in zip(parts, parts, parts):  # noqa: B905 # strict would cost as much as a test
+            try:
+                if rest is not None and not rest(constants, event):
+                    continue
+            except (TypeClashError, RenderError):
+                unanswered += _positions(rules)
+                continue
+            if type(rules) is int:
+                matching.append(rules)
+            elif type(rules) is tuple:
+                matching += rules
+            else:
+                crowds[id(rules)] = rules
+        return crowds.values()
 
     def candidates(self, event: Event) -> Sequence[Entry]:
         """The rules that can match, in no order, each with what is left to ask.
 
         Every rule that matches, or has no answer, is among them; of one that is there twice both ask the same.
         """
-        found: list[Entry] = []
+        found = _entries(self._found(event))
+        crowds = {id(rules): rules for _, _, rules in found if isinstance(rules, _Crowd)}
+        found = [entry for entry in found if not isinstance(entry[2], _Crowd)]
+        for crowd in crowds.values():
+            found += _entries(crowd.find(event))
+        return [(rest, constants, _positions(rules)) for rest, constants, rules in found]
+
+    def _found(self, event: Event) -> Found:
+        found: Found = []
         if self._everywhere is not None:
             self._everywhere.find(event, found)
         of_source = self._by_source.get(event.origin)
         if of_source is not None:
             of_source.find(event, found)
         return found
+
+
+def _entries(found: Found) -> list[Entry]:
+    parts = iter(found)
+    return list(zip(parts, parts, parts, strict=True))
+
+
+def _positions(rules: int | tuple[int, ...]) -> tuple[int, ...]:
+    return (rules,) if isinstance(rules, int) else rules
 
 
 class _Alike(NamedTuple):
@@ -85,7 +118,8 @@ class _Alike(NamedTuple):
 
     def entry(self, rest: Match) -> Entry:
         """These rules, where `rest` is left to ask."""
-        return rest.shaped if rest.attributes else None, rest.constants, self.positions
+        rules = self.positions if len(self.positions) > 1 else self.positions[0]
+        return rest.shaped if rest.attributes else None, rest.constants, rules
 
 
 class _SourceIndex:
@@ -101,40 +135,30 @@ class _SourceIndex:
             chosen = choose({first: alike.match.asked().clauses for first, alike in rules.items()}, FEW)
             chosen = _without_lonely(chosen, len(rules))
         self._rules = rules
-        self._tried = _Tried(rules, chosen)
+        tried = _Tried(rules, chosen)
         filed = [(clause.path, clause.atoms, first) for first, clause in chosen.items()]
-        self._filing = Filing(filed, self._tried) if filed else None
+        self._filing = Filing(filed, tried) if filed else None
         unfiled = [first for first in rules if first not in chosen]
-        self._rest = self._tried.found(unfiled)
+        self._rest = tried.found(unfiled)
         vague = [rules[first] for first in unfiled if not rules[first].match.asked().narrows]
         self.unnarrowed = [position for alike in vague for position in alike.positions]
 
-    def find(self, event: Event, found: list[Entry]) -> None:
+    def find(self, event: Event, found: Found) -> None:
         """Add the rules that can match, in no order; some may be there several times."""
         found += self._rest
         if self._filing is not None:
-            doubts: list[Entry] = []
+            doubts: Found = []
             self._filing.find(event, found, doubts)
-            found += map(self._whole, doubts)
-        if self._tried.has_crowds:
-            _ask_crowds(event, found)
+            if doubts:
+                for rules in doubts[2::3]:
+                    found += self._whole(rules)
 
-    def _whole(self, entry: Entry) -> Entry:
+    def _whole(self, rules: Any) -> Entry:
         """The rules of an entry with all that their `match` says to ask."""
-        positions = entry[2]
-        if not positions:
-            return entry
-        alike = self._rules[positions[0]]
+        if type(rules) is _Crowd:
+            return None, None, rules
+        alike = self._rules[rules if type(rules) is int else rules[0]]
         return alike.entry(alike.match)
-
-
-def _ask_crowds(event: Event, found: list[Entry]) -> None:
-    """Put the rules of each crowd that can match in its place."""
-    crowds = {id(crowd): crowd for _, crowd, positions in found if not positions}
-    if crowds:
-        found[:] = [entry for entry in found if entry[2]]
-        for crowd in crowds.values():
-            found += crowd.find(event)
 
 
 def _without_lonely(chosen: Mapping[int, Clause], count: int) -> Mapping[int, Clause]:
@@ -149,8 +173,7 @@ class _Tried:
 
     def __init__(self, rules: Mapping[int, _Alike], chosen: Mapping[int, Clause]) -> None:
         self._rules = rules
-        self._everything: Bucket = ((None, _Crowd(rules), ()),)
-        self.has_crowds = False
+        self._everything: Bucket = (None, None, _Crowd(rules))
         rests: dict[Match, Match] = {}  # what many rules have left to ask is kept once, and so stays in the cache
         self._entries: dict[int, Entry] = {}
         for first, alike in rules.items():
@@ -161,18 +184,16 @@ class _Tried:
         """See `Buckets`."""
         found = sorted(set(positions))
         if len(found) <= FEW:
-            return tuple(self._entries[first] for first in found)
+            return tuple(part for first in found for part in self._entries[first])
         crowd = _Crowd({first: self._rules[first] for first in found})
         crowd.prepare()
-        self.has_crowds = True
-        return ((None, crowd, ()),)
+        return None, None, crowd
 
     def doubted(self, positions: Iterable[int]) -> Bucket:
         """See `Buckets`. Kinds rarely clash: then many rules are the crowd of all, of which there is one."""
         found = sorted(set(positions))
         if len(found) <= _FEW_DOUBTED:
-            return tuple(self._entries[first] for first in found)
-        self.has_crowds = True
+            return tuple(part for first in found for part in self._entries[first])
         return self._everything
 
 
@@ -188,8 +209,10 @@ class _Crowd:
         self._group = Group(tuple(self._rules), [alike.match.asked() for alike in self._rules.values()])
         return self._group
 
-    def find(self, event: Event) -> Iterable[Entry]:
-        """The rules that can match."""
+    def find(self, event: Event) -> Found:
+        """The entries of the rules that can match."""
+        found: Found = []
         for first, is_certain in (self._group or self.prepare()).find(event):
             alike = self._rules[first]
-            yield alike.entry(MATCH_ALL if is_certain else alike.match)
+            found += alike.entry(MATCH_ALL if is_certain else alike.match)
+        return found

@@ -14,13 +14,20 @@ from rules.match.intervals import Stabs
 from rules.match.kinds import Kinds, address_of, is_finite, is_held_by_float
 from rules.match.prefixes import Prefixes
 
-Entry = tuple[Callable[[Any, Event], bool] | None, Any, tuple[int, ...]]
+Entry = tuple[Callable[[Any, Event], bool] | None, Any, Any]
 """Rules to be tried at once, as they ask the same: what is left to ask of an event (None: nothing is), what that is given
-with the event, and the rules' positions. Without positions it is a crowd of rules that are asked together.
+with the event, and the rules: the position of one, a tuple of those of several, or a crowd that is asked together.
 """
 
-Bucket = tuple[Entry, ...]
-Finder = Callable[[Any, list[Entry], list[Entry]], None]
+Bucket = tuple[Any, ...]
+"""Entries one behind the other, without tuples of their own: of ten thousand rules those of an event are not in the
+processor's cache, and each object on the way to them is one more wait for memory.
+"""
+
+Found = list[Any]
+"""The entries of several buckets, in the same form."""
+
+Finder = Callable[[Any, Found, Found], None]
 """Adds what a value finds to the first list, and to the second what was found in an array or is to be asked itself."""
 
 
@@ -89,7 +96,7 @@ class Lookup:
             return _by_address(self._networks, self.find)
         return self.find
 
-    def find(self, value: Any, found: list[Entry], doubts: list[Entry]) -> None:
+    def find(self, value: Any, found: Found, doubts: Found) -> None:
         """See `Finder`."""
         found += self._present
         kind = type(value)
@@ -110,10 +117,10 @@ class Lookup:
         else:
             doubts += self._all  # what JSON has not
 
-    def _find_element(self, element: Any, doubts: list[Entry]) -> None:
+    def _find_element(self, element: Any, doubts: Found) -> None:
         self.find(element, doubts, doubts)
 
-    def _find_text(self, text: str, found: list[Entry], doubts: list[Entry]) -> None:
+    def _find_text(self, text: str, found: Found, doubts: Found) -> None:
         if self._equal:
             found += self._equal.get(text, ())
         if self._prefixes is not None:
@@ -134,13 +141,13 @@ class Lookup:
                 found += self._networks.find(address)
         doubts += self._needs_number
 
-    def _find_folded(self, text: str, found: list[Entry]) -> None:
+    def _find_folded(self, text: str, found: Found) -> None:
         found += self._folded.get(text, ())
         for ends, way in ((self._folded_prefixes, text), (self._folded_suffixes, text[::-1])):
             for bucket in () if ends is None else ends.find(way):
                 found += bucket
 
-    def _find_number(self, value: int | float | Decimal, found: list[Entry], doubts: list[Entry]) -> None:
+    def _find_number(self, value: int | float | Decimal, found: Found, doubts: Found) -> None:
         if not is_finite(value):
             doubts += self._needs_other
             return
@@ -156,7 +163,7 @@ class Lookup:
 def _by_prefix(prefixes: Prefixes[Bucket], others: Finder) -> Finder:
     lengths, at = prefixes.lengths or [], prefixes.by_text.get
 
-    def find(value: Any, found: list[Entry], doubts: list[Entry]) -> None:
+    def find(value: Any, found: Found, doubts: Found) -> None:
         if type(value) is not str:
             return others(value, found, doubts)
         last = len(value)
@@ -172,7 +179,7 @@ def _by_suffix(suffixes: Prefixes[Bucket], others: Finder) -> Finder:
     by_text = {text[::-1]: bucket for text, bucket in suffixes.by_text.items()}
     lengths, at = suffixes.lengths or [], by_text.get
 
-    def find(value: Any, found: list[Entry], doubts: list[Entry]) -> None:
+    def find(value: Any, found: Found, doubts: Found) -> None:
         if type(value) is not str:
             return others(value, found, doubts)
         last = len(value)
@@ -187,7 +194,7 @@ def _by_suffix(suffixes: Prefixes[Bucket], others: Finder) -> Finder:
 def _by_float(ranges: Stabs[Bucket], others: Finder) -> Finder:
     in_range = ranges.find
 
-    def find(value: Any, found: list[Entry], doubts: list[Entry]) -> None:
+    def find(value: Any, found: Found, doubts: Found) -> None:
         if type(value) is not float or not isfinite(value):
             return others(value, found, doubts)
         found += in_range(value, as_float=True)
@@ -199,7 +206,7 @@ def _by_float(ranges: Stabs[Bucket], others: Finder) -> Finder:
 def _by_address(networks: Stabs[Bucket], others: Finder) -> Finder:
     in_network = networks.find
 
-    def find(value: Any, found: list[Entry], doubts: list[Entry]) -> None:
+    def find(value: Any, found: Found, doubts: Found) -> None:
         address = address_of(value) if type(value) is str else None
         if address is None:
             return others(value, found, doubts)

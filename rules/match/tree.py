@@ -7,6 +7,7 @@ of keys and elements never matters.
 """
 
 import json
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -178,8 +179,13 @@ class Scalar:
 
 
 def scalar_of(node: Node) -> Scalar:
-    """The constant that a node is."""
-    return Scalar(node.value, node.text, node.written)
+    """The constant that a node is. A text that many rules name is kept once: so it takes less memory, and is in the
+    processor's cache when a rule compares with it.
+    """
+    if type(node.value) is not str:
+        return Scalar(node.value, node.text, node.written)
+    value = sys.intern(node.value)
+    return Scalar(value, *(value if text == value else text for text in (node.text, node.written)))
 
 
 @lru_cache(maxsize=4096)
@@ -286,7 +292,7 @@ class OneText(Pattern):
 
     @property
     def constants(self) -> frozenset[str]:
-        return frozenset(text.value for text in self.texts)
+        return _values_of(self.texts)
 
     @classmethod
     def compiled(cls, *shape: Any) -> Test:
@@ -295,6 +301,12 @@ class OneText(Pattern):
     @classmethod
     def direct(cls, test: Test, *shape: Any) -> Test:
         return lambda texts, value: value in texts if type(value) is str else test(texts, value)
+
+
+@lru_cache(maxsize=4096)
+def _values_of(texts: tuple[Scalar, ...]) -> frozenset[str]:
+    """One set for all rules that name the same texts."""
+    return frozenset(text.value for text in texts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -263,3 +263,11 @@ def test_a_rule_of_two_ranges_is_found_where_they_overlap() -> None:
     asked = [compile_match(node({"data": [{"gte": 1}, {"gte": 5}]}), Problems()).asked()]
     found = [[position for position, _ in Group([0], asked).find(event(value))] for value in (3, 7, 0.5)]
     assert found == [[0], [0], []]
+
+
+def test_texts_that_many_rules_name_are_kept_once() -> None:
+    """A rule compares with what other rules have just compared with, which is still in the processor's cache."""
+    patterns = [{"data": {"x": f"x{each}", "state": "".join(["op", "en"]), "kind": ["a", "b"]}} for each in range(2)]
+    first, second = (compile_match(node(pattern), Problems()).constants for pattern in patterns)
+    assert first[0] != second[0]
+    assert [one is other for one, other in zip(first[1:], second[1:], strict=True)] == [True, True]

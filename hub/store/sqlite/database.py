@@ -16,6 +16,7 @@ from hub.errors import StoreError, StoreLockedError
 from hub.store.connection import Connection, Statement
 from hub.store.files import make_private
 from hub.store.sqlite.backup import copy
+from hub.store.sqlite.checkpointer import LONG, Checkpointer
 from hub.store.sqlite.connection import SqliteConnection
 from hub.store.sqlite.erasures import Erasures
 from hub.store.sqlite.errors import cause_of, store_error
@@ -95,12 +96,13 @@ class SqliteDatabase:
         self._closing = threading.Event()
         self._abandoning = threading.Event()
         self._guard = StoreGuard(self._path, on_broken=on_broken, look_every=tuning.look_every)
+        self._checkpointer = Checkpointer(self._guard, observe=observe, every=tuning.checkpoint)
         self._writer = GroupWriter(
             self._guard,
             overwriting=Overwriting(self._path, vfs=tuning.vfs),
             observe=observe,
             abandoning=self._abandoning,
-            checkpoint=tuning.checkpoint,
+            checkpointer=self._checkpointer,
         )
         self.erasures = Erasures(self._path)
         self._reading = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pushbridge-store-reader")
@@ -190,10 +192,12 @@ class SqliteDatabase:
         try:
             self._prepare(writer)
             self._reader = self._connect(apsw.SQLITE_OPEN_READONLY, until=self._closing)
+            moving = self._connect_for_moving()
         except BaseException:
             writer.close()
             raise
         self._guard.start()
+        self._checkpointer.start(moving)
         self._writer.start(writer, on_busy=self._waits_on)
 
     def _look_at_volume(self) -> None:
@@ -215,6 +219,17 @@ class SqliteDatabase:
         connection.pragma("temp_store", "MEMORY")
         return connection
 
+    def _connect_for_moving(self) -> apsw.Connection:
+        """What moves the log syncs as what writes it: a move that is not on the disk would be lost with the log."""
+        connection = self._connect(apsw.SQLITE_OPEN_READWRITE, until=self._abandoning)
+        try:
+            connection.pragma("synchronous", self._tuning.synchronous)
+            version_of(connection)  # only a connection that has read knows that there is a log
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
     def _waits_on(self, tries: int) -> bool:
         """Whether a statement tries once more while another program holds the database."""
         return tries * _PAUSE < self._tuning.busy and not self._closing.wait(_PAUSE)
@@ -226,6 +241,7 @@ class SqliteDatabase:
         if (mode := connection.pragma("journal_mode", "WAL")) != "wal":
             raise StoreError(f"the file system has no shared memory for SQLite's log: the journal mode stays {mode}")
         connection.pragma("synchronous", self._tuning.synchronous)
+        connection.pragma("journal_size_limit", LONG * self._tuning.checkpoint * connection.pragma("page_size"))
         self._look_for_damage(connection)
         migrate(connection, shipped_versions() if self._versions is None else self._versions)
 

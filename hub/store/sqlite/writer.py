@@ -13,6 +13,7 @@ import apsw
 from hub.errors import StoreError
 from hub.store.connection import Connection
 from hub.store.groups import JobGroups, WriteJob
+from hub.store.sqlite.checkpointer import Checkpointer
 from hub.store.sqlite.connection import SqliteConnection
 from hub.store.sqlite.errors import store_error
 from hub.store.sqlite.guard import StoreGuard
@@ -26,10 +27,8 @@ class GroupWriter:
 
     No job is acknowledged without the guard's consent.
 
-    `observe` is called from the writer's thread with (operation, seconds): `write` for a transaction, `commit` for the end
-    of one that wrote, which waits for the disk, and `checkpoint` for a move of the log into the database.
-
-    After `checkpoint` pages in the log the thread moves them into the database, once the group has its answers.
+    `observe` is called from the writer's thread with (operation, seconds): `write` for a transaction, and `commit` for the
+    end of one that wrote, which waits for the disk. `checkpointer` moves the log into the database.
     """
 
     def __init__(
@@ -39,13 +38,12 @@ class GroupWriter:
         overwriting: Overwriting,
         observe: Callable[[str, float], None],
         abandoning: threading.Event,
-        checkpoint: int,
+        checkpointer: Checkpointer,
     ) -> None:
         self._guard = guard
         self._observe = observe
         self._abandoning = abandoning
-        self._checkpoint = checkpoint
-        self._pages_in_log = 0
+        self._checkpointer = checkpointer
         self._overwriting = overwriting
         self._has_to_overwrite = False
         self._on_busy: Callable[[int], bool] | None = None
@@ -100,10 +98,10 @@ class GroupWriter:
     def _after_group(self, connection: apsw.Connection) -> None:
         if self._has_to_overwrite:
             self._overwrite(connection)
-        if self._pages_in_log >= self._checkpoint:
-            self._move_log(connection)
+        self._checkpointer.after_group(connection)
 
     def _close(self, connection: apsw.Connection) -> None:
+        self._checkpointer.stop()  # before the connection, which moves what is left of the log and removes it
         if self._guard.broken is not None:  # the file of that name, and its log, are not ours to remove
             connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         try:
@@ -145,14 +143,15 @@ class GroupWriter:
             self._observe("commit", time.perf_counter() - started)
 
     def _logged(self, connection: apsw.Connection, name: str, pages: int) -> int:
-        self._pages_in_log = pages
+        self._checkpointer.logged(pages)
         self._has_logged = True
         return apsw.SQLITE_OK
 
     def _overwrite(self, connection: apsw.Connection) -> None:
         self._has_to_overwrite = False
         try:
-            self._overwriting.step(connection)
+            with self._checkpointer.standing_still():
+                self._overwriting.step(connection)
         except Exception as error:  # whatever it is, the thread goes on to write
             self._guard.note(error)
             trouble = str(store_error(error)) if isinstance(error, apsw.Error) else repr(error)
@@ -161,22 +160,6 @@ class GroupWriter:
             self._log_trouble = trouble
         finally:
             connection.set_busy_handler(self._on_busy)
-
-    def _move_log(self, connection: apsw.Connection) -> None:
-        """What it cannot move, because another program reads the log or the disk is full, it moves later."""
-        started = time.perf_counter()
-        try:
-            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-        except apsw.Error as error:
-            self._guard.note(error)
-            trouble = str(store_error(error))
-            if trouble != self._log_trouble:  # the next commit tries again
-                _log.warning("the log of the database grows, it cannot be moved into it: %s", trouble)
-            self._log_trouble = trouble
-        else:
-            self._log_trouble = ""
-            self._observe("checkpoint", time.perf_counter() - started)
-        self._pages_in_log = 0
 
 
 class _Committer:

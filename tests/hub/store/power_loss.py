@@ -101,16 +101,29 @@ class _File:
 
 
 class FaultyDisk:
-    """Files of one database. At operation number `cut_at` the power goes, and from then on nothing works. `fault` may make
-    an operation fail."""
+    """Files of one database. At operation number `cut_at` the power goes, and from then on nothing works; with `cut_in`
+    only operations of the file of that suffix count. `fault` may make an operation fail. `before` is called with name and
+    suffix before each write and sync, and may wait while other threads go on.
+    """
 
-    def __init__(self, seed: int = 0, *, cut_at: int | None = None, fault: Fault = lambda operation: None) -> None:
+    def __init__(
+        self,
+        seed: int = 0,
+        *,
+        cut_at: int | None = None,
+        cut_in: str | None = None,
+        fault: Fault = lambda operation: None,
+        before: Callable[[str, str], None] = lambda name, suffix: None,
+    ) -> None:
         self.vfs = f"faulty-{next(_NUMBERS)}"
         self.is_off = False
         self._numbers = count()
         self._rng = random.Random(seed)
         self._cut_at = cut_at
+        self._cut_in = cut_in
+        self._counted = count()
         self._fault = fault
+        self._before = before
         self._files: dict[str, _File] = {}
         self._removed: dict[str, _File] = {}
         self._image: dict[str, bytes] = {}
@@ -158,11 +171,13 @@ class FaultyDisk:
             self._files.setdefault(path, _File(named=is_database))  # the database was made by its owner before
 
     def changed(self, path: str, name: str, change: _Change) -> None:
+        self._before(name, _suffix_of(path))
         with self._lock:
             self._operate(name, path)
             self._files[path].pending.append(change)
 
     def synced(self, path: str) -> None:
+        self._before("sync", _suffix_of(path))
         with self._lock:
             self._operate("sync", path)
             file = self._files[path]
@@ -187,14 +202,17 @@ class FaultyDisk:
             raise apsw.exception_for(apsw.SQLITE_IOERR_READ)
 
     def _operate(self, name: str, path: str) -> None:
-        number = next(self._numbers)
-        if number == self._cut_at:
+        number, suffix = next(self._numbers), _suffix_of(path)
+        if self._cut_in in (None, suffix) and next(self._counted) == self._cut_at:
             self.cut()
         if self.is_off:
             raise apsw.exception_for(apsw.SQLITE_IOERR)
-        _, _, suffix = Path(path).name.partition("-")
         if (code := self._fault(Operation(number, name, suffix))) is not None:
             raise apsw.exception_for(code)
+
+
+def _suffix_of(path: str) -> str:
+    return Path(path).name.partition("-")[2]
 
 
 class _OpenFile(apsw.VFSFile):
@@ -257,15 +275,16 @@ class Loss:
 
 
 async def cut_power(
-    load: Load, directory: Path, seed: int, *, operations: int, synchronous: str = "FULL"
+    load: Load, directory: Path, seed: int, *, operations: int, cut_in: str | None = None, synchronous: str = "FULL"
 ) -> Loss | None:
     """Cut the power somewhere within so many operations of a load; what was lost, None when nothing was.
 
-    `directory` has to be new. A database that cannot be opened afterwards is a loss as well.
+    With `cut_in` only operations of the file of that suffix count. `directory` has to be new. A database that cannot be
+    opened afterwards is a loss as well.
     """
     directory.mkdir()
     cut_at = random.Random(seed).randrange(operations)
-    with FaultyDisk(seed, cut_at=cut_at).mounted() as disk:
+    with FaultyDisk(seed, cut_at=cut_at, cut_in=cut_in).mounted() as disk:
         try:
             await load.open(directory / "hub.db", vfs=disk.vfs, synchronous=synchronous)
             await load.work()
@@ -290,6 +309,7 @@ def cuts(
     seeds: range,
     *,
     operations: int,
+    cut_in: str | None = None,
     synchronous: str = "FULL",
 ) -> list[Loss]:
     """The losses of a cut for each seed, one after the other."""
@@ -298,7 +318,12 @@ def cuts(
         found = []
         for seed in seeds:
             loss = await cut_power(
-                load(random.Random(seed)), directory / f"{seed}", seed, operations=operations, synchronous=synchronous
+                load(random.Random(seed)),
+                directory / f"{seed}",
+                seed,
+                operations=operations,
+                cut_in=cut_in,
+                synchronous=synchronous,
             )
             if loss is not None:
                 found.append(loss)

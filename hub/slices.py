@@ -37,6 +37,11 @@ class TimeSlice:
         self._clock = clock
         self._began_at = clock()
 
+    @property
+    def may_be_spent(self) -> bool:
+        """Whether `yield_if_spent` could do anything: to ask costs less than to wait for nothing."""
+        return self._clock() - self._began_at > min(SHORT_SLICE, self._seconds)
+
     async def yield_if_spent(self) -> None:
         """Let everything else run, if the time is over."""
         taken = self._clock() - self._began_at

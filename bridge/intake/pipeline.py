@@ -33,6 +33,7 @@ from hub.acceptance import (
 from hub.errors import StoreError, WithdrawnError
 from hub.facts import Crashed
 from hub.flow import RuleFlow
+from hub.frozen import frozen_dataclass
 from hub.identity import joined
 from hub.notification import Notification
 from hub.people import people_of
@@ -86,7 +87,7 @@ class Route:
     sensitive: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen_dataclass(frozen=True, slots=True, kw_only=True)
 class RoutedMessage:
     """A message and what it holds: one event, or one for each record, which are accepted and settled together."""
 
@@ -189,11 +190,15 @@ class Pipeline:
         size = 0
         turn = self._slice(messages[0].source)
         for message in messages:
-            batch.append(await self.routed(message, turn=turn))
+            if self._routes[message.source].split is None and not _is_large(message):  # nothing is waited for
+                batch.append(RoutedMessage(message=message, events=[self._route_here(message)]))
+            else:
+                batch.append(await self.routed(message, turn=turn))
             if (size := size + len(batch[-1].events)) >= _MOST_TOGETHER:
                 settled += await self._store(batch)
                 batch, size = [], 0
-            await turn.yield_if_spent()
+            if turn.may_be_spent:
+                await turn.yield_if_spent()
         return settled + await self._store(batch)
 
     def _slice(self, source: str | None) -> TimeSlice:
@@ -273,11 +278,21 @@ class Pipeline:
 
     async def route(self, message: Message) -> InFlightEvent:
         """Decode, map and route one message, and store nothing; a large one beside the event loop."""
-        in_flight = await self._route_offloaded(message) if _is_large(message) else self._route(message)
-        if in_flight.crash is not None:
-            work = f"{in_flight.stage.value} of {in_flight.event_id!r} from {message.source}"
-            self._observer.observe(Crashed(work=work, error=in_flight.crash))
+        if not _is_large(message):
+            return self._route_here(message)
+        in_flight = await self._route_offloaded(message)
+        self._tell_of_crash(in_flight)
         return in_flight
+
+    def _route_here(self, message: Message) -> InFlightEvent:
+        in_flight = self._route(message)
+        self._tell_of_crash(in_flight)
+        return in_flight
+
+    def _tell_of_crash(self, in_flight: InFlightEvent) -> None:
+        if in_flight.crash is not None:
+            work = f"{in_flight.stage.value} of {in_flight.event_id!r} from {in_flight.message.source}"
+            self._observer.observe(Crashed(work=work, error=in_flight.crash))
 
     def _route(self, message: Message) -> InFlightEvent:
         """Decode, map and route one message; a message that fails stops no other."""

@@ -24,26 +24,28 @@ class _Late(asyncio.Protocol):
         self.other: _Late | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = transport  # type: ignore[assignment]  # uvloop's is no asyncio.Transport by its class
 
     def data_received(self, data: bytes) -> None:
         if not self._waiting:
-            self._loop.call_later(self._delay, self._hand_on)
+            self._loop.call_later(self._delay, self.hand_on)
         self._waiting.append((self._loop.time() + self._delay, data))
 
     def connection_lost(self, error: Exception | None) -> None:
         if self.other is not None and self.other.transport is not None:
             self._loop.call_later(2 * self._delay, self.other.transport.close)
 
-    def _hand_on(self) -> None:
+    def hand_on(self) -> None:
+        """Send what is due, once there is another side."""
+        if self.other is None or self.other.transport is None:
+            return
         now = self._loop.time()
         parts = []
         while self._waiting and self._waiting[0][0] <= now + 0.001:
             parts.append(self._waiting.popleft()[1])
         if self._waiting:
-            self._loop.call_at(self._waiting[0][0], self._hand_on)
-        if self.other is not None and self.other.transport is not None:
+            self._loop.call_at(self._waiting[0][0], self.hand_on)
+        if parts:
             self.other.transport.write(b"".join(parts))
 
 
@@ -57,16 +59,13 @@ class _Accepted(_Late):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        assert self.transport is not None
-        self.transport.pause_reading()
         self._opening = self._loop.create_task(self._open())
 
     async def _open(self) -> None:
-        assert self.transport is not None
         await asyncio.sleep(2 * self._delay)  # as the handshake of TCP would take
         _, self.other = await self._loop.create_connection(lambda: _Late(self._delay), "127.0.0.1", self._target)
         self.other.other = self
-        self.transport.resume_reading()
+        self.hand_on()
 
 
 @contextmanager

@@ -141,27 +141,39 @@ class IntakeMetrics(MetricTable):
             self._dead_letters.labels(source, rule, reason)
 
     def _events_stored(self, fact: EventsStored) -> None:
-        fresh = [event for event in fact.events if event.outcome is not EventOutcome.DUPLICATE]
-        taken = Counter((event.message.source, INGEST[event.outcome]) for event in fact.events)
-        matched = Counter(self._rule(rule) for event in fresh for rule in event.decision.matched)
-        failed = Counter(self._rule(rule) for event in fresh for rule in event.decision.errors)
-        observed = Counter(self._rule(each.rule) for event in fresh for each in event.decision.observed)
-        for (source, outcome), count in taken.items():
-            self._ingest.labels(source, outcome).inc(count)
+        alike: dict[tuple[str, EventOutcome, tuple[str, ...], tuple[str, ...]], int] = {}  # most of a batch are
+        observed: Counter[str] = Counter()
+        letters: list[DeadLetter] = []
         now = self._clock()
         for event in fact.events:
-            if event.outcome is EventOutcome.ACCEPTED and event.event is not None:
-                self._age.observe((event.message.source,), max(0.0, now - event.event.time.timestamp()))
+            source, outcome, decision = event.message.source, event.outcome, event.decision
+            key = (source, outcome, decision.matched, decision.errors)
+            alike[key] = alike.get(key, 0) + 1
+            if outcome is EventOutcome.ACCEPTED and event.event is not None:
+                self._age.observe((source,), max(0.0, now - event.event.time.timestamp()))
             if event.not_kept is not None:
-                self._not_kept.labels(event.message.source, event.not_kept.value).inc()
+                self._not_kept.labels(source, event.not_kept.value).inc()
             for each in event.suppressed:
                 self._suppressed.labels(self._rule(each.rule), each.cause.value).inc()
             for withdrawal in event.withdrawn:
                 self._withdrawn.labels(self._rule(withdrawal.rule)).inc()
-        for outcome, rules in (("match", matched), ("observed", observed), ("error", failed)):
+            if outcome is not EventOutcome.DUPLICATE and (decision.observed or event.dead_letters):
+                observed.update(self._rule(each.rule) for each in decision.observed)
+                letters += event.dead_letters
+        taken, matched, failed = Counter[tuple[str, str]](), Counter[str](), Counter[str]()
+        for (source, outcome, fired, errors), count in alike.items():
+            taken[source, INGEST[outcome]] += count
+            if outcome is not EventOutcome.DUPLICATE:
+                for rule in fired:
+                    matched[self._rule(rule)] += count
+                for rule in errors:
+                    failed[self._rule(rule)] += count
+        for (source, label), count in taken.items():
+            self._ingest.labels(source, label).inc(count)
+        for result, rules in (("match", matched), ("observed", observed), ("error", failed)):
             for rule, count in rules.items():
-                self._rule_evaluations.labels(rule, outcome).inc(count)
-        self._count_dead_letters(letter for event in fresh for letter in event.dead_letters)
+                self._rule_evaluations.labels(rule, result).inc(count)
+        self._count_dead_letters(letters)
 
     def _dead_letters_stored(self, fact: DeadLettersStored) -> None:
         self._count_dead_letters(fact.dead_letters)

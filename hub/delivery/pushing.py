@@ -687,7 +687,10 @@ def _by_platform(audience: Audience) -> dict[Platform, int]:
 def _due_at(work: Work) -> float:
     """Seconds of the store's clock: acceptance, or the time that the notification was scheduled for, or the end of quiet
     hours that held the work, if later."""
-    return max(work.accepted_at, _seconds(work.notification.schedule_at) or 0.0, work.quiet_until)
+    schedule_at = work.notification.schedule_at
+    if schedule_at is None and not work.quiet_until:  # as nearly always
+        return work.accepted_at
+    return max(work.accepted_at, _seconds(schedule_at) or 0.0, work.quiet_until)
 
 
 def _seconds(moment: datetime | None) -> float | None:

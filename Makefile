@@ -14,6 +14,7 @@ JAVA := $(VENV)/java
 KAFKA := $(VENV)/kafka
 PUSHY := $(VENV)/pushy
 APNS2 := $(BIN)/apns2
+HTTP2_PEER := $(BIN)/http2-peer
 OPINIONS := $(VENV)/opinions
 HELM := $(BIN)/helm
 HELM_VERSION := v3.18.6
@@ -34,8 +35,8 @@ help: ## list the commands
 demo: $(VENV)/.installed ## run the main job on embedded defaults, phones on a page
 	$(BIN)/pushbridge demo
 
-test: $(VENV)/.installed-dev $(HELM) $(JAVASCRIPT)/.installed $(PYTHON_CLIENTS)/.installed $(JAVA)/.installed $(KAFKA)/.installed $(PUSHY)/.installed $(APNS2) $(OPINIONS)/.installed ## install and start what the tests need, run them all
-	@deploy/servers.sh rabbitmq-server postgres pgbouncer mariadbd chromium promtool systemd-analyze ip strace
+test: $(VENV)/.installed-dev $(HELM) $(JAVASCRIPT)/.installed $(PYTHON_CLIENTS)/.installed $(JAVA)/.installed $(KAFKA)/.installed $(PUSHY)/.installed $(APNS2) $(HTTP2_PEER) $(OPINIONS)/.installed ## install and start what the tests need, run them all
+	@deploy/servers.sh rabbitmq-server nginx node postgres pgbouncer mariadbd chromium promtool systemd-analyze ip strace
 	$(BIN)/python -m pytest $(STAND_IN) --if-changed=$(VENV)/.servicebus-passed
 	$(BIN)/python -m pytest $(IN_PARALLEL) --ignore=$(STAND_IN)
 
@@ -162,6 +163,10 @@ $(PUSHY)/.installed: tests/integration/opinions/pom.xml | $(BIN)/python
 
 $(APNS2): $(wildcard benchmarks/peers/go/apns2/*) | $(BIN)/python
 	@$(WITH_GO); cd $(<D) && PATH="$(abspath $(BIN)):$$PATH" GOFLAGS=-modcacherw go build -o $(abspath $@) .
+
+# Go's own HTTP/2 server, as a peer of our client.
+$(HTTP2_PEER): tests/hub/transport/peers/server.go | $(BIN)/python
+	@$(WITH_GO); cd $(<D) && PATH="$(abspath $(BIN)):$$PATH" go build -o $(abspath $@) $(<F)
 
 $(OPINIONS)/.installed: Makefile | $(BIN)/python
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --target $(OPINIONS) \

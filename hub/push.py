@@ -88,8 +88,9 @@ class SendResult:
     `new_push_channel` replaces the one used (ADM). `lane_wide` says that the verdict is about the credential or the
     whole app, not this channel: the lane pauses or stops; `host_wide`, of a push channel that is an address, that it is
     about all pushes to that host. `suspect` says of a dead channel that a wrong topic, key or environment of ours would get
-    the same answer. `timed_out` tells a deadline that passed from a connection that broke. Where one request had several
-    push channels, the verdict is on `only` these, and the others' pushes were delivered; empty: it names none of some.
+    the same answer; `routine`, that channels of this kind end by themselves. `timed_out` tells a deadline that passed from
+    a connection that broke. Where one request had several push channels, the verdict is on `only` these, and the others'
+    pushes were delivered; empty: it names none of some.
     """
 
     reaction: Reaction
@@ -102,6 +103,7 @@ class SendResult:
     lane_wide: bool = False
     host_wide: bool = False
     suspect: bool = False
+    routine: bool = False
     timed_out: bool = False
     only: frozenset[str] | None = None
 

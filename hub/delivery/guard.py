@@ -86,7 +86,8 @@ class RemovalBrake:
 
     Phones go one by one. When more than a fifth of over 1,000 pushes come back for dead channels, then a service errs, or a
     registry was restored from long ago; a hub that believed it would be empty before somebody looks. The answers count as
-    what they are, and the registrations stay until the share has fallen.
+    what they are, and the registrations stay until the share has fallen. Channels that end as a matter of routine are
+    neither counted nor kept: with a match that is over, those of its Live Activities end all at once.
     """
 
     def __init__(self) -> None:
@@ -124,7 +125,7 @@ class RemovalBrake:
 
     def weigh(self, verdict: PageVerdict) -> PageVerdict:
         """The verdict on a page; while the brake is on, no result removes a phone."""
-        gone = sum(result.reaction is Reaction.GONE for result in verdict.exceptions.values())
+        gone = sum(_is_odd(result) for result in verdict.exceptions.values())
         delivered = sum(result.reaction is Reaction.DELIVERED for result in verdict.exceptions.values())
         self._answered += verdict.delivered + delivered + gone
         self._gone += gone
@@ -135,10 +136,15 @@ class RemovalBrake:
         if not (is_on and gone):
             return verdict
         kept = {
-            position: replace(result, reaction=Reaction.DROP) if result.reaction is Reaction.GONE else result
+            position: replace(result, reaction=Reaction.DROP) if _is_odd(result) else result
             for position, result in verdict.exceptions.items()
         }
         return PageVerdict(delivered=verdict.delivered, exceptions=kept)
+
+
+def _is_odd(result: SendResult) -> bool:
+    """Whether a push channel is dead that might have lived on."""
+    return result.reaction is Reaction.GONE and not result.routine
 
 
 def _our_fault(result: SendResult) -> SendResult:

@@ -110,3 +110,14 @@ class TestBrake:
             brake.weigh(PageVerdict.of([DELIVERED] * 1000))
         assert not brake.is_on
         assert gone(results_of(brake.weigh(PageVerdict.of([GONE])))) == 1
+
+    def test_channels_that_end_as_a_matter_of_routine_bring_it_on_no_more_than_they_are_kept_by_it(self) -> None:
+        """A match that is over ends the Live Activities of all who looked on."""
+        brake, ended = RemovalBrake(), replace(GONE, routine=True)
+        said = results_of(brake.weigh(PageVerdict.of([ended] * 5000)))
+        assert not brake.is_on
+        assert gone(said) == 5000
+        brake.weigh(PageVerdict.of([GONE] * 2000))
+        assert brake.is_on
+        said = results_of(brake.weigh(PageVerdict.of([ended, GONE])))
+        assert [result.reaction for result in said] == [Reaction.GONE, Reaction.DROP]

@@ -138,6 +138,18 @@ async def test_a_sink_is_told_of_a_removed_device_with_the_word_of_its_push_serv
             assert words[platform] in removed["reason"]
 
 
+async def test_a_phone_that_registered_after_apple_last_knew_it_dead_stays(tmp_path: Path) -> None:
+    async with running(tmp_path) as world:
+        (phone,) = await world.phones({"ann": "apns"})
+        world.services.apns.unregister(phone.handle, since=utc_now() - timedelta(hours=1))
+        await world.send("e-1")
+        assert (await world.ended("e-1"))["outcomes"] == {"apns": {"ExpiredChannel": 1}}
+        world.services.apns.register(phone.handle)
+        await world.send("e-2")
+        assert (await world.ended("e-2"))["outcomes"] == {"apns": {"Success": 1}}
+        assert world.removed() == []
+
+
 @pytest.mark.slow
 async def test_a_removed_device_comes_back_until_thirty_days_have_passed_and_then_is_gone(tmp_path: Path) -> None:
     async with running(tmp_path) as world:

@@ -16,6 +16,7 @@ from hub.outcome import OutcomeName, Reaction
 from hub.platforms.apns.broadcast import broadcasts
 from hub.platforms.apns.certificate import MDM
 from hub.platforms.apns.connections import TokenConnections
+from hub.platforms.apns.ended import with_routine_ends
 from hub.platforms.apns.handle import PREFIX
 from hub.platforms.apns.hints import COLLAPSE_ID, HINTS, MAX_EXPIRATION
 from hub.platforms.apns.payload import ALERT, BACKGROUND, MAX_PAYLOAD, MAX_VOIP_PAYLOAD, TOPIC_SUFFIXES, push_type_of
@@ -309,7 +310,7 @@ class ApnsSender:
 
     async def send(self, page: PushPage, *, deadline: float = 10.0) -> PageVerdict:
         """See `Sender.send`."""
-        return await send_renewing(page, self._send, _is_stale, deadline=deadline)
+        return with_routine_ends(page, await send_renewing(page, self._send, _is_stale, deadline=deadline))
 
     def requests(self, page: PushPage, *, token: str) -> Requests:
         """See `Sender.requests`."""
@@ -374,7 +375,7 @@ class ApnsCertificateSender:
         said = await post(self._transport, requests, verdict, deadline=deadline, in_order=page.in_order)
         if any(result.reason in _CLOSES_CONNECTION for result in said.exceptions.values()):
             self._transport.renew(since=generation)
-        return said
+        return with_routine_ends(page, said)
 
     def requests(self, page: PushPage, *, token: str) -> Requests:
         """See `Sender.requests`; there is no token."""

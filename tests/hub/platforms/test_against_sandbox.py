@@ -115,6 +115,20 @@ async def test_each_push_type_goes_to_its_topic_with_its_priority(apns: Lane) ->
         assert sent.get("apns-priority", "10") == priority, kind
 
 
+async def test_the_token_of_a_live_activity_ends_as_a_matter_of_routine(apns: Lane) -> None:
+    live, alert, foreign = apns.pushes(3)
+    live = replace(live, headers={"Apns-Push-Type": "liveactivity"})
+    foreign = replace(foreign, headers=live.headers, push_channel="A0" * 32)
+    for push, reason in ((live, "ExpiredToken"), (alert, "Unregistered")):
+        apns.services.apns.unregister(push.push_channel, reason=reason)  # type: ignore[arg-type]
+    results = await apns.send([live, alert, foreign])
+    assert [(result.reaction, result.reason, result.routine) for result in results] == [
+        (Reaction.GONE, "ExpiredToken", True),
+        (Reaction.GONE, "Unregistered", False),
+        (Reaction.GONE, "BadDeviceToken", False),
+    ]
+
+
 async def test_a_dead_channel_is_gone_and_its_neighbours_are_not(lane: Lane) -> None:
     pushes = lane.pushes(5)
     lane.service.unregister(pushes[2].push_channel)

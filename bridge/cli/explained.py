@@ -139,6 +139,7 @@ def _print_notification(notification: Mapping[str, Any]) -> None:
             **({"native": native["platform"], "payload": native["payload"]} if native else {}),
             **{f"header {name}": value for name, value in native.get("headers", {}).items()},
             "audience": _audience(notification),
+            "kept back": "\n".join(notification["kept_back"]),
             "reported to": ", ".join(notification["report_to"]),
             "unless opened": _unless_opened(notification),
         }

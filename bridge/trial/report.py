@@ -73,6 +73,7 @@ def _notification(tried: TriedNotification, *, hide_channels: bool) -> dict[str,
         if tried.audience is None
         else {platform.value: count for platform, count in tried.audience.items()},
         "unreached": "" if tried.unreached is None else tried.unreached.meaning,
+        "kept_back": list(tried.kept_back),
         "report_to": list(tried.report_to),
         "unless_opened": None
         if tried.unless_opened is None

@@ -1,5 +1,6 @@
 """What an event would do: decoded, mapped, decided and rendered by the daemon's own code; nothing is kept or sent."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -9,6 +10,7 @@ from bridge.config.models.document import Settings
 from bridge.errors import EventError, Reason, Stage
 from bridge.intake.pipeline import Accepting, Pipeline, Route
 from bridge.observe.facts import EventOutcome, EventsStored, InFlightEvent, IntakeFact
+from bridge.trial.keeping_back import KeepingBack
 from bridge.trial.payloads import Payload, Payloads
 from bridge.wiring import guards_of, routes_of
 from connectors.base import Message
@@ -43,7 +45,8 @@ class TriedNotification:
 
     `unreached` says why the audience is empty. `payloads` has one for each template of the audience, SHOWN at most.
     `remote` is whether the hub is remote: it knows its audience itself. `only_to` is joined with every audience.
-    `report_to` and `unless_opened` say which sinks are told of it.
+    `kept_back` says in words what quiet hours and rates do with it. `report_to` and `unless_opened` say which sinks are
+    told of it.
     """
 
     rule: str
@@ -53,6 +56,7 @@ class TriedNotification:
     audience: Mapping[Platform, int] | None = None
     unreached: Unreached | None = None
     payloads: Sequence[Payload] = ()
+    kept_back: Sequence[str] = ()
     report_to: Sequence[str] = ()
     unless_opened: FollowUp | None = None
 
@@ -109,6 +113,7 @@ class Trial:
         self._pipeline = Pipeline(
             self._routes, settings.rules, _NoHub() if hub is None else hub, observer=self._stored, clock=clock
         )
+        self._keeping_back = KeepingBack(settings, clock=clock)
         self._payloads = None if registrations is None else Payloads(settings.hubs, registrations)
 
     async def each(self, message: Message) -> Sequence[TriedEvent]:
@@ -188,11 +193,15 @@ class Trial:
         is_remote = self._settings.hubs[notification.hub].is_remote
         joined = only_to(notification, self._guards)
         if is_remote or self._registrations is None or self._payloads is None:
-            return TriedNotification(rule=rule, notification=notification, remote=is_remote, only_to=joined)
+            kept_back = self._keeping_back.said(notification)
+            return TriedNotification(
+                rule=rule, notification=notification, remote=is_remote, only_to=joined, kept_back=kept_back
+            )
         (audience,) = await audiences.guarded_audiences(self._registrations, [notification], self._guards)
         counts, sample = await audiences.counted_and_sampled(
             self._registrations, notification.hub, audience, most=_SAMPLE
         )
+        zones = Counter((target.platform, target.time_zone) for target in sample)
         return TriedNotification(
             rule=rule,
             notification=notification,
@@ -200,6 +209,7 @@ class Trial:
             only_to=joined,
             audience=counts,
             unreached=audience.unreached,
+            kept_back=self._keeping_back.said(notification, pushes=sum(counts.values()), zones=zones),
             payloads=await self._payloads.of(notification, sample, most=self._most),
         )
 

@@ -51,7 +51,7 @@ class WindowCounts:
                 continue
             made = intent.notification
             count.notifications += 1
-            ruled = _ruling(made, max(now, made.schedule_at or now).timestamp())
+            ruled = ruling_without_phones(made, max(now, made.schedule_at or now).timestamp())
             if ruled is not None:
                 count.fates[ruled.fate] += 1
             push = self._rules[intent.rule].push
@@ -70,7 +70,7 @@ def _count_of(rule: Rule) -> WindowCount | None:
     return WindowCount(rule=rule.name, quiet=push.quiet, only_in=only_in)
 
 
-def _ruling(notification: Notification, at: float) -> Ruling | None:
+def ruling_without_phones(notification: Notification, at: float) -> Ruling | None:
     """Of a push to a phone that says no zone; one of a template is taken to have a push service that can be silent."""
     quiet, content = notification.quiet, notification.content
     if quiet is None:

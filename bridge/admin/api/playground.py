@@ -136,12 +136,12 @@ async def _try(call: Call) -> Tried:
     async def found(wanted: Sequence[Any]) -> Sequence[Any]:
         answers = []
         for each in wanted:
-            preview, templates = await reached(management, Wanted.model_validate(each))
+            preview, known = await reached(management, Wanted.model_validate(each))
             previews.append(preview)
-            answers.append({"templates": templates})
+            answers.append(known)
         return answers
 
-    answer, payloads = await _of(
+    answer, by_phones = await _of(
         management.playground.tried(
             {**asked.model_dump(), "now": datetime.now(UTC).replace(microsecond=0).isoformat()},
             at_once=management.settings.listeners.admin.playground.at_once,
@@ -150,12 +150,12 @@ async def _try(call: Call) -> Tried:
     )
     del answer["audiences"]
     local = [each for event in answer["events"] for each in event["notifications"] if not each["remote"]]
-    for notification, preview, filled in zip(local, previews, payloads, strict=False):
+    for notification, preview, filled in zip(local, previews, by_phones, strict=False):
         notification |= {
             "audience": preview.counts,
             "unreached": preview.unreached_meaning,
             "reach": preview.model_dump(mode="json"),
-            "payloads": filled,
+            **filled,
         }
     return Tried.model_validate(answer)
 

@@ -207,7 +207,7 @@ function pushPart(push) {
   const total = push.reach?.total ?? 0
   parts.count.dataset.tone = push.remote || !push.reach ? 'quiet' : total ? 'good' : 'waiting'
   put(parts.count, reached(push, total))
-  parts.reasons.append(...(push.reach?.reasons ?? []).map(listItem))
+  parts.reasons.append(...[...(push.reach?.reasons ?? []), ...push.kept_back].map(listItem))
   fill(parts.facts, facts(push))
   parts.looks.append(...push.payloads.map((each) => look(push, each)))
   return element

@@ -1,7 +1,7 @@
 """Whom a try would reach, by the live registry, and with what templates; nothing in the registry is changed."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,6 +18,8 @@ _SAMPLE: Final = 200
 
 _TEMPLATES: Final = 12
 
+_ZONES: Final = 200
+
 
 class Wanted(BaseModel):
     """An audience that a try asks for. It comes from a process that ran what somebody typed, so it is checked."""
@@ -31,8 +33,8 @@ class Wanted(BaseModel):
     text: str | None = Field(max_length=65_536)
 
 
-async def reached(management: Management, wanted: Wanted) -> tuple[Preview, Sequence[Mapping[str, Any]]]:
-    """Whom it reaches now, and the templates of some of them, the most frequent first.
+async def reached(management: Management, wanted: Wanted) -> tuple[Preview, Mapping[str, Any]]:
+    """Whom it reaches now, and of some of them the templates and time zones, the most frequent first.
 
     Raises: InvalidRequestError: what was asked for is none of this hub; StoreError.
     """
@@ -41,7 +43,7 @@ async def reached(management: Management, wanted: Wanted) -> tuple[Preview, Sequ
     guard = management.settings.hubs[notification.hub].guard
     guards = {notification.hub: guard} if guard else {}
     (audience,) = await guarded_audiences(store, [notification], guards)
-    _, sample = await counted_and_sampled(store, notification.hub, audience, most=_SAMPLE)
+    counts, sample = await counted_and_sampled(store, notification.hub, audience, most=_SAMPLE)
     alike = Counter((target.platform, target.template) for target in sample[: _SAMPLE * 10]).most_common(_TEMPLATES)
     stored = await store.templates(sorted({template for (_, template), _ in alike if template is not None}))
     templates = [
@@ -59,7 +61,9 @@ async def reached(management: Management, wanted: Wanted) -> tuple[Preview, Sequ
         for (platform, template), count in alike
         if template is None or template in stored
     ]
-    return await preview_of(management, notification, confirm=None), templates
+    zones = Counter((target.platform.value, target.time_zone) for target in sample).most_common(_ZONES)
+    found = {"pushes": sum(counts.values()), "templates": templates, "zones": [[*each, count] for each, count in zones]}
+    return await preview_of(management, notification, confirm=None), found
 
 
 def _notification(management: Management, wanted: Wanted) -> Notification:

@@ -133,7 +133,7 @@ class Playground:
             if not answer["audiences"]:
                 return answer, ()
             await _send(process, {"found": await found(answer["audiences"])})
-            return answer, (await _line(process))["payloads"]
+            return answer, (await _line(process))["notifications"]
 
 
 @asynccontextmanager

@@ -10,8 +10,10 @@ import yaml
 from bridge.trial.suite.coverage import FIRED
 from bridge.trial.trial import TriedEvent, TriedNotification
 from connectors.base import Message
+from hub.delivery.quieting import ruling_for_all
 from hub.notification import EVERYONE, NativeContent
 from hub.platforms.table import traits_of
+from hub.quiet import Fate
 from rules.text import rfc3339
 from rules.units import spelled
 
@@ -69,12 +71,30 @@ def _expected(tried: Sequence[TriedEvent], *, now: datetime) -> dict[str, Any]:
         for one in new
         for letter in one.dead_letters
     ]
+    fates = [(each, _fate(each, now=now)) for one in new for each in one.notifications]
+    held = sum(fate is Fate.HELD for _, fate in fates)
+    suppressed = {
+        "duplicate": len(tried) - len(new),
+        "quiet_hours": sum(fate not in (None, Fate.HELD, Fate.SILENT) for _, fate in fates),
+    }
     return expected | {
         "rules": list(dict.fromkeys(fired)),
-        "pushes": [_push(each, now=now) for one in new for each in one.notifications],
-        **({"suppressed": {"duplicate": len(tried) - len(new)}} if len(new) < len(tried) else {}),
+        "pushes": [_push(each, now=now) for each, fate in fates if fate in (None, Fate.SILENT)],
+        **({"held": {"quiet_hours": held}} if held else {}),
+        **(
+            {"suppressed": {cause: count for cause, count in suppressed.items() if count}}
+            if any(suppressed.values())
+            else {}
+        ),
         "dead_letter": letters,
     }
+
+
+def _fate(tried: TriedNotification, *, now: datetime) -> Fate | None:
+    """What quiet hours do with it in a test that has no devices; None: it goes out."""
+    notification = tried.notification
+    ruled = ruling_for_all(notification, max(now, notification.schedule_at or now).timestamp())
+    return None if ruled is None else ruled.fate
 
 
 def _push(tried: TriedNotification, *, now: datetime) -> dict[str, Any]:

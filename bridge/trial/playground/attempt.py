@@ -19,6 +19,7 @@ from bridge.config.load import check
 from bridge.config.models.document import Settings
 from bridge.config.samples import pem_file
 from bridge.trial.given import given_message
+from bridge.trial.keeping_back import KeepingBack
 from bridge.trial.payloads import Payload, Payloads
 from bridge.trial.playground.as_test import as_test
 from bridge.trial.playground.configuration import DRAFTED
@@ -131,7 +132,20 @@ async def _try(
         return
     found = json.loads(requests.readline())
     async with aclosing(_Looks(settings, asked.get("locale", ""))) as looks:
-        answer({"payloads": [await looks.of(each, one) for each, one in zip(asked_for, found["found"], strict=True)]})
+        keeping_back = KeepingBack(settings, clock=lambda: now)
+        answer(
+            {
+                "notifications": [
+                    {"payloads": await looks.of(each, one), "kept_back": _kept_back(keeping_back, each, one)}
+                    for each, one in zip(asked_for, found["found"], strict=True)
+                ]
+            }
+        )
+
+
+def _kept_back(keeping_back: KeepingBack, tried: TriedNotification, found: Mapping[str, Any]) -> Sequence[str]:
+    zones = {(Platform(platform), zone): count for platform, zone, count in found["zones"]}
+    return keeping_back.said(tried.notification, pushes=found["pushes"], zones=zones)
 
 
 def checked(draft: DraftFiles) -> tuple[Settings | None, Sequence[Problem]]:

@@ -3,14 +3,16 @@
 import asyncio
 import random
 from collections import Counter
+from collections.abc import Sequence
 
 import pytest
 
 from hub.acceptance import Ingest
+from hub.store.contracts.outbox import Work
 from hub.store.store import SqlStore
-from tests.hub.store.postgres.fleet import Fleet
-from tests.hub.store.suite.flow_control import cancelling, later, once, throttled, title_of
-from tests.hub.store.suite.harness import WHOLE, take
+from tests.hub.store.postgres.fleet import Fleet, Process
+from tests.hub.store.suite.flow_control import cancelling, in_turn, later, once, throttled, title_of
+from tests.hub.store.suite.harness import WHOLE, take, went_well
 
 
 async def accepted(stores: list[SqlStore], events: list[Ingest], seed: int) -> Counter[str]:
@@ -70,3 +72,52 @@ async def test_one_process_withdraws_what_another_scheduled(fleet: Fleet) -> Non
     assert len(result.withdrawn[0]) == 1
     again = await first.store.accept([cancelling("10", "a")], start=WHOLE)
     assert not again.withdrawn
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+async def test_what_two_processes_accept_under_one_key_goes_out_one_by_one_in_the_order_of_its_acceptance(
+    fleet: Fleet, seed: int
+) -> None:
+    """One of them stops for longer than its ownership with some in hand, which the other sends in its place."""
+    processes = await fleet.two()
+    chance = random.Random(seed)
+    under_way: dict[str, list[tuple[Process, Work]]] = {key: [] for key in "abc"}
+    sent: dict[str, list[int]] = {key: [] for key in "abc"}
+    stopped: list[Process] = []
+
+    def start(process: Process, work: Sequence[Work]) -> None:
+        for piece in work:
+            under_way[title_of(piece.notification)[0]].append((process, piece))
+
+    async def turn() -> None:
+        for process in processes:
+            if process not in stopped:
+                await process.store.tick()
+                start(process, await take(process.store))
+        for key, begun in under_way.items():
+            assert len([piece for process, piece in begun if process not in stopped]) <= 1, "two of a key at once"
+            for process, piece in [one for one in begun if one[0] not in stopped]:
+                await process.store.record([went_well(piece)])
+                begun.remove((process, piece))
+                sent[key].append(int(title_of(piece.notification)[1:]))
+
+    accepted = dict.fromkeys("abc", 0)
+    for round_ in range(30):
+        if round_ == 10:
+            stopped.append(chance.choice(processes))
+            await fleet.pass_time(10, without=stopped)
+        process = chance.choice([one for one in processes if one not in stopped])
+        key = chance.choice("abc")
+        accepted[key] += 1
+        result = await process.store.accept([in_turn(f"{key}{accepted[key]}", key)], start=WHOLE)
+        start(process, result.work)
+        if chance.random() < 0.4:
+            await fleet.pass_time(2, without=stopped)
+            await turn()
+    for _ in range(30):
+        if sum(map(len, sent.values())) == 30:
+            break
+        await fleet.pass_time(2, without=stopped)
+        await turn()
+    assert sent == {key: list(range(1, count + 1)) for key, count in accepted.items()}

@@ -84,6 +84,11 @@ def cancelling(id_: str, key: str) -> Ingest:
     return event(id_, [], RuleFlow(rule="paid", event_id=id_, cancels=shared_key(key)))
 
 
+def in_turn(id_: str, key: str) -> Ingest:
+    """An event of a rule with `order: key`."""
+    return event(id_, said(id_, flow_key=shared_key(key), in_order=True), RuleFlow(rule=RULE))
+
+
 def event(id_: str, own: Notification | Sequence[Notification], flow: RuleFlow) -> Ingest:
     sent = [own] if isinstance(own, Notification) else own
     return Ingest(source="bank", event_id=id_, notifications=sent, flow=[flow], journal=replace(ENTRY, event_id=id_))
@@ -266,12 +271,9 @@ class FlowControl(Suite):
         assert (await store.details(HUB, work.notification.id)).state is State.COMPLETED
 
     async def test_in_order_of_a_key_one_starts_when_the_one_before_has_ended(self, store: SqlStore) -> None:
-        def ordered(title: str, key: str) -> Ingest:
-            return event(title, said(title, flow_key=shared_key(key), in_order=True), RuleFlow(rule=RULE))
-
-        first = await accept(store, ordered("1", "a"), ordered("2", "a"), ordered("3", "b"))
+        first = await accept(store, in_turn("1", "a"), in_turn("2", "a"), in_turn("3", "b"))
         assert titles(first) == ["1", "3"]
-        assert titles(await accept(store, ordered("4", "a"))) == []
+        assert titles(await accept(store, in_turn("4", "a"))) == []
         assert not await take(store)
         await store.record([went_well(first.work[1])])
         assert not await take(store), "another key's end is not the one"
@@ -282,15 +284,12 @@ class FlowControl(Suite):
         (third,) = await take(store)
         assert title_of(third.notification) == "4"
         await store.record([went_well(third)])
-        assert titles(await accept(store, ordered("5", "a"))) == ["5"]
+        assert titles(await accept(store, in_turn("5", "a"))) == ["5"]
 
     async def test_one_that_waited_long_for_the_one_before_is_as_young_as_its_turn(
         self, store: SqlStore, clock: HostClock
     ) -> None:
-        def ordered(title: str) -> Ingest:
-            return event(title, said(title, flow_key=shared_key("a"), in_order=True), RuleFlow(rule=RULE))
-
-        first = await accept(store, ordered("1"), ordered("2"), ordered("3"))
+        first = await accept(store, in_turn("1", "a"), in_turn("2", "a"), in_turn("3", "a"))
         clock.advance(3600)
         turn = moment(clock())
         await end(store, first)
@@ -301,10 +300,7 @@ class FlowControl(Suite):
     async def test_a_key_withdraws_what_waits_for_its_turn_and_not_what_has_begun(
         self, store: SqlStore, batches: int
     ) -> None:
-        def ordered(title: str) -> Ingest:
-            return event(title, said(title, flow_key=shared_key("a"), in_order=True), RuleFlow(rule=RULE))
-
-        batch = [ordered("1"), ordered("2"), ordered("3"), cancelling("9", "a"), ordered("4")]
+        batch = [in_turn("1", "a"), in_turn("2", "a"), in_turn("3", "a"), cancelling("9", "a"), in_turn("4", "a")]
         if batches == 1:
             result = await accept(store, *batch)
             work, withdrawn = result.work, result.withdrawn[3]

@@ -102,6 +102,10 @@ class Postgres(Server):
             return str(error)
         return None
 
+    def kill_hard(self) -> None:
+        """End all its processes by SIGKILL, as the kernel does where memory runs out: none of them tidies anything up."""
+        self.kill()
+
 
 @dataclass(kw_only=True)
 class NativePostgres(NativeServer, Postgres):
@@ -109,7 +113,7 @@ class NativePostgres(NativeServer, Postgres):
 
     STOP: ClassVar[signal.Signals] = signal.SIGINT
     KILL: ClassVar[signal.Signals] = signal.SIGQUIT
-    """As `pg_ctl -m immediate`; SIGKILL would leave its children for a moment."""
+    """As `pg_ctl -m immediate`."""
 
     programs: Path
     settings: Sequence[str] = ()
@@ -124,6 +128,18 @@ class NativePostgres(NativeServer, Postgres):
     def command(self) -> Sequence[str | Path]:
         options = [part for setting in self.settings for part in ("-c", setting)]
         return [self.programs / "postgres", "-D", self.data, *options]
+
+    def kill_hard(self) -> None:
+        self.signal(signal.SIGSTOP)  # so that it starts no further process, and sees none of them end
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        for child in children:
+            os.kill(int(child), signal.SIGKILL)
+        self.end(signal.SIGKILL)
+        deadline = time.monotonic() + self.START_TIMEOUT
+        while any(map(_is_running, children)):  # a server does not start beside sessions of the one before
+            if time.monotonic() > deadline:
+                raise ServerError("processes of the killed server are still there")
+            time.sleep(0.02)
 
     def dump(self, database: str, *, user: str = USER, password: str = PASSWORD) -> bytes:
         return self.execute("pg_dump", *DUMP, self.url(database, user=user, password=password))
@@ -143,6 +159,14 @@ class NativePostgres(NativeServer, Postgres):
         if ended.returncode:
             raise ServerError(f"{program}: {ended.stderr.decode(errors='replace')}")
         return ended.stdout
+
+
+def _is_running(pid: str) -> bool:
+    """Whether a process is there that has not ended; one that nobody has asked for since its end counts as gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 @dataclass(kw_only=True)

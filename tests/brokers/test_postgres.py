@@ -8,11 +8,12 @@ from tests.brokers.postgres import OLDEST, Postgres
 from tests.brokers.server import ServerError
 
 
-def test_what_was_committed_survives_a_crash_and_clients_are_cut(postgres: Postgres) -> None:
+@pytest.mark.parametrize("how", ["kill", "kill_hard"])
+def test_what_was_committed_survives_a_crash_and_clients_are_cut(postgres: Postgres, how: str) -> None:
     database = postgres.create()
     with psycopg.connect(postgres.url(database), autocommit=True) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 7 AS n")
-        postgres.kill()
+        getattr(postgres, how)()
         postgres.start()
         with pytest.raises(psycopg.OperationalError):
             connection.execute("SELECT 1")

@@ -279,9 +279,10 @@ class Fleet:
         rows = self.postgres.run(f"{WRITING} AND application_name = '{owner}'", database=self.database)
         return bool(rows)
 
-    async def crash_database(self, seconds: float = 0.0) -> None:
+    async def crash_database(self, seconds: float = 0.0, *, hard: bool = False) -> None:
+        """It is away for so many seconds; `hard` is SIGKILL for all its processes, else it ends as by `-m immediate`."""
         self.damage.crashes += 1
-        await asyncio.to_thread(self.postgres.kill)
+        await asyncio.to_thread(self.postgres.kill_hard if hard else self.postgres.kill)
         await asyncio.sleep(seconds)
         await asyncio.to_thread(self.postgres.start)
 
@@ -294,7 +295,7 @@ class Fleet:
         elif what == "stop":
             await self.stop(daemon, rng.uniform(9.0, 20.0))
         else:
-            await self.crash_database(rng.choice((0.0, 0.0, 12.0)))
+            await self.crash_database(rng.choice((0.0, 0.0, 12.0)), hard=rng.random() < 0.5)
         await asyncio.gather(*(each.until_ready() for each in self.daemons))
 
     def most_repeated(self) -> int:

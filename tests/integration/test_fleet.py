@@ -32,7 +32,7 @@ async def test_kills_stops_and_a_crash_of_the_database_lose_nothing_and_accept_n
         await fleet.kill(first)
         await fleet.publish(EVENTS // 4)
         await asyncio.gather(stopped, first.start())
-        await fleet.crash_database()
+        await fleet.crash_database(hard=True)
         await fleet.publish(EVENTS // 4)
         await fleet.kill(third)
         await asyncio.gather(*(daemon.until_ready() for daemon in (first, second, fourth)))

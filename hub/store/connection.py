@@ -93,6 +93,11 @@ class Database(Protocol):
     async def read(self, job: Callable[[Connection], T], /) -> T:
         """The job's answer, of one state of the database. Raises: as `write`."""
 
+    async def look(self, job: Callable[[Connection], T], /) -> T:
+        """As `read`, for a job that makes one call of its connection, or none: no transaction is put around it, which
+        would cost a database elsewhere two round trips more. Raises: as `write`; RuntimeError: it makes a second call.
+        """
+
     async def overwrite_deleted(self, *, seconds: float) -> bool:
         """Begin to overwrite in the files of the database what was deleted until now; whether it is done within about so
         many seconds.

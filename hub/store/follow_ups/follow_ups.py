@@ -139,7 +139,7 @@ class SqlFollowUps:
 
     async def follow_up_usage(self) -> FollowUpUsage:
         asked = [(queue,) for queue in self._queues.own_queues]
-        rows = await self._database.read(lambda connection: connection.read_many(USAGE, asked))
+        rows = await self._database.look(lambda connection: connection.read_many(USAGE, asked))
         if not rows:
             return FollowUpUsage()
         overdue = self._clock.now() - min(float(first) for _, first, _ in rows)
@@ -148,7 +148,7 @@ class SqlFollowUps:
     async def _due(self) -> tuple[Sequence[DueFollowUp], bool]:
         """The first that are due, and whether there are more."""
         asked = [(queue, self._clock.now(), SLICE) for queue in self._queues.own_queues]
-        rows = await self._database.read(lambda connection: connection.read_many(DUE, asked))
+        rows = await self._database.look(lambda connection: connection.read_many(DUE, asked))
         rows.sort(key=lambda row: float(row[6]))
         due = [
             DueFollowUp(queue, n, page, FollowedPushes(about), sent_at, sinks.split(","))

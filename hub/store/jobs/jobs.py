@@ -89,7 +89,7 @@ class SqlJobs:
             return taken
 
         # Nearly always there is none, and a look costs no write.
-        if not await self._database.read(lambda connection: connection.read_by_keys(OLDEST, list(hubs))):
+        if not await self._database.look(lambda connection: connection.read_by_keys(OLDEST, list(hubs))):
             return []
         return await self._database.write(take)
 

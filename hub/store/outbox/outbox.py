@@ -85,6 +85,8 @@ _LOOK_AT_ALL = 60.0
 """Seconds between two looks at all notifications with pages, besides those whose pages were recorded here."""
 _SHARED_COUNT, _SHARED_LOOK, _SHARED_RELEASE = 10.0, 1.0, 1.0
 """The same where other processes add work to our queues, and between two looks for what they scheduled there."""
+_MOMENT = 0.1
+"""Seconds for which a look that found nothing due is true: less than the time between two looks."""
 _LOOKED = 50
 """A look at all is followed by a pause of so many times as long as it took, at least."""
 _RESULTS = "results"
@@ -135,6 +137,7 @@ class SqlOutbox:
         self._sweep = SeenSweep(window)
         self._taking = asyncio.Lock()
         self._summing = asyncio.Lock()
+        self._none_due: set[Lane] = set()
         self._to_sum: set[Key] = set()
         self._shift = 0.0
         self._looks_for_followers = False
@@ -352,7 +355,7 @@ class SqlOutbox:
 
     async def sweep(self) -> None:
         """Forget old marks of one range of keys."""
-        ages = await self._database.read(self._sweep.ages)
+        ages = await self._database.look(self._sweep.ages)
         if self._sweep.has_old(ages, self.now() - self._shift):
             await self.write(lambda connection: self._sweep.forget(connection, self.now() - self._shift))
         self._sweep.passed(ages)
@@ -361,7 +364,7 @@ class SqlOutbox:
         """Forget states of flow control that say nothing any more, and those beyond the bound."""
         now, mine = self.now() - self._shift, self.own_queues
         past = dict.fromkeys(
-            await self._database.read(lambda connection: flow_sweep.past(connection, mine, before=now)), now
+            await self._database.look(lambda connection: flow_sweep.past(connection, mine, before=now)), now
         )
         if self._is_time("flow bound", flow_sweep.BOUND_EVERY):
             for queue in mine:
@@ -519,11 +522,27 @@ class SqlOutbox:
                 await self._release()
                 await self._let_follow()
             by_key = {service_key(service): count for service, count in wanted.items() if count > 0}
-            places = [Place(queue, LANES[lane], key) for queue in self._queues.taken_from for key in by_key]
-            if not (places and self.may_start()):
+            if not (by_key and self._queues.taken_from and self.may_start()) or await self._has_none_due(lane):
                 return []
+            places = [Place(queue, LANES[lane], key) for queue in self._queues.taken_from for key in by_key]
             look = self._hand.look(places, by_key)
             return await self._take(look, lambda connection: taking.take(connection, look, now=self.now()))
+
+    async def _has_none_due(self, lane: Lane) -> bool:
+        """Whether nothing is due in any lane, where nothing waits that this process knows of: then only other processes may
+        have put something into its queues. What one lane has found just now is true for the other, once."""
+        if self.ownership is None or any(self._tally.waits_at_all(lane) for lane in LANES.values()):
+            return False
+        began = self._monotonic()
+        if lane in self._none_due and began - self._times["none due"] < _MOMENT:
+            self._none_due.remove(lane)
+            return True
+        self._none_due.clear()
+        mine = self._queues.taken_from
+        if await self._database.look(lambda connection: taking.is_any_due(connection, mine, now=self.now())):
+            return False
+        self._times["none due"], self._none_due = began, set(Lane) - {lane}
+        return True
 
     async def begin_late(self, work: Sequence[Work]) -> None:
         now = self._clock.wall()
@@ -707,7 +726,7 @@ class SqlOutbox:
             return
         self._looks_for_followers = False
         mine = self._queues.taken_from
-        found = await self._database.read(lambda connection: ordering.ready(connection, mine))
+        found = await self._database.look(lambda connection: ordering.ready(connection, mine))
         self._times["follow"] = began + _LOOKED * (self._monotonic() - began)
         if not found:
             return
@@ -1028,7 +1047,7 @@ class SqlOutbox:
         began = self._monotonic()
         if began < self._times["sum"]:
             return
-        self._to_sum |= await self._database.read(lambda connection: summing.all_ended(connection, self._queues.owner))
+        self._to_sum |= await self._database.look(lambda connection: summing.all_ended(connection, self._queues.owner))
         took = self._monotonic() - began
         self._times["sum"] = began + (_LOOK_AT_ALL if self.ownership is None else max(_SHARED_LOOK, _LOOKED * took))
 
@@ -1116,7 +1135,7 @@ class SqlOutbox:
         if not self._queues.fences:  # what this process accepted, its owners have counted by now
             self._tally.correct({}, before)
             return {}
-        counted = await self._database.read(
+        counted = await self._database.look(
             lambda connection: taking.count(connection, self._queues.owner, now=self.now())
         )
         self._tally.correct({place: rows for place, (rows, _) in counted.items()}, before)

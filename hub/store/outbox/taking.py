@@ -9,7 +9,7 @@ from hub.notification import Notification
 from hub.store.connection import Connection, Row, Statement
 from hub.store.contracts.outbox import Work
 from hub.store.outbox.in_hand import Candidate, InHand, Look, Place
-from hub.store.rows import BROADCAST, LANE_OF, NOTIFICATION, notification_of, service_of
+from hub.store.rows import BROADCAST, LANE_OF, NOTIFICATION, SINGLE, notification_of, service_of
 
 _KEYS = (
     ("queue", "bigint"),
@@ -68,6 +68,16 @@ PAGES = Statement(
     columns=_ROW,
 )
 
+ANY_DUE = Statement(
+    "work.any_due",
+    "SELECT q.queue FROM queue q WHERE q.queue IN (:keys) AND"
+    " (EXISTS (SELECT 1 FROM notification n WHERE n.queue = q.queue AND n.lane = :single AND n.due <= :now)"
+    " OR EXISTS (SELECT 1 FROM page p WHERE p.queue = q.queue AND p.lane = :single AND p.due <= :now)"
+    " OR EXISTS (SELECT 1 FROM page p WHERE p.queue = q.queue AND p.lane = :broadcast AND p.due <= :now)) LIMIT 1",
+    columns=(("queue", "bigint"),),
+)
+"""Goes by the index through what is not due too, so it is for queues in which little waits."""
+
 Taken = tuple[list[Candidate], list[Work]]
 """Candidates, and the whole of each, in the same order."""
 Counted = Mapping[tuple[int, str], tuple[int, int]]
@@ -80,6 +90,11 @@ def take(connection: Connection, look: Look, *, now: float) -> Taken:
     if any(place.lane != BROADCAST for place in look.starts):  # a notification that is its own page is a single
         found += _candidates(connection.read_many(DUE_NOTIFICATIONS, rows), is_page=False)
     return _with_work(connection, look.choose(found))
+
+
+def is_any_due(connection: Connection, queues: Sequence[int], *, now: float) -> bool:
+    """Whether anything is due in these queues, in either lane, for any service."""
+    return bool(connection.read_by_keys(ANY_DUE, queues, single=SINGLE, broadcast=BROADCAST, now=now))
 
 
 def take_old(

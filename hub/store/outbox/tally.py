@@ -29,6 +29,10 @@ class Tally:
         """Whether anything without a service waits in a lane."""
         return self._counts[lane, ""] > 0
 
+    def waits_at_all(self, lane: int) -> bool:
+        """Whether anything waits in a lane, with a service or without."""
+        return next(self.of_lane(lane), None) is not None
+
     def count(self, lane: int, service: str) -> int:
         """How many wait in one place."""
         return self._counts[lane, service]

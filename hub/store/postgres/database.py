@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import psycopg
 
 from hub.errors import StoreError, StoreLockedError
-from hub.store.connection import Connection, Statement
+from hub.store.connection import Connection, Row, Statement
 from hub.store.groups import JobGroups
 from hub.store.people.people import Noted
 from hub.store.postgres.address import PostgresAddress
@@ -124,7 +124,12 @@ class PostgresDatabase:
     async def read(self, job: Callable[[Connection], T], /) -> T:
         if not self._is_open:
             raise StoreError("the store is closed")
-        return await asyncio.get_running_loop().run_in_executor(self._reading, self._read_now, job)
+        return await asyncio.get_running_loop().run_in_executor(self._reading, self._read_now, _read, job)
+
+    async def look(self, job: Callable[[Connection], T], /) -> T:
+        if not self._is_open:
+            raise StoreError("the store is closed")
+        return await asyncio.get_running_loop().run_in_executor(self._reading, self._read_now, _look, job)
 
     async def probe(self) -> None:
         await self.write(lambda connection: connection.write(_TOUCH))
@@ -140,7 +145,7 @@ class PostgresDatabase:
         with ExitStack() as opened:
             try:
                 writer = opened.enter_context(closing(self._address.connect()))
-                reader = opened.enter_context(closing(self._address.connect(idle_in_transaction=_READER_IDLE)))
+                reader = opened.enter_context(closing(self._connect_reader()))
                 look_for_pooler(writer, reader)
                 use_database(writer, self._address)
                 versions = shipped_versions() if self._versions is None else self._versions
@@ -151,24 +156,57 @@ class PostgresDatabase:
             opened.pop_all()
         return writer, reader
 
-    def _read_now(self, job: Callable[[Connection], T]) -> T:
-        """One snapshot for all statements of a job; on a session that was lost the job is begun again, once."""
+    def _connect_reader(self) -> psycopg.Connection[Any]:
+        """A session that cannot write."""
+        reader = self._address.connect(idle_in_transaction=_READER_IDLE)
+        try:
+            reader.execute("SET default_transaction_read_only = on")
+        except BaseException:
+            reader.close()
+            raise
+        return reader
+
+    def _read_now(
+        self, run: Callable[[psycopg.Connection[Any], Callable[[Connection], T]], T], job: Callable[[Connection], T]
+    ) -> T:
+        """On a session that was lost the job is begun again, once."""
         for is_last in (False, True):
             reader = self._reader
             if reader is None or not self._is_open:
                 raise StoreError("the store is closed")
             try:
                 if reader.closed:
-                    reader = self._reader = self._address.connect(idle_in_transaction=_READER_IDLE)
+                    reader = self._reader = self._connect_reader()
                     again("reads")
-                return _read(reader, job)
+                return run(reader, job)
             except psycopg.Error as error:
                 if is_last or not reader.closed:
                     raise store_error(error) from error
         raise AssertionError("the second try returns or raises")
 
 
+class _OneCall(PostgresConnection):
+    """A statement by itself: what a second one reads could be of another state of the database."""
+
+    __slots__ = ("_is_used",)
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        super().__init__(connection)
+        self._is_used = False
+
+    def _run(self, text: bytes, values: dict[str, Any]) -> list[Row]:
+        if self._is_used:
+            raise RuntimeError("a look makes one call of its connection")
+        self._is_used = True
+        return super()._run(text, values)
+
+
+def _look(reader: psycopg.Connection[Any], job: Callable[[Connection], T]) -> T:
+    return job(_OneCall(reader))
+
+
 def _read(reader: psycopg.Connection[Any], job: Callable[[Connection], T]) -> T:
+    """One snapshot for all statements of the job."""
     reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     try:
         answer = job(PostgresConnection(reader))

@@ -52,7 +52,7 @@ class SqlQuotas:
         return await self._database.write(share)
 
     async def known_quotas(self) -> Mapping[Service, float]:
-        rows = await self._database.read(lambda connection: connection.read(KNOWN))
+        rows = await self._database.look(lambda connection: connection.read(KNOWN))
         named = [(key.partition("/"), per_minute) for key, per_minute in rows]
         return {
             (hub, PLATFORM_NAMED[platform]): per_minute

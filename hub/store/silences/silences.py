@@ -88,7 +88,7 @@ class SqlSilences:
 
     async def read(self) -> None:
         """Know what there is. Raises: StoreError."""
-        rows = await self._database.read(lambda connection: connection.read(ALL))
+        rows = await self._database.look(lambda connection: connection.read(ALL))
         self._known = silences_of(rows)
 
     @property

@@ -65,7 +65,7 @@ class SqlSinks:
 
     async def unreported(self, sink: str, *, limit: int) -> Sequence[KeptReport]:
         asked = [(queue, sink, self._now(), limit) for queue in self._queues.own_queues]
-        found = await self._database.read(lambda connection: connection.read_many(DUE, asked))
+        found = await self._database.look(lambda connection: connection.read_many(DUE, asked))
         found.sort(key=lambda row: (row[5], row[0]))
         return [
             KeptReport(id=n, at=at, body=body, content_type=content_type, attempt=attempt)
@@ -83,7 +83,7 @@ class SqlSinks:
 
     async def sink_usage(self) -> Mapping[str, SinkUsage]:
         asked = [(queue,) for queue in self._queues.own_queues]
-        found = await self._database.read(lambda connection: connection.read_many(USAGE, asked))
+        found = await self._database.look(lambda connection: connection.read_many(USAGE, asked))
         usage: dict[str, SinkUsage] = {}
         for sink, reports, bytes_, oldest, _ in found:
             before = usage.get(sink, SinkUsage(reports=0, bytes=0, oldest=oldest))

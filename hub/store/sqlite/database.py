@@ -150,6 +150,8 @@ class SqliteDatabase:
             raise StoreError("the store is closed")
         return await asyncio.get_running_loop().run_in_executor(self._reading, self._read_now, reader, job)
 
+    look = read
+
     async def probe(self) -> None:
         await self.write(lambda connection: connection.write(_TOUCH))
 

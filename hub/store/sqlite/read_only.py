@@ -75,6 +75,8 @@ class ReadOnlyDatabase:
             raise StoreError("the store is closed")
         return await self._in_thread(lambda: _read(connection, job))
 
+    look = read
+
     async def write(
         self,
         job: Callable[[Connection], T],

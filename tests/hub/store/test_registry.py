@@ -69,6 +69,9 @@ class CountingDatabase(SqliteDatabase):
     async def read(self, job: Callable[[Connection], T], /) -> T:
         return await super().read(self._counted(job))
 
+    async def look(self, job: Callable[[Connection], T], /) -> T:
+        return await super().look(self._counted(job))
+
     def _counted(self, job: Callable[[Connection], T]) -> Callable[[Connection], T]:
         def run(connection: Connection) -> T:
             trips: list[str] = []

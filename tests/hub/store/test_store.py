@@ -123,6 +123,9 @@ class CountingDatabase:
     async def read(self, job: Callable[[Connection], T], /) -> T:
         return await self._database.read(lambda connection: job(_Counting(self, connection)))
 
+    async def look(self, job: Callable[[Connection], T], /) -> T:
+        return await self._database.look(lambda connection: job(_Counting(self, connection)))
+
 
 class _Counting:
     """A connection that counts."""

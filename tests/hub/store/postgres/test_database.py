@@ -109,6 +109,20 @@ async def test_a_read_cannot_write(opened: PostgresDatabase) -> None:
         await opened.read(lambda connection: connection.write(PLAIN, id=1))
 
 
+async def test_a_look_is_one_statement_that_cannot_write_and_outlives_a_lost_session(
+    opened: PostgresDatabase, postgres: Postgres, database: str
+) -> None:
+    await opened.write(lambda connection: connection.write(PLAIN, id=1))
+    for _ in range(2):
+        with pytest.raises(StoreError, match="read-only"):
+            await opened.look(lambda connection: connection.write(PLAIN, id=2))
+        with pytest.raises(RuntimeError, match="one call"):
+            await opened.look(lambda connection: [connection.read(ALL), connection.read(ALL)])
+        assert await opened.look(lambda connection: connection.read(ALL)) == [(1, "")]
+        await asyncio.to_thread(postgres.cut, database)
+        assert await opened.look(lambda connection: connection.read(ALL)) == [(1, "")]
+
+
 async def test_a_lost_session_costs_the_job_that_was_under_way_and_no_other(
     opened: PostgresDatabase, postgres: Postgres, database: str
 ) -> None:

@@ -3,8 +3,9 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from pyroaring import BitMap
@@ -23,6 +24,7 @@ from tests.brokers.postgres import Postgres
 from tests.hub.examples import HUB, installation, notification
 from tests.hub.store.postgres.fleet import QUEUES, Fleet, Process
 from tests.hub.store.suite.accepting import dead_letter
+from tests.hub.store.suite.flow_control import in_turn
 from tests.hub.store.suite.harness import WHOLE, begin, enqueue, everything, ids, take, take_pages, went_well
 
 FCM: Service = (HUB, Platform.FCM)
@@ -228,6 +230,39 @@ async def test_a_broadcast_is_dealt_to_all_and_two_last_pages_at_once_end_it_onc
     assert ended == {(HUB, State.COMPLETED): 1}
     details = await second.store.details(HUB, work.notification.id)
     assert details.counts == {Platform.FCM: {OutcomeName.SUCCESS: 2 * QUEUES}}
+
+
+async def test_a_process_for_which_nothing_waits_looks_once_for_both_lanes_and_finds_what_others_put_there(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = await fleet.two()
+    asked: list[str] = []
+
+    def watched(name: str) -> Callable[..., Awaitable[Any]]:
+        ask = getattr(first.database, name)
+
+        async def call(job: Callable[[Connection], Any]) -> Any:
+            asked.append(name)
+            return await ask(job)
+
+        return call
+
+    for name in ("read", "look"):
+        monkeypatch.setattr(first.database, name, watched(name))
+    for _ in range(3):
+        assert not await take(first.store)
+        assert not await take_pages(first.store)
+    assert asked == ["look"] * 3
+    for _ in range(2):
+        assert not await take(first.store)
+    assert asked == ["look"] * 5, "what a lane found is true for the other lane, and not for its own next look"
+    (broadcast,) = await begin(second.store, notification())
+    await second.store.expand(broadcast, Audience(pages=[(Platform.FCM, BitMap([n])) for n in range(QUEUES)]))
+    assert not await take(first.store)
+    assert len(await take_pages(first.store)) == QUEUES // 2
+    keys = [str(number) for number in range(30)]
+    begun = (await second.store.accept([in_turn(key, key) for key in keys], start=WHOLE)).work
+    assert len(begun) + len(await take(first.store)) + len(await take(second.store)) == len(keys)
 
 
 async def test_a_broadcast_is_cancelled_from_a_process_that_does_not_own_it(fleet: Fleet) -> None:

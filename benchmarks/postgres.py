@@ -226,7 +226,7 @@ def _database_cpu(server: NativePostgres | None) -> float:
         return 0.0
     seconds = 0.0
     for child in Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split():
-        with suppress(FileNotFoundError):  # a session that has ended since: the server has its time
+        with suppress(FileNotFoundError, ProcessLookupError):  # a session that has ended since: the server has its time
             seconds += cpu_seconds(int(child))
     return seconds + cpu_seconds(server.pid, with_ended=True)
 

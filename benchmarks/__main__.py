@@ -62,6 +62,7 @@ AIMS = {
     ("outage", "p99, outage / well"): 1.1,
     **{("fairness", f"{way}, beside a flood, p99 / alone"): 2.0 for way in fairness.WAYS},
     **{("fairness", f"{way}, beside a broadcast, p99 / alone"): 1.5 for way in fairness.WAYS},
+    ("latency", "beside a broadcast, p99 / alone"): 1.5,
     ("webpush", "encryptions/CPU-s"): 10_000.0,
     **{("quota", f"used, {who}"): 0.98 for who in quota.WAYS},
     **{("quota", f"refused once learnt, {who}"): 0.001 for who in quota.WAYS},
@@ -200,7 +201,9 @@ def _measures_served(arguments: argparse.Namespace, service: FastPushService, ur
             kills=5 if scale == 1 else 3,
             turns=5 if scale == 1 else 3,
         ),
-        "latency": lambda own: figures.latency(own, service, url, phones=20_000, rate=500, seconds=30 // min(scale, 3)),
+        "latency": lambda own: figures.latency(
+            own, service, url, reached=1_000_000 // scale, rate=1000, seconds=30 // min(scale, 3)
+        ),
         "fairness": lambda own: fairness.measure(
             own,
             service,

@@ -72,11 +72,16 @@ class Daemon:
         return "<State>Completed</State>" in self.details(notification_id)
 
     def took(self, notification_id: str) -> float:
-        """Seconds from the acceptance of a notification to its end, by the daemon's own clock."""
+        """Seconds from the acceptance of a notification to its end."""
+        accepted, ended = self.ran(notification_id)
+        return ended - accepted
+
+    def ran(self, notification_id: str) -> tuple[float, float]:
+        """When a notification was accepted and when it ended, in seconds since 1970, by the daemon's own clock."""
         details = self.details(notification_id)
         ends = [details.partition(f"<{name}>")[2].partition("<")[0] for name in ("EnqueueTime", "EndTime")]
-        accepted, ended = (datetime.fromisoformat(text) for text in ends)
-        return (ended - accepted).total_seconds()
+        accepted, ended = (datetime.fromisoformat(text).timestamp() for text in ends)
+        return accepted, ended
 
     def metric(self, name: str, *labels: str) -> float:
         """The sum of a metric's series whose text has all of `labels`."""

@@ -22,8 +22,6 @@ import yaml
 
 from benchmarks import daemon, figures
 from benchmarks.nginx import FastPushService
-from hub.installation import Installation
-from hub.notification import Platform
 from hub.store.sqlite.store import SqliteStore
 
 _PATH = "/in/calls"
@@ -72,11 +70,13 @@ def measure(
     """
     config = figures.events_configuration(directory, service.logged_url, service, url)
     flooded, alone = _configurations(config)
-    asyncio.run(_register(directory / "bench.db", phones=phones, callers=3 * rounds * rate * seconds))
+    asyncio.run(figures.register(SqliteStore(directory / "bench.db"), phones))
+    callers = 3 * rounds * rate * seconds
+    asyncio.run(figures.register(SqliteStore(directory / "bench.db"), callers, first=_CALLER, tags=()))
     measured: dict[str, list[Requests]] = {"alone": [], "beside a flood": [], "beside a broadcast": []}
     floods, costs, broadcasts = [], [], []
     config.write_text(flooded)  # which makes the queue
-    numbers = iter(range(_CALLER, _CALLER + 3 * rounds * rate * seconds))
+    numbers = iter(range(_CALLER, _CALLER + callers))
     with daemon.running(config) as running:
         send = partial(_send, running, numbers, rate=rate, seconds=seconds)
         for turn in range(rounds):
@@ -127,27 +127,6 @@ def _configurations(config: Path) -> tuple[str, str]:
     flooded = {**settings, "sources": {**settings["sources"], "calls": source}, "rules": [*settings["rules"], rule]}
     alone = {**settings, "sources": {"calls": source}, "rules": [rule]}
     return yaml.safe_dump(flooded, sort_keys=False), yaml.safe_dump(alone, sort_keys=False)
-
-
-async def _register(database: Path, *, phones: int, callers: int) -> None:
-    await figures.register(SqliteStore(database), phones)
-    store = SqliteStore(database)
-    await store.open()
-    for first in range(_CALLER, _CALLER + callers, 1000):
-        await store.put_installations(
-            daemon.HUB,
-            [
-                Installation(
-                    id=f"phone-{number}",
-                    platform=Platform.APNS,
-                    push_channel=figures.handle(number),
-                    user_id=f"u{number}",
-                    templates=figures.TEMPLATES,
-                )
-                for number in range(first, min(first + 1000, _CALLER + callers))
-            ],
-        )
-    await store.close()
 
 
 def _send(running: daemon.Daemon, numbers: Iterator[int], *, rate: int, seconds: int) -> Requests:

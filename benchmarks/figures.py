@@ -8,7 +8,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -30,6 +30,10 @@ TEMPLATES = {
     )
 }
 _H2LOAD_STREAMS, _CONNECTIONS = 100, 4
+_REACHED = 1_000_000_000
+"""The first number of the phones that a broadcast beside events reaches, beyond those of the events."""
+_FOR_P99 = 500
+"""Events, of which a p99 is no accident of five."""
 
 Figures = Mapping[str, float]
 
@@ -39,10 +43,11 @@ def handle(number: int) -> str:
     return f"{number:064X}"
 
 
-async def register(store: SqlStore, count: int) -> None:
+async def register(store: SqlStore, count: int, *, first: int = 0, tags: tuple[str, ...] = ("news",)) -> None:
     """Installations with a template each, written as the engine writes them, before the daemon starts."""
     await store.open()
-    for first in range(0, count, 1000):
+    end = first + count
+    for start in range(first, end, 1000):
         await store.put_installations(
             daemon.HUB,
             [
@@ -51,10 +56,10 @@ async def register(store: SqlStore, count: int) -> None:
                     platform=Platform.APNS,
                     push_channel=handle(number),
                     user_id=f"u{number}",
-                    tags=("news",),
+                    tags=tags,
                     templates=TEMPLATES,
                 )
-                for number in range(first, min(first + 1000, count))
+                for number in range(start, min(start + 1000, end))
             ],
         )
     await store.close()
@@ -128,33 +133,58 @@ def _start_up_cpu(config: Path) -> float:
         return running.cpu_seconds
 
 
-def latency(directory: Path, service: FastPushService, url: str, *, phones: int, rate: int, seconds: int) -> Figures:
-    """(c) From acceptance to the push's arrival at the service, at a steady rate; the service's clock has milliseconds."""
+def latency(directory: Path, service: FastPushService, url: str, *, reached: int, rate: int, seconds: int) -> Figures:
+    """(c) From acceptance to the push's arrival at the service, at a steady rate of events: alone, and while a broadcast to
+    `reached` other phones runs. Each event has a phone of its own; the service's clock has milliseconds.
+    """
     config = events_configuration(directory, service.logged_url, service, url)
-    asyncio.run(register(SqliteStore(directory / "bench.db"), phones))
     count = rate * seconds
+    phones = 2 * count + rate
+    asyncio.run(register(SqliteStore(directory / "bench.db"), phones, tags=()))
+    asyncio.run(register(SqliteStore(directory / "bench.db"), reached, first=_REACHED))
     with daemon.running(config) as running:
-        publish(url, rate, first=count, phones=phones)
+        publish(url, rate, first=2 * count, phones=phones)
         await_(lambda: delivered(running) >= rate)
-        asyncio.run(_publish_steadily(url, rate=rate, count=count, phones=phones))
+        asyncio.run(_publish_steadily(url, range(count), rate=rate, phones=phones))
         await_(lambda: delivered(running) >= count + rate)
+        sent = running.broadcast({"title": "Bench", "body": "to all"}, tags="news")
+        asyncio.run(_publish_steadily(url, range(count, 2 * count), rate=rate, phones=phones))
+        await_(partial(running.is_completed, sent), pause=0.5, timeout=1800)
+        await_(lambda: delivered(running) >= phones + reached)
+        began, ended = running.ran(sent)
         time.sleep(1.5)  # nginx writes its log once a second
     arrived = {}
     for line in service.arrivals.read_text().splitlines():
         at, _, path = line.partition(" ")
         arrived[int(path.rpartition("/")[2], 16)] = float(at)
     with sqlite3.connect(directory / "bench.db") as database:
-        rows = database.execute("SELECT event_id, accepted_at FROM notification").fetchall()
-    milliseconds = sorted(
-        1000 * (arrived[int(event_id) % phones] - accepted_at)
-        for event_id, accepted_at in rows
-        if int(event_id) < count
+        rows = database.execute("SELECT event_id, accepted_at FROM notification WHERE event_id <> ''").fetchall()
+    accepted = {int(event_id): at for event_id, at in rows}
+    alone = _milliseconds({number: accepted[number] for number in range(count)}, arrived)
+    beside = _milliseconds(
+        {number: at for number, at in accepted.items() if count <= number < 2 * count and began <= at < ended}, arrived
     )
     return {
-        "p50 ms": statistics.quantiles(milliseconds, n=100)[49],
-        "p99 ms": statistics.quantiles(milliseconds, n=100)[98],
-        "worst ms": milliseconds[-1],
+        "p50 ms": _percentile(alone, 50),
+        "p99 ms": _percentile(alone, 99),
+        "worst ms": alone[-1],
+        "beside a broadcast, events/s accepted": len(beside) / (ended - began),
+        "beside a broadcast, p50 ms": _percentile(beside, 50),
+        "beside a broadcast, p99 ms": _percentile(beside, 99),
+        "beside a broadcast, p99 / alone": _percentile(beside, 99) / _percentile(alone, 99),
+        "pushes/s of the broadcast": reached / (ended - began),
     }
+
+
+def _milliseconds(accepted: Mapping[int, float], arrived: Mapping[int, float]) -> Sequence[float]:
+    """From acceptance to arrival, sorted. Raises: SystemExit: there are too few for a p99."""
+    if len(accepted) < _FOR_P99:
+        sys.exit(f"{len(accepted)} events were accepted while the broadcast ran: ask for a larger one")
+    return sorted(1000 * (arrived[number] - at) for number, at in accepted.items())
+
+
+def _percentile(values: Sequence[float], percent: int) -> float:
+    return statistics.quantiles(values, n=100)[percent - 1]
 
 
 def idle(directory: Path, service: FastPushService, url: str, *, rounds: int = 3) -> Figures:
@@ -201,15 +231,15 @@ async def _publish(url: str, numbers: range, phones: int) -> None:
     await publisher.close()
 
 
-async def _publish_steadily(url: str, *, rate: int, count: int, phones: int) -> None:
+async def _publish_steadily(url: str, numbers: Sequence[int], *, rate: int, phones: int) -> None:
     """A hundredth of a second's events every hundredth of a second."""
     publisher = RabbitMqPublisher("bench", RabbitMqPublisherSettings.model_validate({"url": url}))
     await publisher.connect()
     chunk = max(1, rate // 100)
     started = time.perf_counter()
-    for start in range(0, count, chunk):
+    for start in range(0, len(numbers), chunk):
         await asyncio.sleep(max(0.0, started + start / rate - time.perf_counter()))
-        await publisher.publish([_message(number, phones) for number in range(start, min(start + chunk, count))])
+        await publisher.publish([_message(number, phones) for number in numbers[start : start + chunk]])
     await publisher.close()
 
 

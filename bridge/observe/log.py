@@ -66,7 +66,7 @@ def info_lines(event: str, lines: Sequence[dict[str, Any]]) -> None:
     belong to this function from then on.
     """
     now = _in_force
-    if now is None or not now.writes_json:  # for people, or in a test
+    if now is None or not (now.writer.has_known or now.writes_json):  # for people, or in a test
         for line in lines:
             _log.info(event, **line)
     elif now.threshold <= logging.INFO:
@@ -121,6 +121,11 @@ class _TickWriter:
             self._flush_soon()
 
     log = debug = info = warning = error = critical = exception = fatal = warn = failure = err = msg
+
+    @property
+    def has_known(self) -> bool:
+        """Whether lines of `info_lines` came last in this turn: what was asked for them holds for the next ones."""
+        return bool(self._parts) and type(self._parts[-1]) is list
 
     def write(self, known: Sequence[dict[str, Any]]) -> None:
         """Lines of `info_lines`; neighbours become text together."""

@@ -72,10 +72,10 @@ async def _measure(directory: Path, waiting: int, probes: int) -> dict[str, floa
         back = await _recover(services, daemon, waiting)
     return {
         "FCM p50 with APNs well, ms": statistics.median(well),
-        "FCM p99 with APNs well, ms": p99(well),
+        "FCM p99 with APNs well, ms": quantile(well, 0.99),
         f"FCM p50 with {waiting:,} waiting for APNs, ms": statistics.median(out),
-        f"FCM p99 with {waiting:,} waiting for APNs, ms": p99(out),
-        "p99, outage / well": p99(out) / p99(well),
+        f"FCM p99 with {waiting:,} waiting for APNs, ms": quantile(out, 0.99),
+        "p99, outage / well": quantile(out, 0.99) / quantile(well, 0.99),
         "memory more, MB": grown,
         **back,
     }
@@ -239,6 +239,6 @@ async def _recover(services: PushServices, daemon: Daemon, count: int) -> dict[s
     }
 
 
-def p99(values: Sequence[float]) -> float:
-    """What one in a hundred takes longer than."""
-    return sorted(values)[int(len(values) * 0.99)]
+def quantile(values: Sequence[float], part: float) -> float:
+    """What such a part of the values is below."""
+    return sorted(values)[int(len(values) * part)]

@@ -25,8 +25,10 @@ async def test_a_service_that_answers_nothing_delays_no_other_and_gets_everythin
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 async def test_beside_a_daemon_whose_services_are_all_well_one_with_an_outage_is_as_quick(tmp_path: Path) -> None:
-    """Both at the same time: what delays one on a busy machine delays the other, so that the tails compare too."""
+    """Both at the same time: what holds up one on a busy machine holds up the other. Beyond nine in ten it does not do so
+    evenly, so that p99 is a figure for a quiet machine.
+    """
     found = await asyncio.to_thread(outage.compare, tmp_path, waiting=2_000, probes=500)
     well, away = found["well"], found["away"]
     assert statistics.median(away) < 1.5 * statistics.median(well) + 10, found
-    assert outage.p99(away) < 3 * outage.p99(well) + 20, found
+    assert outage.quantile(away, 0.9) < 2 * outage.quantile(well, 0.9) + 20, found

@@ -142,6 +142,33 @@ async def test_fewer_streams_than_are_open_hold_back_the_others(authority: Autho
         assert [each.status for each in await post(transport, peer, 9)] == [200] * 9
 
 
+async def test_a_window_of_nothing_costs_a_request_its_deadline_and_no_more(
+    authority: Authority, transport: Transport
+) -> None:
+    """Whoever answers each PING and never opens a window holds no request beyond its time, nor those behind it."""
+    given_up: list[int] = []
+
+    async def script(talk: Talk) -> None:
+        await talk.greet({Setting.INITIAL_WINDOW_SIZE: 0})
+        while True:
+            found = await talk.frame(Kind.PING, Kind.RST_STREAM, Kind.DATA)
+            assert found.kind != Kind.DATA
+            if found.kind == Kind.PING:
+                talk.send(frames.frame(Kind.PING, found.payload, flags=ACK))
+            else:
+                given_up.append(found.stream)
+
+    async with scripted(authority, script, answering) as peer:
+        asked = [Request(f"{peer.origin}/3/device/1", TOKEN, b"{}")]
+        (answer,) = await post_each(transport, asked, deadline=1)
+        assert answer.timed_out
+        assert [each.status for each in await post(transport, peer)] == [200]
+        async with asyncio.timeout(PATIENCE):
+            while not given_up:
+                await asyncio.sleep(0.001)
+    assert given_up == [1]
+
+
 # Header fields
 
 

@@ -143,10 +143,10 @@ def _shown_channel(installation: Installation) -> Any:
 
 def _platform(text: str) -> Platform:
     name = text.lower()
-    known = {name: each.platform for each in platforms() for name in (each.platform.value, *each.other_names)}
-    if name in known:
-        return known[name]
-    supported = ", ".join(known)
+    for each in platforms():
+        if name == each.platform.value or name in each.other_names:
+            return each.platform
+    supported = ", ".join(name for each in platforms() for name in (each.platform.value, *each.other_names))
     raise InvalidRequestError(f"unknown platform {text[:60]!r}; supported are {supported}")
 
 

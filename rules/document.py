@@ -212,7 +212,8 @@ class _Reader:
 
     def _not_yaml(self, error: yaml.MarkedYAMLError, lines: Sequence[str], start: Mark) -> None:
         mark = error.problem_mark or error.context_mark
-        message = ", ".join(part for part in (error.problem, error.context) if part)
+        problem = (error.problem or "").removeprefix("but ")
+        message = ", ".join(part for part in (problem, error.context) if part)
         opened = error.context_mark.line if error.context_mark else None
         cure = syntax_cure(message, lines, mark.line, mark.column, opened) if mark else ""
         where = Mark(str(self._file), mark.line + 1, mark.column + 1) if mark else start
@@ -315,7 +316,9 @@ class _Reader:
         if kind == "env" and name and self._environ is not None:
             value = self._environ.get(name)
             if value is None and default is None:
-                self._problems.add_at(place, key, f"the environment variable {name} is not set")
+                shell = re.fullmatch(r"(\w+):?[-?=](.*)", name, re.ASCII)
+                hint = f"a default stands behind :-, as in ${{env:{shell[1]}:-{shell[2]}}}" if shell else ""
+                self._problems.add_at(place, key, f"the environment variable {name} is not set", hint)
             return value or default or ""
         if kind == "file" and name:
             return self._content(Path(name), key, place)

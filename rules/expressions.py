@@ -57,6 +57,10 @@ EVENT_NAMES: Names = {
 }
 
 
+DIGEST_FIELDS = ("count", "first", "last")
+"""What `digest` has."""
+
+
 def _digest(event: Any) -> Mapping[str, Any]:
     """What `digest` names: outside of a digest an event stands for itself."""
     digest = event.digest

@@ -61,6 +61,9 @@ class _Environment(Environment):
 _ENVIRONMENT = _Environment()
 
 
+_LONE_QUOTE = re.compile(r"unexpected char (?:\"(')\"|'(\")') at \d+")
+
+
 def parse(text: str) -> nodes.Expr:
     """The nodes of a bare expression; their `lineno` is an offset in `text`. Raises: ExpressionError."""
     if not text.strip():
@@ -76,6 +79,8 @@ def parse(text: str) -> nodes.Expr:
         hint = "written bare, without {{ }}" if text.lstrip().startswith("{{") else ""
         if in_braces := _BRACES_TOO_MANY.fullmatch(text):
             hint = f"written with two braces on each side: {{{{ {in_braces[1]} }}}}"
+        if (quote := _LONE_QUOTE.fullmatch(error.message or "")) is not None:
+            hint = f"the {quote[1]} that opens a text is never closed"
         raise ExpressionError(_lowered(error.message), hint=hint) from error
     except RecursionError as error:
         raise ExpressionError(f"nested deeper than {MAX_DEPTH} levels") from error
@@ -134,6 +139,8 @@ def _split_by_jinja(text: str) -> Iterator[tuple[int, str, bool]]:
             offset += len(token)
     except TemplateSyntaxError as error:
         cure = expression_cure(text[inside_at:].partition("}}")[0]) if is_inside else ""
+        if not cure and "'}'" in str(error.message):
+            cure = "a placeholder ends with two braces: {{ data.x }}"
         raise ExpressionError(_lowered(error.message), column=offset + 1, hint=cure) from error
     if is_inside:
         raise ExpressionError("this {{ is never closed", column=inside_at - 1)

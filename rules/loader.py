@@ -14,7 +14,6 @@ from hub.notification import Platform, Priority
 from hub.platforms.table import services, traits_of
 from hub.quiet import OnQuiet
 from hub.rate import Rate
-from hub.spelling import did_you_mean
 from hub.tags import MaxTags
 from hub.times import is_no_time, parse_time
 from hub.topics import Levels
@@ -33,7 +32,7 @@ from rules.native import Native, compile_native
 from rules.node import Mark, Node, RuleNodes
 from rules.problems import Problems
 from rules.push import PushPlan
-from rules.reading import choice, complain, fields, template, values, word, words
+from rules.reading import choice, complain, complain_of_name, fields, template, values, word, words
 from rules.render import Text, compile_text
 from rules.schedule import Schedule
 from rules.ttl import TtlFrom
@@ -48,6 +47,20 @@ _LATER_RULE_KEYS = ("also", "inhibit", "remind")
 _LATER_PUSH_KEYS = ("devices", "interruption", "tag_policy", "template")
 _SOONEST, _LATEST = timedelta(seconds=1), timedelta(days=7)
 """What `unless_opened.after` may be: the notification and what phones said of it are kept for longer."""
+_TIME_OF_EVENT = 'a field of the event names it: at: "{{ data.dueAt }}"'
+_WIDE: Mapping[str, str] = {
+    "source": "the rule is for the events of all sources",
+    "match": "it asks for nothing",
+    "when": "it asks for nothing",
+    "dedupe": "nothing is kept back",
+    "throttle": "nothing is kept back",
+    "quiet_hours": "no phone is left in peace",
+    "schedule": "what it pushes goes at once",
+    "rate": "there is no limit",
+    "mode": "the rule is in force",
+    "stop": "the rules below are looked at",
+}
+"""What a rule does without a key that narrows it or holds it back."""
 _LEAVE_OUT = "comment the rule out, or delete it"
 _PUSH_CURES = {
     name: f"what templates are filled with stands under with: {{ {name}: … }}"
@@ -166,6 +179,8 @@ class RuleReader:
         self._rules: list[Rule] = []
         self._names: dict[str, Mark] = {}
         self._unknown: dict[tuple[str, str], list[Node]] = {}
+        self._cancels: list[Node] = []
+        self._has_keys = False
         self._hubless: Node | None = None
         self._sources = {source: source for source in sorted(scope.sources)}
         self._sinks = {sink: sink for sink in sorted(scope.sinks)}
@@ -188,6 +203,9 @@ class RuleReader:
     def rule_set(self) -> RuleSet:
         """All rules that were read, after complaining of the names in them that nothing defines."""
         self._complain_of_names()
+        for cancel in () if self._has_keys else self._cancels:
+            message = "withdraws nothing: no rule has a key"
+            self._problems.warn(cancel, message, 'give the rule that pushes key: "{{ … }}"', mark=cancel.key_mark)
         return RuleSet(self._rules)
 
     def _rule(self, node: Node) -> Rule | None:
@@ -197,6 +215,10 @@ class RuleReader:
         if "name" not in entries:
             self._problems.add(node, "name is missing")
             return None
+        self._warn_of_empty(node)
+        if "cancel" in entries:
+            self._cancels.append(entries["cancel"])
+        self._has_keys = self._has_keys or "key" in entries
         name = self._name(entries["name"])
         given = self._values(models.Rule, entries)
         stop, observes = given.get("stop", False), given.get("mode") is models.Mode.OBSERVE
@@ -238,12 +260,20 @@ class RuleReader:
             stop_mark=entries["stop"].mark if "stop" in entries else node.mark,
         )
 
+    def _warn_of_empty(self, rule: Node) -> None:
+        """A key with nothing behind it is as if not written, so what was to narrow a rule leaves it wide."""
+        for name, entry in rule.value.items() if isinstance(rule.value, dict) else ():
+            if entry.value is None and name in _WIDE and not self._problems.is_mistaken(entry.key):
+                self._problems.warn(
+                    entry, f"has no value: {_WIDE[name]}", "give it one, or delete the key", mark=entry.key_mark
+                )
+
     def _scheduled(self, node: Node, push: PushPlan | None) -> PushPlan | None:
         """The push at the time that the event names."""
         entries = fields(node, self._problems, models.Schedule)
         at = template(entries["at"], self._problems) if "at" in entries else None
         only_in = self._only_in(entries["only_in"]) if "only_in" in entries else None
-        if not entries:
+        if not entries and isinstance(node.value, dict):
             self._problems.add(
                 node, "there is no time", 'write at: "{{ … }}", or only_in: NAME of a window', mark=node.key_mark
             )
@@ -253,7 +283,10 @@ class RuleReader:
             try:
                 parse_time(at.constant, self._scope.timezone)
             except ValueError as error:
-                self._problems.add(entries["at"], str(error), 'a field of the event names it: at: "{{ data.dueAt }}"')
+                self._problems.add(entries["at"], str(error), _TIME_OF_EVENT)
+            else:
+                message = "this time is the same for all events: those that come after it are sent at once"
+                self._problems.warn(entries["at"], message, _TIME_OF_EVENT)
         if push.ttl_from is TtlFrom.TIME:
             message = "ttl begins at the event's time, before the notification is sent"
             self._problems.add(node, message, "leave out push.ttl_from", mark=node.key_mark)
@@ -391,13 +424,12 @@ class RuleReader:
             "hub": self._scope.hubs_are_known,
             "sink": self._scope.sinks_are_known,
         }
-        for (kind, name), nodes in self._unknown.items():
+        for (kind, _), nodes in self._unknown.items():
             if not sections[kind]:
                 continue  # the section itself is the mistake
-            listed = ", ".join(known[kind]) or "nothing"
-            others = f"; {len(nodes) - 1} more of the rules name it" if len(nodes) > 1 else ""
-            hint = did_you_mean(name, known[kind], all_if_few=False) + others
-            self._problems.add(nodes[0], f"{nodes[0].written!r} is not one of: {listed}", hint.removeprefix("; "))
+            others = f"{len(nodes) - 1} more of the rules name it" if len(nodes) > 1 else ""
+            section = kind if kind == "content" else f"{kind}s"
+            complain_of_name(nodes[0], known[kind], section, self._problems, more=others)
 
     def _when(self, node: Node) -> When | None:
         if isinstance(node.value, list):
@@ -415,13 +447,16 @@ class RuleReader:
 
     def _push(self, rule: str, node: Node) -> PushPlan | None:
         entries = {**self._push_defaults, **fields(node, self._problems, models.Push, _LATER_PUSH_KEYS, _PUSH_CURES)}
-        if live_activity.KEY in entries:
+        says_activity = live_activity.KEY in entries
+        if says_activity:
             entries = live_activity.spelled_out(entries, self._problems)
         hub = self._hub(node, entries.get("hub"))
         scope = self._scope.hubs.get(hub or "", HubScope())
         platforms = self._platforms(entries["platforms"], scope) if "platforms" in entries else None
         natives = self._natives(entries["native"], scope) if "native" in entries else ()
-        has_native = "native" in entries and entries["native"].value != {}  # else said of what is in it
+        has_native = says_activity or (
+            "native" in entries and entries["native"].value != {}
+        )  # else said of what is in it
         properties = self._properties(entries["with"]) if "with" in entries else None
         content = self._pushed.read(
             self._named("content", entries["content"], self._contents) if "content" in entries else None,

@@ -135,6 +135,17 @@ def choice(
     return None
 
 
+def complain_of_name(node: Node, known: Collection[str], section: str, problems: Problems, *, more: str = "") -> None:
+    """Complain that nothing in a section of the configuration has the name that a rule gives; `more` is said behind it."""
+    if known:
+        message = f"{node.written!r} is not one of: {', '.join(known)}"
+        hint = did_you_mean(node.text, known, all_if_few=False)
+    else:
+        message = f"there is no {node.written!r}: nothing stands under {section}"
+        hint = f"define it: {section}: {{ {node.written}: … }}"
+    problems.add(node, message, "; ".join(filter(None, (hint, more))))
+
+
 def span(node: Node, problems: Problems, seconds_in: Callable[[str], float]) -> timedelta | None:
     """A duration such as 30s or 6h, of at most a hundred years; a number alone counts seconds.
 

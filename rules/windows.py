@@ -13,7 +13,7 @@ from hub.windows import DAY, Window, all_zones, change_after
 from rules import models
 from rules.node import Node
 from rules.problems import Problems
-from rules.reading import fields, word, words
+from rules.reading import complain_of_name, fields, word, words
 
 DEVICE = "device"
 """What `tz` says for the time zone of each phone."""
@@ -87,13 +87,22 @@ def _times(node: Node, problems: Problems) -> tuple[int, int] | None:
     return begin, end % DAY if end == DAY and begin else end
 
 
+_PARTS_OF_WEEK: Mapping[str, str] = {
+    **dict.fromkeys(("weekday", "weekdays", "workdays", "working days", "business days"), "write mon-fri"),
+    **dict.fromkeys(("weekend", "weekends"), "write sat-sun"),
+    **dict.fromkeys(("all", "daily", "everyday", "every day", "*"), "leave days out, or write mon-sun"),
+}
+"""What words for several days mean."""
+
+
 def _days(node: Node, problems: Problems) -> list[int] | None:
     """Weekdays, Monday is 0."""
     first, dash, last = (part.strip().casefold() for part in node.text.partition("-"))
     ends = [_day(part) for part in ((first, last) if dash else (first,))]
     if None in ends:
         wrong = (first, last)[ends.index(None)]
-        hint = did_you_mean(wrong, _DAYS, all_if_few=False) or f"write one of {', '.join(_DAYS)}, or mon-fri"
+        near = "" if wrong in _PARTS_OF_WEEK else did_you_mean(wrong, _DAYS, all_if_few=False)
+        hint = _PARTS_OF_WEEK.get(wrong, near) or f"write one of {', '.join(_DAYS)}, or mon-fri"
         problems.add(node, f"{wrong!r} is no day of the week", hint)
         return None
     begin, end = ends[0] or 0, ends[-1] or 0
@@ -155,8 +164,7 @@ def window_named(node: Node, windows: Mapping[str, Window], problems: Problems) 
     name = word(node, problems)
     if name is None or name in windows:
         return None if name is None else windows[name]
-    listed = ", ".join(windows) or "nothing"
-    problems.add(node, f"{node.written!r} is not one of: {listed}", did_you_mean(name, windows, all_if_few=False))
+    complain_of_name(node, windows, "windows", problems)
     return None
 
 

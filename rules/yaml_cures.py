@@ -11,6 +11,8 @@ QUOTE_PLACEHOLDER = 'a text with {{ }} stands in quotes: "{{ data.id }}"'
 
 _NEEDS_QUOTES = "a text with , : ' { } [ ] in it needs double quotes"
 _QUOTED = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"\\\\]|\\\\.)*\"")
+_ODD_SPACE = re.compile(r" *([^\S \t\r\n])")
+"""White space in an indentation that is none for YAML, as a no-break space of a web page is."""
 _GLUED = re.compile(r"\s*(?:-\s+)*([\w.-]+):(?=\S)(.*)")
 
 
@@ -24,6 +26,11 @@ def syntax_cure(message: str, lines: Sequence[str], line: int, column: int, open
         return r"in double quotes \\ begins an escape: put the text in single quotes, or write \\\\"
     if "\t" in text[: column + 1] and not text[:column].strip():
         return "indent with spaces, never with tabs"
+    for number in (line, line - 1):
+        odd = _ODD_SPACE.match(lines[number]) if 0 <= number < len(lines) else None
+        if odd is not None:
+            seen = f"a character that only looks like a space (U+{ord(odd[1]):04X})"
+            return f"line {number + 1} begins with {seen}: write spaces"
     if "quoted scalar" in message or "document separator" in message:
         return f"the quote that opens in line {first} is never closed"
     near = [
@@ -56,7 +63,7 @@ def syntax_cure(message: str, lines: Sequence[str], line: int, column: int, open
     if "another document" in message:
         return "one document a file: leave out ---"
     if "flow node" in message:
-        return f"a value, or the closing bracket, is missing for the line {first}"
+        return f"a value, or the closing bracket, is missing in line {first}"
     if "flow mapping" in message:
         return f"a comma or the closing }} is missing for the {{ in line {first}, or {_NEEDS_QUOTES}"
     if "flow sequence" in message:

@@ -1,6 +1,7 @@
 """`pushbridge check`: every mistake of a configuration."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -8,7 +9,7 @@ import typer
 from bridge.cli.client import fail
 from bridge.cli.command import Answer, answer_command
 from bridge.cli.exits import Exit
-from bridge.cli.process import Config, print_problems
+from bridge.cli.process import ConfigOrEnvironment, print_problems
 from bridge.counts import how_many
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 @answer_command
 def check(
-    config: Config,
+    config: ConfigOrEnvironment,
     strict: Annotated[bool, typer.Option("--strict", help="Fail on warnings too.")] = False,
     no_secrets: Annotated[
         bool, typer.Option("--no-secrets", help="Look up no ${env:...} and no ${file:...}: put values there that fit.")
@@ -68,7 +69,7 @@ def _print_sarif(problems: Sequence["Problem"]) -> None:
     typer.echo(orjson.dumps(as_sarif(problems, version=version("pushbridge")), option=orjson.OPT_INDENT_2).decode())
 
 
-def _as_understood(settings: "Settings", config: Config) -> str:
+def _as_understood(settings: "Settings", config: Sequence[Path]) -> str:
     from bridge.config.show import as_understood
 
     return as_understood(settings, config)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import httpx
 
     from bridge.config.models.document import Settings
+    from bridge.config.models.listeners import AdminListener
 
 _DEFAULT_URL = "http://127.0.0.1:8080"
 _ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what a listener may be bound to
@@ -69,11 +70,13 @@ def settings_of(config: Sequence[Path]) -> "Settings":
 def target_of(url: str, token_file: Path | None, config: Sequence[Path] | None) -> Target:
     """Each from its option, else from the configuration, else the default address and no token.
 
+    A configuration with a mistake is read as far as it says where the daemon is: whoever mends it needs to see what runs.
+
     Raises: typer.Exit.
     """
     is_configured = not url
-    settings = settings_of(config) if config and not (url and token_file) else None
-    admin = None if settings is None else settings.listeners.admin
+    is_read = bool(config) and not (url and token_file)
+    settings, admin = _configured(config) if config and is_read else (None, None)
     authorization, certificate = b"", None
     if token_file is not None:
         authorization = b"Bearer " + _token_in(token_file).encode()
@@ -84,13 +87,37 @@ def target_of(url: str, token_file: Path | None, config: Sequence[Path] | None) 
         host = _ANY_HOST.get(host, host)
         scheme, certificate = ("http", None) if admin.tls is None else ("https", admin.tls.cert)
         url = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+    url = (url or _DEFAULT_URL).rstrip("/")
+    if is_read and settings is None:
+        token = "" if authorization else ", without a token"
+        typer.echo(
+            f"pushbridge: the configuration has mistakes; the daemon is asked all the same, at {url}{token}", err=True
+        )
     return Target(
-        url=(url or _DEFAULT_URL).rstrip("/"),
+        url=url,
         authorization=authorization,
         certificate=certificate,
         settings=settings if is_configured else None,
         config_hash=_hash_of(config) if is_configured and config else "",
     )
+
+
+def _configured(config: Sequence[Path]) -> "tuple[Settings | None, AdminListener | None]":
+    """The configuration, and where its daemon is asked; of one with mistakes, which are printed, the latter alone."""
+    from bridge.config.load import admin_listener, check
+    from rules.problems import Severity
+
+    settings, problems = check(config)
+    if settings is not None:
+        return settings, settings.listeners.admin
+    print_problems([problem for problem in problems if problem.severity is Severity.ERROR])
+    admin = admin_listener(config)
+    if admin is None:
+        raise fail(
+            "what is left of the configuration does not say where the daemon is: give --url and --token-file",
+            Exit.MISTAKES,
+        )
+    return None, admin
 
 
 def _hash_of(config: Sequence[Path]) -> str:

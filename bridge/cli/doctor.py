@@ -34,6 +34,7 @@ OptionalConfig = Annotated[
     list[Path] | None,
     typer.Argument(
         metavar="[CONFIG]...",
+        envvar="PUSHBRIDGE_CONFIG",
         help="YAML files and directories of them; without one the default store in this directory is looked at.",
         show_default=False,
     ),

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import re
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from bridge.trial.trial import Registrations, TriedEvent
     from connectors.base import Message
 
+_MISSING_META = re.compile(r"\bmeta\.(\w+)[^ :]* is missing")
+
 _SHOWN = 20
 """Records of one body that are shown, at most."""
 
@@ -32,8 +36,9 @@ def explain(
     paths: Annotated[
         list[Path],
         typer.Argument(
-            metavar="CONFIG... EVENT",
-            help="The configuration, and last a file with the body of a message; - is standard input.",
+            metavar="[CONFIG]... EVENT",
+            help="The configuration, and last a file with the body of a message; - is standard input. An event alone is "
+            "explained by the configuration in PUSHBRIDGE_CONFIG.",
             show_default=False,
         ),
     ],
@@ -65,7 +70,8 @@ def explain(
     token_file: TokenFile = None,
 ) -> Answer:
     """Explain what an event would do: decoded, mapped, each rule with its first failed condition, and what would leave."""
-    *config, event = paths
+    *named, event = paths
+    config = named or [Path(path) for path in os.environ.get("PUSHBRIDGE_CONFIG", "").split(os.pathsep) if path]
     if not config:
         raise fail("name the configuration, and last the file of the event", Exit.WRONG_ARGUMENTS)
     if device and store is not None:
@@ -89,6 +95,7 @@ def explain(
         content, show = event_report(tried[0], hide_channels=store is not None), print_explained
     else:
         content, show = records_report(tried, most=_SHOWN, hide_channels=store is not None), print_records
+    content["hints"] = _not_given(settings, name, tried)
     if send_to:
         target = target_of(url, token_file, config)
         content["sent"] = [sent for each in tried for sent in _sent(target, each, send_to)]
@@ -143,6 +150,19 @@ def _message(
         headers=headers,
         properties=properties,
     )
+
+
+def _not_given(settings: "Settings", source: str, tried: "Sequence[TriedEvent]") -> list[str]:
+    """How to give what the source's messages bring, what `map` or a rule reads of them, and what the file cannot have."""
+    said = [text for each in tried for text in (each.detail, *(failure.detail for failure in each.failures))]
+    missing = dict.fromkeys(found[1] for text in said for found in _MISSING_META.finditer(text))
+    known = settings.sources[source].connector.meta
+    hints = [
+        f"a message brings {name}: give --meta {name}=TEXT" for name in missing if name in known and name != "headers"
+    ]
+    if "headers" in missing:
+        hints.append("a message brings headers: give --header NAME=TEXT")
+    return hints
 
 
 async def _tried(

@@ -22,9 +22,7 @@ def print_records(report: Mapping[str, Any]) -> None:
         print_explained(record)
     if len(report["records"]) < report["count"]:
         typer.echo(f"\nthe first {len(report['records'])} are shown; --record NUMBER shows another")
-    if "sent" in report:
-        typer.echo()
-        print_fields({"sent": report["sent"] or "nothing: no rule fired for a hub of this daemon"})
+    _print_end(report)
 
 
 def print_explained(report: Mapping[str, Any]) -> None:
@@ -46,9 +44,16 @@ def print_explained(report: Mapping[str, Any]) -> None:
         print_fields({"flow control of": rule, "holds": "\n".join(said)})
     for notification in report["notifications"]:
         _print_notification(notification)
+    _print_end(report)
+
+
+def _print_end(report: Mapping[str, Any]) -> None:
+    """Of all records together: what was sent, and how to give what a message would have brought."""
     if "sent" in report:
         typer.echo()
         print_fields({"sent": report["sent"] or "nothing: no rule fired for a hub of this daemon"})
+    for hint in report.get("hints", ()):
+        typer.echo(f"\n{hint}")
 
 
 def print_failures(failures: Sequence[Mapping[str, Any]]) -> None:

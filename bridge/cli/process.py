@@ -13,6 +13,16 @@ Config = Annotated[
     typer.Argument(help="YAML files, and directories of them with their sub-directories; merged.", show_default=False),
 ]
 
+ConfigOrEnvironment = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="CONFIG...",
+        envvar="PUSHBRIDGE_CONFIG",
+        help="YAML files, and directories of them with their sub-directories; merged. The environment has a colon between.",
+        show_default=False,
+    ),
+]
+
 T = TypeVar("T")
 
 

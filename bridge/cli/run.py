@@ -7,7 +7,7 @@ import sys
 import typer
 
 from bridge.cli.exits import Exit
-from bridge.cli.process import Config, print_problems, run_loop
+from bridge.cli.process import ConfigOrEnvironment, print_problems, run_loop
 
 _COLLECT_EVERY = 60_000
 """Objects made and kept before garbage is looked for: pages and events under way are tens of thousands, and none of them is
@@ -18,7 +18,7 @@ _SWITCH_EVERY = 0.0002
 time that it comes back from the database: a commit of 0.3 ms took 5.6 beside a busy loop (measured)."""
 
 
-def run(config: Config) -> None:
+def run(config: ConfigOrEnvironment) -> None:
     """Run the daemon until SIGTERM or Ctrl-C."""
     gc.disable()  # all that is made until it runs stays: looking for garbage in it takes a tenth of the time
     if hasattr(signal, "SIGHUP"):  # until it means "read again"; what has changed by then is noticed without it

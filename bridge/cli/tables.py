@@ -1,12 +1,19 @@
 """How client commands print: tables for people, JSON for scripts."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import typer
 
 from bridge.counts import how_many
+
+_FRACTION: Final = re.compile(r"(?<=T\d\d:\d\d:\d\d)\.\d+(?=Z|[+-]\d\d:\d\d|$)")
+"""Of a time, what is given up first where a terminal is narrow."""
+
+_GAP: Final = 2
+"""Columns of the terminal between two columns of a table."""
 
 
 def print_json(content: Any) -> None:
@@ -16,13 +23,72 @@ def print_json(content: Any) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A row a line; what is too wide for a terminal is folded, and in a pipe nothing is."""
-    from rich.table import Table
+    """A row a line; in a pipe nothing is folded.
 
-    table = Table(*columns, box=None, pad_edge=False, show_edge=False)
-    for row in rows:
-        table.add_row(*(_plain(value, lines=False) for value in row))
-    _console().print(table)
+    A terminal that is too narrow for it shows times to the second. If that is not enough, the widest columns stand
+    below their row, each with its name, so that an id or a time is never cut and can be copied.
+    """
+    console = _console()
+    cells = [[_plain(value, lines=False) for value in row] for row in rows]
+    if not _fits(columns, cells, console.width):
+        cells = [[_to_the_second(cell) for cell in row] for row in cells]
+    below = _columns_below(columns, cells, console.width)
+    beside = [index for index in range(len(columns)) if index not in below]
+    widths = _widths(columns, cells)
+    from rich.text import Text
+
+    def print_row(row: Sequence[Any], style: str = "") -> None:
+        line = Text(" " * _GAP).join(
+            [*(_padded(row[index], widths[index]) for index in beside[:-1]), *(row[index] for index in beside[-1:])]
+        )
+        line.stylize(style)
+        console.print(line, overflow="fold")
+
+    print_row([Text(name) for name in columns], "bold")
+    for row in cells:
+        print_row(row)
+        for index in below:
+            if row[index].plain:
+                _print_below(console, columns[index], row[index])
+
+
+def _print_below(console: Any, name: str, cell: Any) -> None:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    console.print(Padding(Text.assemble((f"{name} ", "dim"), cell, overflow="fold"), (0, 0, 0, _GAP)))
+
+
+def _padded(cell: Any, width: int) -> Any:
+    padded = cell.copy()
+    padded.pad_right(max(0, width - cell.cell_len))
+    return padded
+
+
+def _to_the_second(cell: Any) -> Any:
+    from rich.text import Text
+
+    return Text(_FRACTION.sub("", cell.plain))
+
+
+def _widths(columns: Sequence[str], cells: Sequence[Sequence[Any]]) -> list[int]:
+    return [max([len(name), *(row[index].cell_len for row in cells)]) for index, name in enumerate(columns)]
+
+
+def _fits(columns: Sequence[str], cells: Sequence[Sequence[Any]], width: int) -> bool:
+    return not _columns_below(columns, cells, width)
+
+
+def _columns_below(columns: Sequence[str], cells: Sequence[Sequence[Any]], width: int) -> list[int]:
+    """The fewest columns whose absence lets the others stand beside each other, the widest first; in their order.
+
+    One column stays in any case, and is folded.
+    """
+    widths = _widths(columns, cells)
+    beside = list(range(len(columns)))
+    while len(beside) > 1 and sum(widths[index] + _GAP for index in beside) - _GAP > width:
+        beside.remove(max(beside, key=lambda index: widths[index]))
+    return [index for index in range(len(columns)) if index not in beside]
 
 
 def print_fields(content: Mapping[str, object]) -> None:

@@ -23,7 +23,7 @@ from bridge.config.in_clear import warn_of_secrets
 from bridge.config.memory import young_garbage_only
 from bridge.config.models.document import Document, Sections, Settings, default_hub
 from bridge.config.models.hubs import HubSettings
-from bridge.config.models.listeners import Listen, Listeners
+from bridge.config.models.listeners import AdminListener, Listen, Listeners
 from bridge.config.produced import produced_by
 from bridge.config.section import fields_of
 from bridge.config.sensitive import check_sensitive
@@ -75,6 +75,9 @@ _EXPECTED: Mapping[str, str] = {
 }
 """What a value of another kind should have been, by pydantic's name of the complaint."""
 
+_WHOLE_FILE = ""
+"""The key of a complaint about a file of which nothing could be read."""
+
 _MOST_SECTIONS = 100
 """Sections after which a misspelt one is compared with the known ones no more: a file of so many is no configuration."""
 
@@ -114,6 +117,44 @@ def check(
     return (None if has_errors or (problems.has_withheld and not samples) else settings), found
 
 
+def admin_listener(paths: Paths, environ: Mapping[str, str] = os.environ) -> AdminListener | None:
+    """Where operators ask the daemon of a configuration that has mistakes elsewhere; None if its files do not say it.
+
+    A daemon that runs keeps the configuration before, so it can be asked while a file is being mended. Where the mistake
+    is in `auth`, the listener has none. Where the files do not name the address, a file that cannot be read, or a key that
+    nobody knows, might have.
+    """
+    problems = Problems()
+    try:
+        root = load_document(paths, problems, environ)
+    except OSError:
+        return None
+    if root is None or not isinstance(root.value, dict):
+        return None
+    has_unknown = bool(root.value.keys() - Document.model_fields.keys() - set(OLD_SECTIONS))
+    sections = _entries(in_present_spelling(_as_meant(root, problems), problems))
+    written = _entries(sections["listeners"]) if "listeners" in sections else {}
+    context = {"directory": _directory(paths), "files": ReadFiles()}
+    mistaken = problems.keys()
+    try:
+        if "admin" not in written:
+            plain = sections["listeners"].plain() if "listeners" in sections else {}
+            listeners = Listeners.model_validate(plain, context=context)
+            return None if has_unknown or _WHOLE_FILE in mistaken else listeners.admin
+        plain = written["admin"].plain()
+        if isinstance(plain, dict) and any(key.startswith(f"{written['admin'].key}.auth") for key in mistaken):
+            del plain["auth"]
+        return AdminListener.model_validate(plain, context=context)
+    except ValidationError:
+        return None
+
+
+def _directory(paths: Paths) -> Path:
+    """Where relative names of files begin."""
+    path = paths if isinstance(paths, Path) else paths[0]
+    return path if path.is_dir() else path.parent
+
+
 def _read(
     paths: Paths,
     problems: Problems,
@@ -137,7 +178,7 @@ def _read(
     rules, defaults, windows = (sections.pop(name, None) for name in ("rules", "defaults", "windows"))
     contents_written = sections.pop("content", None)
     contents = read_contents(contents_written, problems)
-    directory = path if path.is_dir() else path.parent
+    directory = _directory(paths)
     context = {"directory": directory, "files": files}
     if no_secrets:
         from bridge.config.placeholders import with_samples
@@ -417,7 +458,7 @@ def _check_listeners(plain: Mapping[str, Any], context: Mapping[str, Any], root:
     addresses: dict[Listen, str] = {}
     for name, listener in listeners.by_name().items():
         if listener.address in addresses and listener.address.port:
-            other = root.find(("listeners", addresses[listener.address])).key
+            other = f"listeners.{addresses[listener.address]}"
             problems.add(root.find(("listeners", name, "address")), f"{other} is at that address already")
         addresses.setdefault(listener.address, name)
     for name, begins, ends in ends_of(listeners):

@@ -10,6 +10,7 @@ from bridge.trial.trial import TriedEvent, TriedNotification
 from hub.notification import NativeContent, Notification
 from hub.platforms.table import traits_of
 from rules.event import Event
+from rules.text import rfc3339
 
 
 def event_report(tried: TriedEvent, *, hide_channels: bool = False) -> dict[str, Any]:
@@ -46,7 +47,7 @@ def _event(event: Event) -> dict[str, Any]:
         "source": event.source,
         "type": event.type,
         "subject": event.subject,
-        "time": event.time.isoformat(),
+        "time": rfc3339(event.time),
         "meta": plain(event.meta),
         "trace": event.trace,
     }

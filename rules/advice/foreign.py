@@ -244,6 +244,7 @@ _PLACEHOLDER = re.compile(
     |   <%=? \s* (?P<erb>[A-Za-z_][\w.]*) \s* %>
     |   \[\[ \s* (?P<wiki>[A-Za-z_][\w.]*) \s* \]\]
     |   (?<![{{$\w]) \{{ \s? (?P<brace>[A-Za-z_][\w.]*|\d) \s? \}} (?!\}})     # {{x}} in single braces
+    |   (?<![{{$\w]) \{{ \s? (?P<half>(?:{_NAMES})\b[\w.]*) \s? \}}\}}        # {{x}} with a brace too few before it
     |   (?<![\w%]) % (?P<percent>[A-Za-z_][\w.]*) % (?![\w%])
     |   (?<!\w) % \( (?P<python>[A-Za-z_]\w*) \) [sd]
     """,
@@ -258,7 +259,7 @@ def placeholders(text: str) -> Iterator[tuple[int, str, str]]:
         if found[0] not in known:
             known.add(found[0])
             kind, name = next((kind, value) for kind, value in found.groupdict().items() if value is not None)
-            path = name if kind == "shell" or name.startswith(("data.", "meta.")) else f"data.{name}"
+            path = name if kind in ("shell", "half") or name.startswith(("data.", "meta.")) else f"data.{name}"
             yield found.start(), found[0], f"write {{{{ {path} }}}}"
 
 

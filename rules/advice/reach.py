@@ -15,7 +15,7 @@ from hub.times import is_no_time, parse_time
 from rules.advice.foreign import placeholders
 from rules.errors import ExpressionError
 from rules.expression_operations import Filtered
-from rules.expressions import Expression, compile_expression, ordered_texts
+from rules.expressions import DIGEST_FIELDS, Expression, compile_expression, ordered_texts
 from rules.grammar import split
 from rules.models import OPERATORS
 from rules.node import Node
@@ -23,6 +23,8 @@ from rules.problems import Problems
 from rules.render import Text
 
 _ATTRIBUTES = ("type", "source", "subject")
+_KEYS_OF_RULES = (("dedupe", "key"), ("throttle", "key"), ("key",), ("cancel", "key"), ("schedule", "at"))
+"""Where a rule has a text outside of its push."""
 _NUMBER = re.compile(r"\s*[-+]?\d+(\.\d+)?\s*", re.ASCII)
 
 
@@ -107,13 +109,25 @@ def _check_texts(rule: Mapping[str, Node], sources: Mapping[str, Produced], prob
     when, push = rule.get("when"), rule.get("push")
     if when is not None and isinstance(when.value, str):
         _check_expression(when.value, when, sources, is_certain=False, problems=problems)
+    for path in _KEYS_OF_RULES:
+        node = _at(rule, path)
+        if node is not None and isinstance(node.value, str):
+            _check_text(node, sources, is_certain=is_certain, problems=problems)
+            _check_foreign(node, "stands for itself", problems)
     if push is None or not isinstance(push.value, dict):
         return
-    for key in ("to", "with", "collapse", "native"):
+    for key in ("to", "with", "collapse", "native", "live_activity", "level"):
         for node in _texts_below(push.value.get(key)):
             _check_text(node, sources, is_certain=is_certain, problems=problems)
             if key != "to":
                 _check_foreign(node, "is sent as it stands", problems)
+
+
+def _at(rule: Mapping[str, Node], path: Sequence[str]) -> Node | None:
+    node = rule.get(path[0])
+    for part in path[1:]:
+        node = node.value.get(part) if node is not None and isinstance(node.value, dict) else None
+    return node
 
 
 def _texts_below(node: Node | None) -> Iterator[Node]:
@@ -201,6 +215,8 @@ def _fault(path: Sequence[str | int], name: str, made: Produced) -> tuple[str, s
         case "meta" if made.meta is not None and path[1] not in made.meta:
             hint = did_you_mean(path[1], made.meta, all_if_few=False)
             return f"no message of {name} has meta.{path[1]}", hint or f"a header is meta.headers['{path[1]}']"
+        case "digest" if path[1] not in DIGEST_FIELDS:
+            return f"a digest has no {path[1]}", did_you_mean(path[1], DIGEST_FIELDS)
     return None
 
 

@@ -48,6 +48,24 @@ def said(directory: Path, *rules: str, config: str = CONFIG) -> list[str]:
         ('source: hr, push: { to: { user: "{{ data.idd }}" }, with: { a: b } }', "push.to.user", "no group idd"),
         ('source: hr, push: { to: x, with: { a: "{{ data.idd | upper }}" } }', "push.with.a", "no group idd"),
         ('source: hr, push: { to: x, with: { a: b }, collapse: "{{ data.idd }}" }', "push.collapse", "no group idd"),
+        (f'source: hr, dedupe: {{ key: "{{{{ data.idd }}}}", for: 1h }}, {PUSH}', "dedupe.key", "no group idd"),
+        (
+            f'source: hr, throttle: {{ key: "{{{{ data.idd }}}}", max: 1, per: 1h }}, {PUSH}',
+            "throttle.key",
+            "no group idd",
+        ),
+        (f'source: hr, key: "{{{{ data.idd }}}}", {PUSH}', "key", "no group idd"),
+        (f'source: hr, schedule: {{ at: "{{{{ data.idd }}}}" }}, {PUSH}', "schedule.at", "no group idd"),
+        (
+            'source: hr, push: { to: x, live_activity: { update: { a: "{{ data.idd }}" } } }',
+            "push.live_activity.update.a",
+            "no group idd",
+        ),
+        (
+            'source: hr, push: { to: x, with: { a: "{{ digest.cuont }}" } }',
+            "push.with.a",
+            "a digest has no cuont (did you mean count?)",
+        ),
         (
             'source: hr, push: { to: x, native: { apns: { payload: { aps: { alert: "{{ data.idd }}" } } } } }',
             "push.native.apns.payload.aps.alert",

@@ -310,6 +310,39 @@ async def test_the_daemon_is_found_by_options_environment_or_configuration(shell
 
 
 @pytest.mark.slow
+async def test_a_daemon_is_found_while_a_file_of_its_configuration_is_being_mended(
+    shell: Shell, tmp_path: Path
+) -> None:
+    host, port = shell.daemon.admin.address
+    nowhere = {"PUSHBRIDGE_URL": "", "PUSHBRIDGE_TOKEN_FILE": ""}
+    listeners, rules = tmp_path / "a.yaml", tmp_path / "b.yaml"
+    listeners.write_text(f'listeners: {{ admin: {{ address: "{host}:{port}", auth: {{ bearer: {TOKEN} }} }} }}')
+    both = ("--config", str(listeners), "--config", str(rules))
+    for text, said in (("\trules: []", "never with tabs"), ("rules: [ { nmae: a } ]", "did you mean name?")):
+        rules.write_text(text)
+        result = await shell.run("status", *both, code=0, **nowhere)
+        assert result.stdout.startswith("pushbridge     ready")
+        assert (said in result.stderr, "asked all the same" in result.stderr) == (True, True)
+        assert TOKEN not in result.stderr
+    listeners.write_text(
+        f'listeners: {{ admin: {{ address: "{host}:{port}", auth: {{ bearer: "${{env:NO_SUCH}}" }} }} }}'
+    )
+    assert "without a token" in (await shell.run("status", *both, code=5, **nowhere)).stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("text", ["\tlisteners: {}", "listeners: { admn: {} }", "brigde: {}", "rules: {}\nlsnrs: {}"])
+async def test_no_other_daemon_is_asked_where_a_mistake_hides_the_address(
+    shell: Shell, tmp_path: Path, text: str
+) -> None:
+    config = tmp_path / "hidden.yaml"
+    config.write_text(text)
+    nowhere = {"PUSHBRIDGE_URL": "", "PUSHBRIDGE_TOKEN_FILE": ""}
+    said = (await shell.run("status", "--config", str(config), code=1, **nowhere)).stderr
+    assert "does not say where the daemon is: give --url and --token-file" in said
+
+
+@pytest.mark.slow
 async def test_a_configuration_in_several_files_finds_the_daemon(shell: Shell, tmp_path: Path) -> None:
     host, port = shell.daemon.admin.address
     rules, environment = tmp_path / "rules.yaml", tmp_path / "prod.yaml"

@@ -165,6 +165,31 @@ def test_headers_and_properties_of_a_message_are_given_beside_its_body(files: Pa
     assert (event["id"], event["type"]) == ("m1", "bank.debit")
 
 
+def test_what_a_file_cannot_have_of_a_message_is_asked_for(files: Path) -> None:
+    by_data = 'map: { id: "{{ data.id }}", type: "bank.{{ data.kind }}" }'
+    for expression, hint in (
+        ("meta.message_id", "--meta message_id=TEXT"),
+        ("meta.headers['X-Kind']", "--header NAME=TEXT"),
+        ("data.nothing", ""),
+    ):
+        by_meta = f'map: {{ id: "{{{{ {expression} }}}}", type: x }}'
+        config = (files / "c.yaml").read_text()
+        (files / "c.yaml").write_text(config.replace(by_data, by_meta))
+        printed = run(files, {}).stdout
+        assert (hint in printed) if hint else ("a message brings" not in printed)
+        (files / "c.yaml").write_text(config)
+
+
+def test_an_event_alone_is_explained_by_the_configuration_of_the_environment(files: Path) -> None:
+    event = files / "event.json"
+    event.write_text('{"id": 1, "kind": "debit", "amount": 100, "currency": "EUR"}')
+    command = ["explain", str(event), "--source", "bank", "--json"]
+    result = CliRunner().invoke(app, command, env={"PUSHBRIDGE_CONFIG": str(files / "c.yaml")})
+    assert json.loads(result.stdout)["event"]["id"] == "1"
+    without = CliRunner().invoke(app, command, env={"PUSHBRIDGE_CONFIG": None})
+    assert (without.exit_code, "name the configuration" in without.output) == (2, True)
+
+
 async def test_a_store_gives_the_audience_while_a_daemon_has_it(files: Path) -> None:
     store = SqliteStore(files / "bridge.db", allow_ephemeral=True)
     await store.open()

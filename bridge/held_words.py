@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from hub.content.held import HeldWords
+from hub.fallback import Fallback
 from hub.platforms.shown import Shown
 from rules.content.texts import ContentTexts, Group
 from rules.errors import ExpressionError, RenderError
@@ -21,6 +22,9 @@ class _HeldWords:
     def __init__(self, texts: ContentTexts) -> None:
         self._texts = texts
         self.group = texts.group
+
+    def fallback_for(self, group: object, shown: Shown) -> Fallback | None:
+        return self._texts.fallback_for(cast("Group", group), shown)
 
     def warm(self, group: object) -> None:
         try:

@@ -10,6 +10,7 @@ from enum import Enum
 from hub.acceptance import DeadLetter
 from hub.books import Balance, Discrepancy, Unaccounted
 from hub.explained import Explained
+from hub.fallback import Fallback
 from hub.frozen import frozen_dataclass
 from hub.job import Job
 from hub.notification import Notification, Platform
@@ -34,6 +35,15 @@ class AudienceFound:
 
     notification: Notification
     counts: Mapping[Platform, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextFellBack:
+    """`count` pushes of a notification say a text held here in another language than that of their phones."""
+
+    notification: Notification
+    reason: Fallback
+    count: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -508,6 +518,7 @@ HubFact = (
     SendAccepted
     | AudienceFound
     | PropertiesMissing
+    | TextFellBack
     | PageAnswered
     | PushesEnded
     | PushesRetried

@@ -26,7 +26,9 @@ from hub.facts import (
     PushesEnded,
     PushesRetried,
     RemoteAnswered,
+    TextFellBack,
 )
+from hub.fallback import Fallback
 from hub.notification import Everyone, Platform
 from hub.outcome import DELIVERY_LABELS, OutcomeName, State, Unreached
 from hub.platforms.table import services
@@ -109,6 +111,12 @@ class DeliveryMetrics(MetricTable):
         hub=Named.HUBS,
         platform=_PLATFORMS,
     )
+    _text_fallbacks = counter(
+        "content_fallbacks",
+        "Pushes of a text held here that is not in the language of their phones, each try by itself.",
+        hub=Named.HUBS,
+        reason=values_of(Fallback),
+    )
     _property_missing = counter(
         "template_property_missing",
         "Notifications that lacked a property of a template, by its name.",
@@ -188,6 +196,7 @@ class DeliveryMetrics(MetricTable):
         self.takes: Takes = {
             AudienceFound: self._audience_found,
             PropertiesMissing: self._properties_missing_in,
+            TextFellBack: self._text_fell_back,
             PageAnswered: self._page_answered,
             PushesEnded: self._pushes_ended,
             PushesRetried: self._pushes_retried,
@@ -249,6 +258,9 @@ class DeliveryMetrics(MetricTable):
         self._properties_missing.labels(hub, fact.platform.value).inc()
         for name in fact.names:
             self._property_missing.labels(hub, self._property(hub, name)).inc()
+
+    def _text_fell_back(self, fact: TextFellBack) -> None:
+        self._text_fallbacks.labels(fact.notification.hub, fact.reason.value).inc(fact.count)
 
     def _property(self, hub: str, name: str) -> str:
         """The name, of the first few of a hub: templates are the phones' own, and could name any number of properties."""

@@ -29,6 +29,7 @@ from hub.acceptance import Reason, Stage
 from hub.books import Discrepancy
 from hub.explained import Explained
 from hub.facts import CannotMove, ImportAnswer
+from hub.fallback import Fallback
 from hub.flow import SuppressionCause
 from hub.follow_up import FollowedPushes, FollowUpOutcome
 from hub.outcome import DELIVERY_LABELS, DeviceAnswer, OutcomeName, State, Unreached
@@ -116,6 +117,11 @@ SECTIONS: Sequence[Section] = (
         title="What quiet hours do with a push",
         where="The log lines `quiet hours: …`, and the label `outcome` of `pushbridge_quiet_hours_total`.",
         names=Fate,
+    ),
+    Section(
+        title="Why a phone reads another language than its own",
+        where="The label `reason` of `pushbridge_content_fallbacks_total`; see `content.md`.",
+        names=Fallback,
     ),
     Section(
         title="What the journal does not keep",

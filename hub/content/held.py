@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from hub.content.fitting import payload_of
 from hub.content.templates import Rendered
+from hub.fallback import Fallback
 from hub.notification import HeldText, Notification, Platform, TemplateContent
 from hub.phone_report import ReportPolicies
 from hub.platforms.shown import Shown
@@ -35,9 +36,15 @@ class HeldWords(Protocol):
     def shown(self, properties: Mapping[str, str], group: Any) -> Shown:
         """What phones of a group read. Raises: ValueError: the properties do not fill the text."""
 
+    def fallback_for(self, group: Any, shown: Shown) -> Fallback | None:
+        """Why a group reads in another language than its own what it is shown; None where it does not."""
+
     def warm(self, group: Any) -> None:
         """Have what a group reads in memory, which takes some milliseconds the first time. Raises: ValueError."""
 
+
+Filled = tuple[Rendered, Fallback | None]
+"""A payload, and why it is in another language than that of its phones."""
 
 Renderer = Callable[[bytes], HeldWords]
 """Makes a text of its document. Raises: ValueError: the document is of another program."""
@@ -63,7 +70,7 @@ class HeldTexts:
         self._renderer = renderer
         self._policies = policies
         self._words: OrderedDict[int, HeldWords | None] = OrderedDict()
-        self._filled: OrderedDict[tuple[str, Platform, Hashable], Rendered | None] = OrderedDict()
+        self._filled: OrderedDict[tuple[str, Platform, Hashable], Filled | None] = OrderedDict()
 
     async def prepare(self, notifications: Sequence[Notification], targets: Sequence[Target]) -> None:
         """Have the texts of these notifications at hand, in the languages of these targets. Raises: StoreError."""
@@ -110,18 +117,19 @@ class HeldTexts:
         words = self._words_for(notification, target)
         return None if words is None else _shown(words, notification, words.group(target.locale, target.time_zone))
 
-    def rendered(self, notification: Notification, platform: Platform, group: Hashable) -> Rendered | None:
-        """What phones of a group get of a text that fills them. Raises: FilledTooLargeError."""
+    def rendered(self, notification: Notification, platform: Platform, group: Hashable) -> Filled | None:
+        """What phones of a group get of a text, and why it is in another language than theirs; None where nothing fills
+        it. Raises: FilledTooLargeError."""
         text = text_of(notification)
         words = None if text is None else self._words.get(text.id)
         shown = None if words is None else _shown(words, notification, group)
-        if shown is None:
+        if words is None or shown is None:
             return None
         policy = self._policies.get(notification.hub)
         own = {policy.payload_key: notification.id} if policy is not None and policy.payload_key else {}
-        return Rendered(*payload_of(shown, platform, own))
+        return Rendered(*payload_of(shown, platform, own)), words.fallback_for(group, shown)
 
-    def rendered_for_many(self, notification: Notification, platform: Platform, group: Hashable) -> Rendered | None:
+    def rendered_for_many(self, notification: Notification, platform: Platform, group: Hashable) -> Filled | None:
         """As `rendered`, for the pages of a broadcast, which share it. Raises: FilledTooLargeError."""
         key = (notification.id, platform, group)
         if key not in self._filled:

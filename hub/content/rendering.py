@@ -13,6 +13,7 @@ from hub.content.identifying import with_data
 from hub.content.templates import CompiledTemplate, Rendered, compile_template
 from hub.dates import parse_date
 from hub.errors import FilledTooLargeError, InvalidRequestError, TemplateError
+from hub.fallback import Fallback
 from hub.installation import Template
 from hub.notification import NativeContent, Notification, Platform, Priority
 from hub.outcome import OutcomeName, Reaction
@@ -93,11 +94,13 @@ class Rendering:
         store: Templates,
         *,
         on_missing: Callable[[Notification, Platform, Collection[str]], None] = lambda *_: None,
+        on_fallback: Callable[[Notification, Fallback, int], None] = lambda *_: None,
         policies: ReportPolicies | None = None,
         renderer: Renderer = no_renderer,
         templates_kept: int = TEMPLATES_KEPT,
     ) -> None:
         """`on_missing` gets, once for each notification and template, the properties that a template lacks.
+        `on_fallback` gets how many phones read a text held here in another language than their own, with each try.
 
         `policies` say which hubs have the id of the notification in their payloads; they may change while it works.
         `renderer` makes the texts held here that notifications name.
@@ -106,6 +109,7 @@ class Rendering:
         self._store = store
         self._templates_kept = templates_kept
         self._on_missing = on_missing
+        self._on_fallback = on_fallback
         self._policies = {} if policies is None else policies
         self._held = HeldTexts(store, renderer, self._policies)
         self._reported: OrderedDict[tuple[str, _Key], None] = OrderedDict()
@@ -193,7 +197,7 @@ class Rendering:
                 mine.append(target)
         prefix = _id_prefix(notification)
         for (platform, group, is_silent), members in alike.items():
-            rendered = self._held_for(notification, platform, group, is_shared=len(targets) >= _MANY)
+            rendered, fallback = self._held_for(notification, platform, group, is_shared=len(targets) >= _MANY)
             if is_silent:
                 rendered = _soundless(rendered, platform)
             is_broadcast = traits_of(platform).is_broadcast
@@ -201,17 +205,19 @@ class Rendering:
             made.unsendable += [(each, _BROADCAST) for each in channels]
             phones = [each for each in members if not is_broadcast(each.push_channel)] if channels else members
             if phones:
+                if fallback is not None:
+                    self._on_fallback(notification, fallback, len(phones))
                 id_ = prefix.rstrip("-")
                 _add(made, notification, phones, rendered, prefix=prefix, collapse_id=id_, is_silent=is_silent)
 
     def _held_for(
         self, notification: Notification, platform: Platform, group: Hashable, *, is_shared: bool
-    ) -> Rendered | SendResult:
+    ) -> tuple[Rendered | SendResult, Fallback | None]:
         render = self._held.rendered_for_many if is_shared else self._held.rendered
         try:
-            return render(notification, platform, group) or _UNREADABLE
+            return render(notification, platform, group) or (_UNREADABLE, None)
         except FilledTooLargeError:
-            return _TOO_LARGE
+            return _TOO_LARGE, None
 
     def _has_own_payload(self, notification: Notification, target: Target) -> bool:
         """Whether a target's push variables fill something of its template."""

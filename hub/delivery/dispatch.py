@@ -39,8 +39,10 @@ from hub.facts import (
     PropertiesMissing,
     PushesDeferred,
     QuietHoursKept,
+    TextFellBack,
     WorkTaken,
 )
+from hub.fallback import Fallback
 from hub.guards import Guards, needs_approval
 from hub.loops import Pulse
 from hub.notification import Notification, Platform
@@ -124,7 +126,13 @@ class Dispatcher:
         self._observer = observer
         self._timing = timing
         self._precedence = precedence = precedence or Precedence()
-        self._rendering = Rendering(store, on_missing=self._report_missing, policies=reports, renderer=renderer)
+        self._rendering = Rendering(
+            store,
+            on_missing=self._report_missing,
+            on_fallback=self._report_fallback,
+            policies=reports,
+            renderer=renderer,
+        )
         self._remotes = {} if remotes is None else remotes  # an empty one is filled by a reload
         self._guards = {} if guards is None else guards
         self._pacing = pacing or Pacing(Rates(), sharers=lambda: 1, clock=time.monotonic)
@@ -688,6 +696,9 @@ class Dispatcher:
 
     def _report_missing(self, notification: Notification, platform: Platform, names: Collection[str]) -> None:
         self._observer.observe(PropertiesMissing(notification=notification, platform=platform, names=names))
+
+    def _report_fallback(self, notification: Notification, reason: Fallback, count: int) -> None:
+        self._observer.observe(TextFellBack(notification=notification, reason=reason, count=count))
 
 
 def _waits_as(piece: Work) -> tuple[Lane, Service | None]:

@@ -13,6 +13,7 @@ from typing import Any, Final
 import orjson
 
 from hub.characters import cut_text
+from hub.fallback import Fallback
 from hub.notification import HeldText
 from hub.platforms.shown import Shown
 from rules import localised
@@ -97,8 +98,10 @@ def _optional(tree: Tree) -> set[str]:
     return own.union(*(_optional(operand) for operand in tree.operands()))
 
 
-Group = tuple[str, str, str]
-"""What phones share that get the same: the language of the text, the manner of its numbers, and the zone of its times."""
+Group = tuple[str, str, str, Fallback | None]
+"""What phones share that get the same: the language of the text, the manner of its numbers, the zone of its times, and why
+the text is the fallback; None where it is in their language.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,13 +164,21 @@ class ContentTexts:
 
     def _group(self, locale: str, time_zone: str) -> Group:
         wanted = self.reader.only or locale or self.reader.locale or self.fallback
-        text = chosen(wanted, self.locales.keys()) or self.fallback
-        return text, manner(wanted, text), (time_zone or self.reader.timezone) if self.is_timed else ""
+        own = chosen(wanted, self.locales.keys())
+        text = own or self.fallback
+        why = None if own is not None else Fallback.NO_TEXT
+        if not (self.reader.only or locale or self.reader.locale):
+            why = Fallback.NO_LOCALE
+        return text, manner(wanted, text), (time_zone or self.reader.timezone) if self.is_timed else "", why
+
+    def fallback_for(self, group: Group, shown: Shown) -> Fallback | None:
+        """Why a group reads in another language than its own what it is shown; None where it does not."""
+        return group[3] if shown.locale == group[0] else Fallback.NOT_FILLED
 
     def shown(self, properties: Mapping[str, str], group: Group) -> Shown:
         """What phones of a group read; where their language cannot be filled, the fallback. Raises: RenderError."""
         values = {name.casefold(): value for name, value in properties.items()}
-        language, locale, zone = group
+        language, locale, zone, _ = group
         with localised.reading_in(zone or self.reader.timezone):
             try:
                 return self.variant(language, locale).filled(values)
@@ -179,7 +190,7 @@ class ContentTexts:
 
     def warm(self, group: Group) -> None:
         """Compile what a group reads, and have CLDR's data of its locale in memory: some milliseconds, the first time."""
-        language, locale, _ = group
+        language, locale, _, _ = group
         self.variant(language, locale)
         localised.number_format(1, locale=locale)
 

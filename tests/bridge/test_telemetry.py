@@ -39,9 +39,11 @@ from hub.facts import (
     ResultsLate,
     StoreFailed,
     StoreRecovered,
+    TextFellBack,
     WorkLeftOver,
     WorkTaken,
 )
+from hub.fallback import Fallback
 from hub.notification import EVERYONE, Platform, TemplateContent
 from hub.outcome import ENDED_WELL, OutcomeName, State, Unreached
 from hub.store.contracts.outbox import QuietUsage
@@ -116,6 +118,7 @@ def everything(telemetry: Telemetry) -> list[EventDict]:
         )
         telemetry.observe(NotificationUnreached(notification=HELLO, why=Unreached.NO_TEMPLATE))
         telemetry.observe(PropertiesMissing(notification=HELLO, platform=Platform.APNS, names=["titel"]))
+        telemetry.observe(TextFellBack(notification=HELLO, reason=Fallback.NO_TEXT, count=1))
         telemetry.observe(NotificationsEnded(counts={("app", State.COMPLETED): 1}))
         telemetry.observe(ChannelsGone(hub="app", platform=Platform.APNS, count=1))
         telemetry.observe(ResultsLate(lane=Lane.SINGLE, count=1))
@@ -442,6 +445,7 @@ def test_everything_told_is_counted_and_shown_as_well(
         "pushbridge_audience_devices_count": {"kind": "expression"},
         "pushbridge_notifications_unreached_total": {"hub": "app", "reason": "no_template"},
         "pushbridge_template_properties_missing_total": {"hub": "app", "platform": "apns"},
+        "pushbridge_content_fallbacks_total": {"hub": "app", "reason": "no_text"},
         "pushbridge_store_errors_total": {"engine": "sqlite", "op": "accept"},
     }.items():
         assert registry.get_sample_value(name, labels) == 1, name

@@ -9,6 +9,7 @@ import pytest
 
 from hub.content.identifying import with_data
 from hub.content.rendering import RenderedPushes, Rendering
+from hub.fallback import Fallback
 from hub.notification import HeldText, NativeContent, Notification, Platform, Priority, TemplateContent
 from hub.outcome import OutcomeName
 from hub.phone_report import ReportPolicy
@@ -341,6 +342,9 @@ class Words:
     def group(self, locale: str, time_zone: str) -> tuple[str, str]:
         return locale or "en", time_zone
 
+    def fallback_for(self, group: tuple[str, str], shown: Shown) -> Fallback | None:
+        return Fallback.NO_TEXT if group[0] == "fr" else None
+
     def warm(self, group: tuple[str, str]) -> None:
         pass
 
@@ -378,6 +382,20 @@ async def test_a_text_is_filled_once_for_each_language_of_a_page_and_once_for_al
     assert [count for _, count in page.groups] == [100, 100, 100]
     titles = [json.loads(group.payload)["message"]["notification"]["title"] for group, _ in page.groups]
     assert titles == ["de: hi", "fr: hi", "en: hi"]
+
+
+@pytest.mark.parametrize("count", [3, 300])
+async def test_how_many_phones_read_another_language_than_their_own_is_told_with_each_page(count: int) -> None:
+    told: list[tuple[str, Fallback, int]] = []
+    made = Rendering(
+        Templates(), renderer=lambda _: Words(), on_fallback=lambda given, *said: told.append((given.id, *said))
+    )
+    phones = [speaking(ordinal, ("de", "fr", "")[ordinal % 3]) for ordinal in range(count)]
+    given = worded(title="hi")
+    await made.prepare(phones, [given])
+    for _ in range(2):
+        made.pages(given, phones)
+    assert told == [(given.id, Fallback.NO_TEXT, count // 3)] * 2
 
 
 async def test_templates_of_the_same_audience_are_filled_as_ever() -> None:

@@ -85,6 +85,12 @@ async def test_each_phone_reads_its_language_and_none_gets_two_pushes(tmp_path: 
             "silent": [("Debit CHF\u00a01,250.50", f"{merchant}, 3/2/26, 12:00\u202fPM")],
             "templated": [(merchant, "")],
         }
+        scrape = await daemon.metrics()
+        fallbacks = {
+            reason: scrape[f'pushbridge_content_fallbacks_total{{hub="{HUB}",reason="{reason}"}}']
+            for reason in ("no_text", "no_locale", "not_filled")
+        }
+        assert fallbacks == {"no_text": 1, "no_locale": 1, "not_filled": 0}, "french, silent"
         async with asyncio.timeout(PATIENCE):
             while not (items := (await client.get(f"{daemon.url}{RECEIVED}")).raise_for_status().json()["items"]):
                 await asyncio.sleep(0.05)

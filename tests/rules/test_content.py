@@ -12,6 +12,7 @@ import pytest
 from connectors.duration import seconds_in
 from hub.acceptance import Reason
 from hub.content.fitting import payload_of
+from hub.fallback import Fallback
 from hub.notification import Platform, TemplateContent
 from hub.platforms.table import services
 from hub.platforms.traits import PayloadKind, Traits
@@ -335,6 +336,40 @@ def test_a_hub_and_a_rule_say_which_language_phones_get_that_say_none(tmp_path: 
     assert plan.content.group("en-GB", "")[:2] == ("en", "en-GB")
     fixed = plan.content.for_reader(Reader(only="de"))
     assert fixed.group("en-GB", "")[:2] == ("de", "de")
+
+
+MIXED = """
+content:
+  c:
+    locales:
+      en: { title: "{{ a }}", body: b }
+      de: { title: "{{ a | number_format }}", body: b }
+    fallback: en
+"""
+
+
+@pytest.mark.parametrize(
+    ("locale", "value", "reader", "title", "why"),
+    [
+        ("de-CH", "1234", Reader(), "1'234", None),
+        ("en-GB", "1234", Reader(), "1234", None),
+        ("fr", "1234", Reader(), "1234", Fallback.NO_TEXT),
+        ("", "1234", Reader(), "1234", Fallback.NO_LOCALE),
+        ("", "1234", Reader(locale="de"), "1.234", None),
+        ("", "1234", Reader(locale="it"), "1234", Fallback.NO_TEXT),
+        ("fr", "1234", Reader(only="de"), "1.234", None),
+        ("de", "many", Reader(), "many", Fallback.NOT_FILLED),
+    ],
+)
+def test_why_a_phone_reads_the_fallback_is_known(
+    locale: str, value: str, reader: Reader, title: str, why: Fallback | None, tmp_path: Path
+) -> None:
+    contents, _, problems = read(MIXED, tmp_path)
+    assert problems == []
+    texts = contents["c"].texts.for_reader(reader)
+    group = texts.group(locale, "")
+    read_ = texts.shown({"a": value}, group)
+    assert (read_.title, texts.fallback_for(group, read_)) == (title, why)
 
 
 HOSTILE = (

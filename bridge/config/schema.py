@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from bridge.config.deprecated import add_old_keys
 from bridge.config.keys import form_of, functions_of, keys_of, spelled_default
+from bridge.config.models.decode import FixedField
 from bridge.config.models.document import Document
 from bridge.config.models.registration import RegistrationTemplate
 from connectors.auth import one_or_more
@@ -23,7 +24,7 @@ from connectors.servicebus.settings import Credential, Topic
 from connectors.size import byte_count
 from hub.egress import comma_separated
 from rules.match.spellings import MARKED, NO_FIELD, never_fields, no_fields_below, no_fields_if_marked
-from rules.models import CONSTANT, OPERATORS, PATTERN, TEXT_PATTERN, TOP_PATTERN, Form, Keys, Operators
+from rules.models import CONSTANT, OPERATORS, PATTERN, TEXT_PATTERN, TOP_PATTERN, Form, Keys, Operators, Push
 
 _PLACEHOLDER = {"type": "string", "pattern": r"\$\{"}
 _TEXT = {"type": ["string", "number"]}
@@ -35,8 +36,13 @@ _AS_TEXT: Mapping[type[BaseModel], Mapping[str, Any]] = {
     Topic: _TEXT,
     Credential: {"const": "managed_identity"},
     RegistrationTemplate: _TEXT,
+    FixedField: {"type": ["string", "integer"]},
 }
 """Models that a text may stand for."""
+_INSTEAD: Mapping[type[BaseModel], Mapping[str, Mapping[str, Any]]] = {
+    Push: {"to": {"properties": {"live_activity": {"required": ["channel"]}}, "required": ["live_activity"]}},
+}
+"""Keys of models that are required unless the rest is of another form: a broadcast channel is for who looks on."""
 
 
 def json_schema() -> dict[str, Any]:
@@ -123,6 +129,9 @@ class _Schemas:
         if name not in self.definitions:
             self.definitions[name] = {}  # known from here on, also to itself
             definition = self.object_of(model)
+            for key, otherwise in _INSTEAD.get(model, {}).items():
+                definition["required"].remove(key)
+                definition.setdefault("allOf", []).append({"anyOf": [{"required": [key]}, otherwise]})
             if model in _AS_TEXT:
                 definition = {"anyOf": [_AS_TEXT[model], definition]}
             self.definitions[name] = definition

@@ -4,17 +4,21 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
+import yaml
+from jsonschema import Draft202012Validator
 
 from bridge.admin.api.reference import page as admin_api_page
 from bridge.admin.console.pages import PAGES as CONSOLE
 from bridge.cli.main import app
 from bridge.config.load import check
+from bridge.config.schema import json_schema
+from bridge.trial.suite.schema import tests_schema as schema_of_tests
 from hub.api.app import routes as hub_api_routes
 from hub.api.app import utc_now
 from hub.api.gate import Gate
@@ -139,3 +143,32 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
         )
     ]
     assert scripts == []
+
+
+PLACES: Mapping[frozenset[str], Callable[[Any], dict[str, Any]]] = {
+    frozenset({"decode"}): lambda part: {"sources": {"s": {"http": {"path": "/in"}, **part}}},
+    frozenset({"auth"}): lambda part: {"sources": {"s": {"http": {"path": "/in", **part}}}},
+    frozenset({"push"}): lambda part: {"rules": [{"name": "r", **part}]},
+    **{frozenset({name}): lambda part: {"hubs": {"h": {"platforms": part}}} for name in ("apns", "wns", "webpush")},
+}
+"""Where a snippet that is a part of a configuration stands in it, by its keys."""
+
+
+def snippets() -> Iterator[Any]:
+    """Each snippet of YAML on a page of the docs, of a configuration or of tests of rules."""
+    for document in DOCUMENTS:
+        if document.is_relative_to(ROOT / "docs") or document == README:
+            for number, (language, body) in enumerate(_FENCED.findall(document.read_text(encoding="utf-8"))):
+                if language == "yaml":
+                    yield pytest.param(body, id=f"{document.relative_to(ROOT)}-{number}")
+
+
+@pytest.mark.parametrize("body", list(snippets()))
+def test_a_snippet_of_a_page_is_of_the_configuration(body: str) -> None:
+    snippet = yaml.safe_load(body)
+    if snippet.keys() == {"steps", "devices"}:
+        schema, snippet = schema_of_tests(), {"tests": [{"name": "shown", **snippet}]}
+    else:
+        schema, snippet = json_schema(), PLACES.get(frozenset(snippet), dict)(snippet)
+    found = [f"{error.json_path}: {error.message}" for error in Draft202012Validator(schema).iter_errors(snippet)]
+    assert found == []

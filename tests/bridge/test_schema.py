@@ -181,3 +181,16 @@ def test_the_command_prints_both() -> None:
     runner = CliRunner()
     assert runner.invoke(app, ["schema"]).output.startswith('{\n  "$schema": "https://json-schema.org/draft/2020-12/')
     assert runner.invoke(app, ["schema", "--reference"]).output == reference()
+
+
+@pytest.mark.parametrize(
+    "push, is_valid",
+    [
+        ({"to": "everyone"}, True),
+        ({"live_activity": {"channel": "match", "update": {"score": "1"}}}, True),
+        ({"live_activity": {"update": {"score": "1"}}}, False),
+        ({"with": {"title": "t"}}, False),
+    ],
+)
+def test_a_push_names_its_audience_or_a_broadcast_channel(push: dict[str, Any], is_valid: bool) -> None:
+    assert Draft202012Validator(SCHEMA).is_valid({"rules": [{"name": "r", "push": push}]}) is is_valid

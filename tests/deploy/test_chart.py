@@ -118,3 +118,31 @@ def test_the_sidecar_is_one_that_outlives_the_app_and_serves_probes_alone_to_oth
     assert [port["name"] for port in sidecar["ports"]] == ["probes"]
     listeners = yaml.safe_load(chart.configuration(manifests))["listeners"]
     assert listeners == {"probes": {"address": "0.0.0.0:9090"}}
+
+
+@pytest.mark.parametrize("mode", ["hub", "fleet"])
+def test_the_network_policy_lets_in_to_the_ports_of_the_pods_and_to_whom_they_are_for_alone(mode: str) -> None:
+    values = CHART / "ci" / f"{mode}.yaml"
+    label = "networkPolicy.{}[0].podSelector.matchLabels.role={}"
+    manifests = chart.rendered(values, label.format("scrapers", "prometheus"), label.format("clients", "shop"))
+    policy = chart.of_kind(manifests, "NetworkPolicy")["spec"]
+    ports = {each["name"] for each in chart.container(manifests)["ports"]}
+    assert policy["policyTypes"] == ["Ingress"]
+    lets_in = [([port["port"] for port in rule["ports"]], rule["from"]) for rule in policy["ingress"]]
+    assert lets_in == [
+        (["probes"], [{"podSelector": {"matchLabels": {"role": "prometheus"}}}]),
+        (sorted(ports - {"probes"}), [{"podSelector": {"matchLabels": {"role": "shop"}}}]),
+    ]
+    (pods,) = (
+        found["spec"]["template"]["metadata"]["labels"]
+        for found in chart.objects(manifests)
+        if found["kind"] in ("StatefulSet", "Deployment")
+    )
+    assert policy["podSelector"]["matchLabels"].items() <= pods.items(), "it is about the pods of the chart"
+    off = chart.rendered(values, "networkPolicy.enabled=false")
+    assert not [found for found in chart.objects(off) if found["kind"] == "NetworkPolicy"]
+
+
+def test_a_sidecar_puts_no_policy_on_the_pod_of_the_app() -> None:
+    manifests = chart.rendered(CHART / "ci" / "sidecar.yaml", "networkPolicy.enabled=true")
+    assert not [found for found in chart.objects(manifests) if found["kind"] == "NetworkPolicy"]

@@ -91,7 +91,7 @@ async def deliver(format: str, bodies: Sequence[bytes], directory: Path) -> set[
                         await client.post(path, content=body, headers=headers, params={"note": CANARY})
                     (incoming / f"{number}.tmp").write_bytes(body)
                     (incoming / f"{number}.tmp").rename(incoming / f"{number}.json")
-                    about = {"subject": CANARY, "application_properties": {"note": CANARY}}
+                    about: dict[str, Any] = {"subject": CANARY, "application_properties": {"note": CANARY}}
                     await harness.send(ServiceBusMessage(body, message_id=f"m{number}", **about))
             async with asyncio.timeout(PATIENCE):
                 while any(ended < len(bodies) for ended in ended_by_source(await daemon.metrics())):

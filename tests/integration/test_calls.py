@@ -1,6 +1,5 @@
 """Calls (VoIP) by a rule, by the name of a hub and by the API, and critical alerts, as an iPhone gets them."""
 
-import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 from sandbox.phones import VirtualPhone
 from sandbox.services import TOPIC, PushServices
 from tests.integration.daemon import HUB, START_TIMEOUT, Daemon, authorization, hubs
+from tests.integration.test_dead_handles import until
 from tests.integration.test_operator import post
 
 pytestmark = pytest.mark.processes
@@ -51,9 +51,7 @@ RULES = [
 
 async def got(phone: VirtualPhone, services: PushServices, count: int) -> tuple[Any, str, str, str | None]:
     """The newest of so many pushes of a phone: its payload, push type, topic and expiration."""
-    async with asyncio.timeout(START_TIMEOUT):
-        while len(phone.received) < count:
-            await asyncio.sleep(0.02)
+    await until(lambda: len(phone.received) == count)
     headers = services.journal.of_handle(phone.handle)[-1].headers
     payload = json.loads(phone.received[-1].raw)
     return payload, headers["apns-push-type"], headers["apns-topic"], headers.get("apns-expiration")

@@ -2,11 +2,10 @@
 broadcast on a channel, and gone with the activity.
 """
 
-import asyncio
 import hashlib
 import json
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from sandbox.phones import VirtualPhone
 from sandbox.services import TOPIC, PushServices
 from tests.integration.daemon import HUB, START_TIMEOUT, Daemon, hubs
 from tests.integration.hook import Hook
+from tests.integration.test_dead_handles import until
 from tests.integration.test_drill import told
 
 pytestmark = pytest.mark.processes
@@ -112,12 +112,6 @@ class World:
                 headers={"content-type": "application/cloudevents+json"},
             )
             assert answer.json()["outcome"] == "accepted", answer.text
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(START_TIMEOUT):
-        while not holds():
-            await asyncio.sleep(0.02)
 
 
 def aps_of(push: Shown) -> dict[str, Any]:

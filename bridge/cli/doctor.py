@@ -301,7 +301,8 @@ def _print_checks(content: Mapping[str, Any]) -> None:
 
 
 def _print(checks: Sequence[Mapping[str, Any]]) -> None:
+    width = max([12, *(len(check["name"]) for check in checks)])
     for check in checks:
-        typer.echo(f"  {check['health']:8} {check['name']:12} {check['text']}")
+        typer.echo(f"  {check['health']:8} {check['name']:{width}} {check['text']}")
         if check["cure"]:
-            typer.echo(f"  {'':8} {'':12} cure: {check['cure']}")
+            typer.echo(f"  {'':8} {'':{width}} cure: {check['cure']}")

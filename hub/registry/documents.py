@@ -357,5 +357,7 @@ def _found(value: Any) -> str:
             return f"a list of {len(value)}"
         case Mapping():
             return f"an object of {len(value)}"
+        case None | bool():
+            return {None: "null", True: "true", False: "false"}[value]
         case _:
             return repr(value)[:60]

@@ -17,6 +17,8 @@ from hub.tags import tag_key
 MAX_OPERATIONS = 1000
 
 _ADD, _REPLACE, _REMOVE = "add", "replace", "remove"
+_APPENDED = "-"
+"""The end of a list, as libraries for RFC 6902 write it (RFC 6901, section 4): with a value the value is the tag."""
 _SCALARS = {
     "pushchannel": "pushChannel",
     "userid": "userId",
@@ -103,6 +105,9 @@ def _tags(document: Document, operation: _Operation) -> None:
         tag = operation.step()
         if operation.rest or operation.op == _REPLACE:
             raise operation.unknown()
+        if tag == _APPENDED and isinstance(operation.value, str) and operation.op == _ADD:
+            document["tags"] = [*tags, operation.value]
+            return
         document["tags"] = [each for each in tags if tag_key(each) != tag_key(tag)]
         if not operation.removes:
             document["tags"].append(tag)

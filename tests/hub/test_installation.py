@@ -153,6 +153,8 @@ def test_tags_are_trimmed_and_repetitions_collapse_without_case() -> None:
         ({"pushVariables": []}, "pushVariables: expected an object"),
         ({"locale": "german!"}, "locale: 'german!' is no language tag, such as de or de-CH"),
         ({"locale": 7}, "locale: expected a text, found 7"),
+        ({"locale": None, "tags": [None]}, "tags: expected a text, found null"),
+        ({"locale": True}, "locale: expected a text, found true"),
         ({"timeZone": "Mars/Base"}, "timeZone: 'Mars/Base' is no time zone of IANA, such as Europe/Zurich"),
         ({"timeZone": "../../etc/passwd"}, "timeZone: '../../etc/passwd' is no time zone of IANA"),
         ({"templates": []}, "templates: expected an object"),

@@ -35,9 +35,14 @@ const GROUPS = {
   'push service': { title: 'Push services', down: 'in trouble' },
   'remote hub': { title: 'Remote hubs', down: 'in trouble' },
   relay: { title: 'Dead-letter relays', down: 'in trouble' },
+  sink: { title: 'Sinks', down: 'in trouble' },
+  'follow-ups': { title: 'Follow-ups', isSingle: true },
   listener: { title: 'Listeners', down: 'in trouble' },
   store: { title: 'Store', isSingle: true },
   configuration: { title: 'Configuration', isSingle: true },
+  heartbeat: { title: 'Heartbeat', down: 'stalled' },
+  'event loop': { title: 'Event loop', isSingle: true },
+  books: { title: 'Books', isSingle: true },
 }
 const STATES = { 'breaker open': 'breaker open, nothing is sent', degraded: 'needs an operator' }
 

@@ -32,11 +32,22 @@ class TypedText:
         try:
             return self._read(text)
         except ValueError as error:
-            detail = str(error) if self._kind in ("datetime", "date") else ""
+            detail = str(error) if self._kind in ("datetime", "date") else self._other_form(text)
             # Not chained: the message of a failed conversion quotes the value.
             raise EventError(
                 Reason.DECODE, f"{name} is not of the type {self._kind}{detail and f' ({detail})'}"
             ) from None
+
+    def _other_form(self, text: str) -> str:
+        """The type that reads the number as it is written, never the text itself; empty if none does, or if the comma may
+        stand between thousands."""
+        if self._kind not in ("decimal", "float", "int") or "," not in text or re.fullmatch(r"[^,]*,[0-9]{3}", text):
+            return ""
+        try:
+            _decimal_comma(text)
+        except ValueError:
+            return ""
+        return "it has a decimal comma, which decimal_comma reads"
 
     def _datetime(self, text: str) -> str | None:
         """RFC 3339 text in UTC: data stays JSON-like."""

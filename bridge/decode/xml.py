@@ -13,6 +13,9 @@ from bridge.decode.charset import byte_order, charset_named, declared_charset, s
 from bridge.decode.types import TypedText
 from bridge.errors import EventError, Reason
 
+_LONGEST_NAME = 60
+"""Characters of a sender's name of an element that a complaint shows."""
+
 _XSI = "{http://www.w3.org/2001/XMLSchema-instance}"
 _ODATA = (
     "{http://schemas.microsoft.com/ado/2007/08/dataservices/metadata}",
@@ -185,7 +188,7 @@ class _Builder:
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
         name = _local(tag)
         if not self._open and self._root is not None and name != self._root:
-            raise EventError(Reason.DECODE, f"the root element is not {self._root}")
+            raise EventError(Reason.DECODE, f"the root element is {_shown(name)}, not {self._root}")
         if len(self._open) == MAX_DEPTH:
             raise EventError(Reason.DECODE, f"XML nested deeper than {MAX_DEPTH} levels")
         element = _Element(name)
@@ -258,6 +261,11 @@ class _Builder:
             path = "/".join([part for part in (self._path(), attribute) if part])
             key, typed = (path, self._by_path[path]) if path in self._by_path else (key, typed)
         return text if typed is None else typed(key, text)
+
+
+def _shown(name: str) -> str:
+    """A name that a sender wrote, for a complaint."""
+    return name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…"
 
 
 def _local(name: str) -> str:

@@ -110,8 +110,20 @@ def test_a_typed_element_is_read_as_its_type(type: ValueType, text: str, value: 
     ],
 )
 def test_a_text_that_is_not_of_its_type_is_refused_by_name(type: ValueType, text: str) -> None:
-    with pytest.raises(EventError, match=rf"^decode: Amount is not of the type {type}( \(not a time: .*\))?$"):
+    with pytest.raises(
+        EventError, match=rf"^decode: Amount is not of the type {type}( \((not a time: |it has a decimal comma).*\))?$"
+    ):
         XmlReader(root=None, types={"Amount": type})(f"<a><Amount>{text}</Amount></a>".encode())
+
+
+@pytest.mark.parametrize(
+    ("text", "is_said"), [("100,50", True), ("1.234,5", True), ("1,234", False), ("12,345", False), ("1,2,3", False)]
+)
+def test_a_decimal_comma_is_named_where_it_can_be_nothing_else(text: str, is_said: bool) -> None:
+    with pytest.raises(EventError) as refused:
+        XmlReader(root=None, types={"Amount": "decimal"})(f"<a><Amount>{text}</Amount></a>".encode())
+    assert ("it has a decimal comma, which decimal_comma reads" in str(refused.value)) is is_said
+    assert text not in str(refused.value)
 
 
 def test_types_apply_by_name_everywhere_and_by_path_in_one_place() -> None:
@@ -127,8 +139,10 @@ def test_types_apply_by_name_everywhere_and_by_path_in_one_place() -> None:
 def test_another_root_element_is_refused() -> None:
     read = XmlReader(root="ApprovalRequest", types={})
     assert read(b'<p:ApprovalRequest xmlns:p="urn:x">1</p:ApprovalRequest>') == "1"
-    with pytest.raises(EventError, match="the root element is not ApprovalRequest"):
+    with pytest.raises(EventError, match="the root element is Approval, not ApprovalRequest"):
         read(b"<Approval>1</Approval>")
+    with pytest.raises(EventError, match=f"the root element is {'a' * 60}…, not ApprovalRequest"):
+        read(f"<{'a' * 5000}/>".encode())
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,8 @@ class FaultyRelay(Relay):
         self._opened = self._deaf = 0
         self._met = asyncio.Event()
         self._cutting: asyncio.Task[None] | None = None
+        self._answering = asyncio.Event()
+        self._answering.set()
         self._chance = random.Random(1)
 
     def arm(self, fault: Fault, *, at: int = 1, of: Way = Way.SERVER) -> None:
@@ -50,6 +52,13 @@ class FaultyRelay(Relay):
         self.pieces = dict.fromkeys(Way, 0)
         self._fault, self._at, self._of = fault, at, of
         self._met.clear()
+
+    def hold_answers(self, held: bool = True) -> None:
+        """Pass on what clients send, and keep what servers do until it is let go."""
+        if held:
+            self._answering.clear()
+        else:
+            self._answering.set()
 
     async def until_met(self) -> None:
         """Return once the fault was done."""
@@ -81,6 +90,8 @@ class FaultyRelay(Relay):
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, passing: Passing) -> None:
         assert isinstance(passing, _Passing)
         while data := await reader.read(65536):
+            if passing.way is Way.SERVER:
+                await self._answering.wait()
             passed, _ = passing(data)
             piece = _PIECE if self.is_slow else max(1, len(passed))
             for start in range(0, len(passed), piece):

@@ -27,6 +27,7 @@ PUBLISHER_FAULTS: Final = (
     "the connection is cut: in the handshake, at a message, at its confirm",
     "half-open at each of these moments",
     "other bytes than the server sent",
+    "a confirm that is late",
 )
 
 _ITS_SERVER: Final = "no: it is the server"

@@ -43,6 +43,9 @@ class PublisherHarness(Protocol):
     def publisher(self) -> Publisher:
         """One that reaches the server by the relay, not yet connected; it finds out about silence in seconds."""
 
+    def hold_answers(self, held: bool = True) -> None:
+        """Have the server take messages and confirm none, until it is let go."""
+
     async def kept(self, count: int) -> Collection[bytes]:
         """The bodies that the server has, `count` different ones at least; not by the relay."""
 
@@ -79,6 +82,10 @@ class Rows:
     def observe(self, _: str, trouble: str) -> None:
         self.troubles.append(trouble)
 
+    @property
+    def is_empty(self) -> bool:
+        return not self._waiting
+
     async def until_empty(self) -> None:
         while self._waiting:
             await asyncio.sleep(0.02)
@@ -107,6 +114,31 @@ class PublisherFaults:
                 await rows.until_empty()
                 await harness.relay.until_met()
                 assert set(await harness.kept(6)) == set(bodies(6))
+        except TimeoutError:
+            raise AssertionError(f"not over within {PATIENCE:g} s: {rows.troubles}") from None
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+        assert not any("defect" in trouble for trouble in rows.troubles), rows.troubles
+
+    async def test_a_message_counts_as_published_when_its_late_confirm_has_come(
+        self, harness: PublisherHarness
+    ) -> None:
+        """The server has it before."""
+        rows = Rows(harness.destination)
+        first, second = bodies(2)
+        relay = Relay("out", harness.publisher(), rows, observe=rows.observe)
+        running = asyncio.create_task(relay.run())
+        try:
+            async with asyncio.timeout(PATIENCE):
+                rows.write([first])
+                await rows.until_empty()
+                harness.hold_answers()
+                rows.write([second])
+                assert set(await harness.kept(2)) == {first, second}
+                assert not rows.is_empty, "nothing has confirmed what the server has"
+                harness.hold_answers(False)
+                await rows.until_empty()
         except TimeoutError:
             raise AssertionError(f"not over within {PATIENCE:g} s: {rows.troubles}") from None
         finally:

@@ -20,6 +20,7 @@ class Hook(PlayedServer):
         super().__init__(directory)
         self.told: list[dict[str, Any]] = []
         self.status = 204
+        self._held: list[Exchange] | None = None
 
     @property
     def port(self) -> int:
@@ -38,4 +39,13 @@ class Hook(PlayedServer):
     def serve(self, exchange: Exchange) -> None:
         if self.status == 204:
             self.told.append(orjson.loads(exchange.body))
-        exchange.answer(Answer(status=self.status))
+        if self._held is None:
+            exchange.answer(Answer(status=self.status))
+        else:
+            self._held.append(exchange)
+
+    def hold_answers(self, held: bool = True) -> None:
+        """Take what comes and answer nothing, until it is let go."""
+        waiting, self._held = self._held or [], [] if held else None
+        for exchange in waiting:
+            exchange.answer(Answer(status=self.status))

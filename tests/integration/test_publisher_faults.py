@@ -30,8 +30,17 @@ from tests.connectors.publisher_faults import PublisherFaults
 from tests.integration.hook import Hook
 
 
+class BehindRelay:
+    """A server whose answers the relay can hold."""
+
+    relay: FaultyRelay
+
+    def hold_answers(self, held: bool = True) -> None:
+        self.relay.hold_answers(held)
+
+
 @dataclass
-class RabbitMqPlace:
+class RabbitMqPlace(BehindRelay):
     broker: RabbitMq
     relay: FaultyRelay
     destination: str
@@ -58,7 +67,7 @@ class TestRabbitMq(PublisherFaults):
 
 
 @dataclass
-class KafkaPlace:
+class KafkaPlace(BehindRelay):
     broker: Kafka
     relay: FaultyRelay
     destination: str
@@ -87,7 +96,7 @@ class TestKafka(PublisherFaults):
 
 
 @dataclass
-class ServiceBusPlace:
+class ServiceBusPlace(BehindRelay):
     broker: ServiceBus
     relay: FaultyRelay
     destination: str = "out"
@@ -134,9 +143,12 @@ class HttpPlace:
         url = f"https://127.0.0.1:{self.relay.port}/in"
         return HttpPublisher("out", SinkUrl.model_validate(settings | {"url": url, "timeout": 3}))
 
+    def hold_answers(self, held: bool = True) -> None:
+        self.hook.hold_answers(held)
+
     async def kept(self, count: int) -> Collection[bytes]:
-        found = {json.dumps(each).encode() for each in self.hook.told}
-        assert len(found) >= count
+        while len(found := {json.dumps(each).encode() for each in self.hook.told}) < count:
+            await asyncio.sleep(0.02)
         return found
 
 

@@ -163,6 +163,20 @@ async def test_a_broker_that_is_away_is_asked_with_growing_pauses_and_gets_every
 
 
 @in_virtual_time
+async def test_a_broker_that_is_away_for_an_hour_is_asked_seldom_and_gets_everything_soon_after() -> None:
+    publisher = FakePublisher(connect_errors=[NotConnectedError("the network is gone")] * 1000)
+    bench = Bench(publisher, *[LETTER] * 250)
+    running = asyncio.create_task(bench.run_for(3600 + 60))
+    await asyncio.sleep(3600)
+    assert 60 <= publisher.connects <= 180
+    assert len(bench.store.letters) == 250
+    publisher.connect_errors.clear()
+    await running
+    assert bench.store.marked == list(range(1, 251))
+    assert bench.troubles == ["the network is gone", ""]
+
+
+@in_virtual_time
 async def test_a_broker_that_refuses_every_letter_is_not_asked_every_second() -> None:
     bench = Bench(FakePublisher(publish_errors=[PublishError("no route")] * 100), LETTER)
     await bench.run_for(120)

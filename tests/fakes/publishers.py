@@ -7,19 +7,20 @@ from connectors.base import OutMessage
 
 
 class FakePublisher:
-    """`published` are batches as they were tried, confirmed or not. Each error waiting in a list is raised once."""
+    """`published` are batches as they were tried, confirmed or not. Each error waiting in a list is raised once;
+    `connect_errors` may be changed."""
 
     def __init__(self, *, connect_errors: Sequence[Exception] = (), publish_errors: Sequence[Exception] = ()) -> None:
         self.connects = 0
         self.closes = 0
         self.published: list[Sequence[OutMessage]] = []
-        self._connect_errors = deque(connect_errors)
+        self.connect_errors = deque(connect_errors)
         self._publish_errors = deque(publish_errors)
 
     async def connect(self) -> None:
         self.connects += 1
-        if self._connect_errors:
-            raise self._connect_errors.popleft()
+        if self.connect_errors:
+            raise self.connect_errors.popleft()
 
     async def publish(self, messages: Sequence[OutMessage]) -> None:
         self.published.append(messages)

@@ -5,6 +5,7 @@ base image: it has Python and Debian's tools as that one has. The process gets a
 the image's user, and a network of its own with one cable to a neighbour, from which it is looked at.
 """
 
+import asyncio
 import os
 import shlex
 import signal
@@ -62,10 +63,15 @@ def _laid_over(layer: Path) -> list[str]:
 
 
 def _base(root: Path) -> list[str]:
-    """What the base image has and this machine may not: `python`, where everybody may run it."""
+    """What the base image has and this machine may not: `python`, where everybody may run it. And what this one alone has:
+    bytecode of the standard library, of which one package stands for all."""
     closed = [folder for folder in (PYTHON, *PYTHON.parents) if folder.stat().st_mode & 0o005 != 0o005]
     link = f"ln -sn python{sys.version_info[0]}.{sys.version_info[1]} {root}{PYTHON}/python"
-    return [*(f"chmod o+rx {root}{folder}" for folder in closed), f"[ -e {root}{PYTHON}/python ] || {link}"]
+    return [
+        *(f"chmod o+rx {root}{folder}" for folder in closed),
+        f"[ -e {root}{PYTHON}/python ] || {link}",
+        f"rm -rf {root}{Path(asyncio.__file__).parent}/__pycache__",
+    ]
 
 
 def _run_step(step: Step, root: Path) -> list[str]:

@@ -109,6 +109,15 @@ def test_inside_the_commands_find_their_daemon_without_a_flag(hub: Container) ->
     assert "ready" in answer.stdout
 
 
+def test_a_start_has_nothing_to_compile(hub: Container) -> None:
+    script = (
+        "import os, sys, bridge.app, bridge.cli.run\n"
+        "cached = {name: getattr(module, '__cached__', None) for name, module in sys.modules.items()}\n"
+        "print('asyncio' in cached, [name for name, file in cached.items() if file and not os.path.exists(file)])"
+    )
+    assert hub.execute(["python", "-c", script]).stdout == "True []\n"
+
+
 def test_the_health_check_of_the_image_passes(hub: Container) -> None:
     answer = hub.execute(hub.stage.health_check)
     assert answer.returncode == 0, answer.stderr

@@ -476,3 +476,53 @@ def test_a_push_is_compared_by_what_phones_of_a_language_read(push: str, complai
     )
     result = run(tmp_path, code=1 if complaint else 0)
     assert complaint in result.output.replace('"', "")
+
+
+SPIKE = """
+bridge: { timezone: Europe/Zurich }
+windows: { night: { times: "22:00-07:00", tz: device } }
+sources:
+  fraud: { http: { path: /in/fraud }, map: { id: "{{ data.id }}", type: "fraud.{{ data.level }}" } }
+rules:
+  - name: spike
+    source: fraud
+    match: { type: [fraud.high, fraud.medium] }
+    throttle: { key: "{{ data.customer }}", max: 1, per: 10m, on_excess: digest }
+    quiet_hours: { window: night, on_quiet: hold, expire: 12h }
+    push: { to: "customer:{{ data.customer }}", with: { title: "{{ digest.count }} payments" } }
+hubs: { acme: { default: true } }
+"""
+
+
+@pytest.mark.parametrize(
+    ("suppressed", "held", "title", "complaint"),
+    [
+        (4, 1, "4 payments", ""),
+        (3, 1, "4 payments", "expect.suppressed.throttle: expected 3, saw 4"),
+        (4, 2, "4 payments", "expect.held.quiet_hours: expected 2, saw 1"),
+        (4, 1, "5 payments", "expect.pushes[0].title: expected 5 payments, saw 4 payments"),
+    ],
+)
+def test_a_spike_is_throttled_gathered_and_held_at_night_by_the_clock_of_the_test(
+    suppressed: int, held: int, title: str, complaint: str, tmp_path: Path
+) -> None:
+    """Five events at ten to ten in the evening: one is shown, four wait as a digest, whose window ends in the night."""
+    (tmp_path / "acme.yaml").write_text(SPIKE)
+    event = "event: { data: { id: 1, level: high, customer: c9 }, fresh_id: true }"
+    shown = "{ rule: spike, devices: [d1], title: '1 payments' }"
+    write_tests(
+        tmp_path,
+        f"""
+tests:
+  - name: spike
+    clock: 2026-03-02T21:50:00+01:00
+    devices: [ {{ id: d1, tags: ["customer:c9"], tz: Europe/Zurich }} ]
+    steps:
+      - {{ {event}, expect: {{ rules: [spike], pushes: [ {shown} ] }} }}
+      - {{ repeat: 4, {event}, expect: {{ pushes: [], suppressed: {{ throttle: {suppressed} }} }} }}
+      - {{ advance: 15m, expect: {{ pushes: [], held: {{ quiet_hours: {held} }} }} }}
+      - {{ advance_to: "2026-03-03T07:00:00+01:00", expect: {{ pushes: [ {{ devices: [d1], title: {title} }} ] }} }}
+""",
+    )
+    result = run(tmp_path, code=1 if complaint else 0)
+    assert complaint in " ".join(result.output.split()).replace('"', "")

@@ -3,6 +3,8 @@
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from hub.acceptance import Reason
 from hub.notification import NativeContent, Platform, TemplateContent
 from rules.decision import Failure
@@ -114,6 +116,25 @@ def test_a_rule_that_observes_fires_stops_and_fails_nothing(tmp_path: Path) -> N
     explained = compiled.explain(event({"tag": "a || b"}))
     assert [each.result for each in explained] == [RuleResult.OBSERVED, RuleResult.OBSERVED, RuleResult.FIRED]
     assert (explained[0].condition is not None, explained[1].condition) == (True, None)
+
+
+@pytest.mark.parametrize("mode", ["", "mode: observe, "])
+def test_a_rule_that_observes_touches_no_state_of_flow_control(mode: str, tmp_path: Path) -> None:
+    text = f"""
+        rules:
+          - {{ name: once, {mode}dedupe: {{ key: "{{{{ id }}}}", for: 1h }}, push: {{ to: x, with: {{ a: b }} }} }}
+          - name: few
+            {mode.rstrip(", ")}
+            throttle: {{ key: "{{{{ id }}}}", max: 1, per: 1h, on_excess: digest }}
+            push: {{ to: x, with: {{ a: b }} }}
+          - {{ name: withdraws, {mode}cancel: {{ key: "{{{{ id }}}}" }} }}
+    """
+    compiled, _ = load(text, tmp_path)
+    decision = compiled.route(event(DATA), now=NOW)
+    all_of_them = ("once", "few", "withdraws")
+    assert tuple(each.rule for each in decision.flow) == (() if mode else all_of_them)
+    assert decision.matched == (() if mode else all_of_them)
+    assert tuple(each.rule for each in decision.observed) == (all_of_them if mode else ())
 
 
 def test_a_rule_of_another_source_does_not_fire(tmp_path: Path) -> None:

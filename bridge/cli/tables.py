@@ -126,7 +126,8 @@ def _follow_up_said(follow_up: Mapping[str, Any]) -> str:
     if follow_up["ended_at"] is None:
         return f"{sinks} at {follow_up['due']}, of {follow_up['about_meaning']} at {follow_up['sent_at']}"
     opened = f", {how_many(follow_up['opened'], 'phone')} had opened it" if follow_up["opened"] else ""
-    return f"{sinks} was told at {follow_up['ended_at']} of {how_many(follow_up['told'], 'phone')}{opened}"
+    about = how_many(follow_up["told"], "phone")
+    return f"looked at {follow_up['ended_at']}: a report of {about} was written for {sinks}{opened}"
 
 
 def without_controls(text: str) -> str:

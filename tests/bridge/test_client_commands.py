@@ -576,6 +576,6 @@ def test_who_is_told_of_what_was_not_opened_is_said_in_a_line_for_each_look() ->
     many = ended | {"about": "expanded", "about_meaning": "all pushes of a notification that is for many"}
     assert follow_ups_said([look, ended, many]).splitlines() == [
         "sms, crm at 10:15, of pushes that a push service took at 10:00",
-        "sms, crm was told at 10:15 of 1 phone, 2 phones had opened it",
+        "looked at 10:15: a report of 1 phone was written for sms, crm, 2 phones had opened it",
         "nobody: it is for many",
     ]

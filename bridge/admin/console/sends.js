@@ -107,7 +107,8 @@ async function showOne(isCurrent) {
 function followUp({ about, about_meaning: meaning, sinks, due, ended_at: endedAt, told, opened }) {
   if (about === 'expanded') return `nobody is told: ${meaning}`
   if (!endedAt) return `${sinks.join(', ')} at ${moment(due)}, of ${meaning}`
-  return `${sinks.join(', ')} was told of ${told} at ${moment(endedAt)}, of ${meaning}; ${opened} had opened it`
+  const phones = `${told} ${told === 1 ? 'phone' : 'phones'}`
+  return `looked at ${moment(endedAt)}: a report of ${phones} was written for ${sinks.join(', ')}, of ${meaning}; ${opened} had opened it`
 }
 
 async function act(what, said, unnamed) {

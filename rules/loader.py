@@ -216,8 +216,6 @@ class RuleReader:
             self._problems.add(node, "name is missing")
             return None
         self._warn_of_empty(node)
-        if "cancel" in entries:
-            self._cancels.append(entries["cancel"])
         self._has_keys = self._has_keys or "key" in entries
         name = self._name(entries["name"])
         given = self._values(models.Rule, entries)
@@ -234,6 +232,8 @@ class RuleReader:
         if "quiet_hours" in entries and (push is not None or "push" not in entries):
             push = self._in_quiet_hours(entries["quiet_hours"], push)
         flow = self._flow.read(name, node, entries, push)
+        if flow is not None and flow.cancel is not None:
+            self._cancels.append(entries["cancel"])
         if (
             "push" not in entries
             and "cancel" not in entries

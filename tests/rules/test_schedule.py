@@ -86,7 +86,7 @@ def test_a_time_without_an_offset_is_in_the_zone_of_the_process(tmp_path: Path) 
         ('schedule: { at: "08:00" }', "schedule.at: not a time"),
         ("schedule: { at: 2024-13-01 }", "schedule.at: not a time: there is no such day"),
         ('schedule: { when: "{{ data.at }}" }', "unknown key"),
-        ("schedule: { only_in: night }", "is not one of: nothing"),
+        ("schedule: { only_in: night }", "nothing stands under windows"),
     ],
 )
 def test_a_mistake_is_named(schedule: str, said: str, tmp_path: Path) -> None:

@@ -49,6 +49,14 @@ bodies = st.builds(
 )
 """Bodies whose every value is a canary, of the wrong type for what a rule makes of it, or cut off."""
 
+FAILING = [
+    f'{{"kind": "plain", "team": "a || {CANARY}", "text": "{CANARY}"}}'.encode(),
+    f'{{"kind": "plain", "text": "{CANARY}"}}'.encode(),
+    f'{{"kind": "of no rule", "text": "{CANARY}"}}'.encode(),
+    f'{{"kind": "plain", "text": "{CANARY}"'.encode(),
+]
+"""One body for each way to fail that has to be among them, whatever else is made up."""
+
 
 def configuration(services: PushServices, incoming: Path, bus: Mapping[str, Any], format: str) -> dict[str, Any]:
     """Rules that fail by each field in another way, and none for what is of another kind."""
@@ -134,7 +142,7 @@ def test_no_value_of_an_event_stands_in_the_log_nor_anywhere_where_its_source_is
     @settings(max_examples=3, deadline=None, phases=[Phase.generate])  # each starts a daemon
     @given(st.lists(bodies, min_size=20, max_size=40))
     def delivered(bodies: list[bytes]) -> None:
-        reasons.update(asyncio.run(deliver(format, bodies, tmp_path_factory.mktemp("canaries"))))
+        reasons.update(asyncio.run(deliver(format, [*FAILING, *bodies], tmp_path_factory.mktemp("canaries"))))
 
     reasons = set[str]()
     delivered()

@@ -3,16 +3,19 @@
 import asyncio
 import base64
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Self
 
 from aiohttp import WSMsgType, web
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+_Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 def client_certificate(directory: Path) -> Path:
@@ -49,15 +52,14 @@ async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         writer.write_eof()
 
 
-async def _join(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int) -> None:
+async def _join(near: _Stream, far: _Stream) -> None:
     """Pass bytes on, both ways, until both ends have said all."""
-    far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
     try:
-        await asyncio.gather(_pass(reader, far_writer), _pass(far_reader, writer))
+        await asyncio.gather(_pass(near[0], far[1]), _pass(far[0], near[1]))
     except OSError:
         pass
     finally:
-        far_writer.transport.abort()
+        far[1].transport.abort()
 
 
 class ConnectProxy:
@@ -80,7 +82,7 @@ class ConnectProxy:
         """As a client is told it, with the credentials."""
         return f"http://{self._credentials}{'@' if self._credentials else ''}127.0.0.1:{self.port}"
 
-    async def __aenter__(self) -> "ConnectProxy":
+    async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
@@ -107,13 +109,44 @@ class ConnectProxy:
                 await writer.drain()
                 return
             self.tunnels.append(target)
+            far = await asyncio.open_connection("127.0.0.1", int(target.rpartition(":")[2]))
             writer.write(b"HTTP/1.1 200 Established\r\nProxy-Agent: tests\r\nRetry-After: 4711\r\n\r\n")
-            await _join(reader, writer, int(target.rpartition(":")[2]))
+            await self._tunnel((reader, writer), far)
         except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
             self._tasks.discard(task)
             writer.transport.abort()
+
+    async def _tunnel(self, near: _Stream, far: _Stream) -> None:
+        await _join(near, far)
+
+
+class InspectingProxy(ConnectProxy):
+    """One that reads what its clients send: to each it shows a certificate of its own CA, as those of enterprises do.
+
+    `shown` is what clients get. `trusted` makes of the protocol that a client chose what its server's certificate is
+    checked by. `seen` counts the bytes that it read in clear.
+    """
+
+    def __init__(self, *, shown: ssl.SSLContext, trusted: Callable[[str], ssl.SSLContext]) -> None:
+        super().__init__()
+        self._shown, self._trusted = shown, trusted
+        self.seen = 0
+
+    async def _tunnel(self, near: _Stream, far: _Stream) -> None:
+        (reader, writer), (far_reader, far_writer) = near, far
+        await writer.start_tls(self._shown)
+        chosen = writer.get_extra_info("ssl_object").selected_alpn_protocol()
+        await far_writer.start_tls(self._trusted(chosen or "http/1.1"), server_hostname="127.0.0.1")
+
+        async def read() -> None:
+            while data := await reader.read(65536):
+                self.seen += len(data)
+                far_writer.write(data)
+            far_writer.transport.abort()
+
+        await asyncio.gather(read(), _pass(far_reader, writer))
 
 
 @asynccontextmanager
@@ -126,8 +159,8 @@ async def tls_front(port: int, context: ssl.SSLContext) -> AsyncIterator[int]:
         assert task is not None
         tasks.add(task)
         try:
-            await _join(reader, writer, port)
-        except asyncio.CancelledError:
+            await _join((reader, writer), await asyncio.open_connection("127.0.0.1", port))
+        except (OSError, asyncio.CancelledError):
             pass
         finally:
             tasks.discard(task)

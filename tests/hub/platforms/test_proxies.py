@@ -1,7 +1,9 @@
 """Pushes and token requests through a real HTTP proxy, past it, and refused by it."""
 
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -10,8 +12,10 @@ from pydantic import SecretStr, TypeAdapter
 from hub.egress import NoProxy
 from hub.outcome import OutcomeName, Reaction
 from hub.platforms.table import services as push_services
+from hub.tls import Tls
 from sandbox.services import PushServices
-from tests.brokers.ways import ConnectProxy
+from sandbox.tls import Authority
+from tests.brokers.ways import ConnectProxy, InspectingProxy
 from tests.hub.platforms.lanes import Lane, apns_settings, fcm_settings, webpush_settings, wns_settings
 
 SETTINGS = {"apns": apns_settings, "fcm": fcm_settings, "wns": wns_settings, "webpush": webpush_settings}
@@ -20,10 +24,17 @@ NEEDS_TOKEN = {"fcm", "wns"}
 
 
 @asynccontextmanager
-async def lane(services: PushServices, name: str, url: str, no_proxy: str = "") -> AsyncIterator[Lane]:
-    """A sender that goes by a proxy."""
+async def lane(
+    services: PushServices, name: str, url: str, no_proxy: str = "", *, ca_file: Path | None = None
+) -> AsyncIterator[Lane]:
+    """A sender that goes by a proxy; with `ca_file` it trusts nobody else."""
     traits = next(each for each in push_services() if each.name == name)
-    egress = {"proxy": SecretStr(url), "no_proxy": TypeAdapter(NoProxy).validate_python(no_proxy)}
+    egress: dict[str, object] = {
+        "proxy": SecretStr(url),
+        "no_proxy": TypeAdapter(NoProxy).validate_python(no_proxy),
+    }
+    if ca_file is not None:
+        egress["tls"] = Tls(ca_file=ca_file)
     sender = traits.sender(SETTINGS[name](services).model_copy(update=egress))
     yield Lane(services, sender)
     await sender.close()
@@ -84,3 +95,28 @@ async def test_a_proxy_that_is_not_there_is_named(services: PushServices, name: 
         (result,) = await lost.send(lost.pushes(1))
     assert "proxy 127.0.0.1:1" in result.reason
     assert "canary" not in result.reason
+
+
+@pytest.mark.parametrize("name", PLATFORMS)
+async def test_a_proxy_that_looks_into_tls_is_trusted_by_its_ca(
+    services: PushServices, name: str, tmp_path: Path
+) -> None:
+    (own := tmp_path / "proxy").mkdir()
+    proxys = Authority(own)
+
+    def trusted(protocol: str) -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=services.ca_file)
+        context.set_alpn_protocols([protocol])
+        return context
+
+    async with InspectingProxy(shown=proxys.server_context(["h2", "http/1.1"]), trusted=trusted) as proxy:
+        async with lane(services, name, proxy.url, ca_file=proxys.ca_file) as proxied:
+            results = await proxied.send(proxied.pushes(2))
+            assert [result.outcome for result in results] == [OutcomeName.SUCCESS] * 2, [
+                result.reason for result in results
+            ]
+        assert proxy.seen
+        async with lane(services, name, proxy.url) as distrustful:  # of the services' CA alone
+            (result,) = await distrustful.send(distrustful.pushes(1))
+        assert "certificate" in result.reason.lower(), result.reason
+        assert result.reaction is Reaction.RETRY

@@ -1,7 +1,12 @@
 """The planner knows of a registry that grows: else each look-up of keys reads a whole hub."""
 
 import asyncio
+import re
 
+import psycopg
+import pytest
+
+from hub.store.outbox.taking import ANY_DUE
 from hub.store.postgres.address import PostgresAddress
 from hub.store.postgres.store import PostgresStore
 from tests.brokers.postgres import Postgres
@@ -34,3 +39,25 @@ async def test_a_hub_that_phones_were_imported_into_is_known_to_be_large_soon(po
                 await asyncio.sleep(0.1)
     await store.close()
     postgres.drop(database)
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["nothing is known", "all is empty"])
+async def test_a_look_for_what_is_due_goes_by_its_index_in_the_queues_of_its_own_process(
+    postgres: Postgres, known: bool
+) -> None:
+    """With any other plan it reads what waits for all processes, ten times a second, for as long as the plan is kept."""
+    database = postgres.create()
+    store = PostgresStore(PostgresAddress(url=postgres.url(database)))
+    await store.open()
+    values = {":keys": "1, 2, 3", ":single": "0", ":broadcast": "1", ":now": "1e9"}
+    text = re.sub(r":[a-z]+", lambda name: values[name[0]], ANY_DUE.text)
+    with psycopg.connect(postgres.url(database), autocommit=True) as connection:
+        connection.execute("SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off")
+        if known:
+            connection.execute("ANALYZE")
+        plan = [line for (line,) in connection.execute(f"EXPLAIN {text}".encode()).fetchall()]
+    await store.close()
+    postgres.drop(database)
+    found = re.findall(r"using (\w+_due|\w+_open)", "\n".join(plan))
+    assert found == ["notification_due", "page_due", "page_due"], plan
+    assert sum("queue = q.queue" in line for line in plan) == 3, plan

@@ -14,7 +14,10 @@ def with_origins(text: str, written: Node) -> str:
     """
     lines = text.splitlines()
     for line, mark, is_long in sorted(_found(yaml.compose(text, Loader=yaml.SafeLoader), written), reverse=True):
-        place = f"# {mark.file}:{mark.line}"
+        file = str(mark.file)
+        place = (
+            f"# {file if file.isprintable() else ascii(file)}:{mark.line}"  # a line break in it would end the comment
+        )
         if is_long:
             lines.insert(line, " " * (len(lines[line]) - len(lines[line].lstrip())) + place)
         else:

@@ -219,8 +219,9 @@ async def test_what_has_begun_to_answer_is_never_sent_again(said: bytes) -> None
         frames.window_update(0, 1) * 20_000,
         frames.window_update(1, 1) * 20_000,
         frames.frame(Kind.SETTINGS, struct.pack(">HI", Setting.INITIAL_WINDOW_SIZE, 0) * 1500),
+        frames.reset(1, Code.CANCEL) * 20_000,
     ],
-    ids=["window of the connection", "window of a stream", "long SETTINGS"],
+    ids=["window of the connection", "window of a stream", "long SETTINGS", "resets"],
 )
 async def test_floods_end_the_connection_also_while_a_body_waits(flood: bytes) -> None:
     connection, _ = ready({Setting.INITIAL_WINDOW_SIZE: 0}, body=b"{}")

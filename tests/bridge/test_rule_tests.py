@@ -371,7 +371,7 @@ outcome       accepted
 event id      p1
 event source  /bank
 event type    bank.test
-event time    2026-01-01T12:00:00+00:00
+event time    2026-01-01T12:00:00Z
 event meta    {"message_id": "test-1", "headers": {}}
 
 data

@@ -7,6 +7,7 @@ books are looked through each second, and what is past its time is forgotten eac
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 _wall = time.time
 _offset = (0.0, 0.0)
@@ -31,13 +32,13 @@ if __name__ == "__main__":
     _file = Path(sys.argv[2]).parent / "clock"
     time.time = _settable  # before the modules that keep it as a default
     import hub.delivery.dispatch as dispatch
+
+    def each_second(function: Any, name: str) -> None:
+        function.__kwdefaults__[name] = 1.0
+
+    each_second(dispatch.Timing.__init__, "books_every")  # before the modules that make one as a default
     from bridge.cli.main import main
     from bridge.housekeeping import Housekeeping
 
-    for defaults, seconds in (
-        (dispatch.Timing.__init__.__kwdefaults__, "books_every"),
-        (Housekeeping.__init__.__kwdefaults__, "every"),
-    ):
-        assert defaults is not None
-        defaults[seconds] = 1.0
+    each_second(Housekeeping.__init__, "every")
     main()

@@ -27,6 +27,10 @@ _KEY_NAME, _KEY = "full", secrets.token_urlsafe(32)
 _READY_TIMEOUT = 30.0
 
 
+KEPT = httpx.Limits(keepalive_expiry=1.0)
+"""A connection is idle for less time than the daemon leaves one: else a request may meet its end."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Daemon:
     """A running daemon and what can be asked of it from outside."""
@@ -36,7 +40,7 @@ class Daemon:
     api: str
     key: str
     started_in: float
-    client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=30.0))
+    client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=30.0, limits=KEPT))
 
     @property
     def cpu_seconds(self) -> float:

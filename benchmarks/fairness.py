@@ -34,8 +34,6 @@ _SETTLED = 2.0
 """Seconds after a change of load until it is measured."""
 _NICE = -10
 """Of the sender, where that is allowed: on a small machine the broker and nginx would have its core first."""
-_KEPT = 1.0
-"""Seconds that a connection may be idle and is used again: below those after which the daemon closes it."""
 _HEADERS = {"content-type": "application/json"}
 
 
@@ -138,8 +136,7 @@ async def _send_steadily(url: str, numbers: Iterator[int], *, rate: int, count: 
     """Each at its time, whether those before are answered or not."""
     requests = Requests()
     started = time.perf_counter()
-    limits = httpx.Limits(keepalive_expiry=_KEPT)
-    async with httpx.AsyncClient(timeout=60.0, limits=limits) as client, asyncio.TaskGroup() as group:
+    async with httpx.AsyncClient(timeout=60.0, limits=daemon.KEPT) as client, asyncio.TaskGroup() as group:
         for index in range(count):
             await asyncio.sleep(max(0.0, started + index / rate - time.perf_counter()))
             group.create_task(_post(client, url, next(numbers), requests))

@@ -158,7 +158,7 @@ class _Watch:
     def _look(self, due: float, late: float) -> "_Look":
         task = asyncio.current_task(self._loop)
         frame = sys._current_frames().get(self._loop_thread)  # for what a debugger does, and nothing public does it
-        return _Look(due=due, late=late, task=_named(task), stack=_calls(frame))
+        return _Look(due=due, late=late, task=_named(task), stack=calls_of(frame))
 
 
 def _named(task: "asyncio.Task[Any] | None") -> str:
@@ -169,10 +169,11 @@ def _named(task: "asyncio.Task[Any] | None") -> str:
     return f"{task.get_name()} ({coroutine})" if coroutine else task.get_name()
 
 
-def _calls(frame: FrameType | None) -> tuple[str, ...]:
+def calls_of(frame: FrameType | None) -> tuple[str, ...]:
     """The innermost calls as module, line and function; no value of a variable."""
     calls: list[str] = []
     while frame is not None and len(calls) < _FRAMES:
-        calls.append(f"{frame.f_globals.get('__name__', '?')}:{frame.f_lineno} {frame.f_code.co_qualname}")
+        named = frame.f_globals or {}  # of a frame that ends at this moment there is nothing left
+        calls.append(f"{named.get('__name__', '?')}:{frame.f_lineno} {frame.f_code.co_qualname}")
         frame = frame.f_back
     return tuple(calls)

@@ -1,6 +1,6 @@
 """Which tests a run leaves out, and why: each is told at the end of the run, none is skipped in silence.
 
-A run of several workers tries a test of processes, brokers or browsers a second time, four tests at the most: beside three
+A run of several workers tries a test of processes, brokers or browsers a second time, eight tests at the most: beside three
 others on two cores one may meet a second in which it gets no CPU. The end of the run shows how each first failed, and its
 closing line counts them. A fast test has no such excuse, and has one try.
 """

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from structlog.dev import ConsoleRenderer
 from structlog.testing import capture_logs
 
 from bridge.admin.health import loop_part
-from bridge.loop_guard import LoopGuard
+from bridge.loop_guard import LoopGuard, calls_of
 from bridge.observe.fact_log import FactLog
 from bridge.observe.facts import LoopFact, LoopHeld, LoopStillHeld, LoopTurned
 from bridge.observe.loop_holds import LoopHold
@@ -142,3 +143,14 @@ def test_its_part_says_so_once_a_tenth_of_a_minute_was_lost() -> None:
     part = loop_part(6.1, held())
     assert (part.ok, part.required) == (False, False)
     assert part.line == "event loop: held: for 6.1 s of the last minute, last by hub"
+
+
+def test_a_frame_that_ends_while_it_is_looked_at_is_named_as_far_as_it_can_be() -> None:
+    """It belongs to another thread, which goes on meanwhile."""
+    outer: Any = SimpleNamespace(
+        f_globals={"__name__": "app"}, f_lineno=7, f_code=SimpleNamespace(co_qualname="main"), f_back=None
+    )
+    ended: Any = SimpleNamespace(
+        f_globals=None, f_lineno=None, f_code=SimpleNamespace(co_qualname="work"), f_back=outer
+    )
+    assert calls_of(ended) == ("?:None work", "app:7 main")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
 
 from hub.store.sqlite.volume import Volume, VolumeKind, volume_of
 from tests import selection, temporary
@@ -78,7 +79,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish() -> None:
-    """Thousands of tests stay until the end: garbage is looked for in what they make, not in them."""
+    """Thousands of tests stay until the end: garbage is looked for in what they make, not in them.
+
+    In a new clone the first text that is made up takes a second for a table of all characters: no test is to pay for it.
+    """
+    st.text().validate()
     gc.collect()
     gc.freeze()
     gc.enable()

@@ -29,9 +29,9 @@ _log = structlog.get_logger("pushbridge")
 
 
 class Listeners:
-    """Those that are configured, in the order in which they open; the hub API where a hub has phones or is kept here.
+    """The configured listeners, in the order in which they open; the hub API only where a hub has phones or is kept here.
 
-    Until `serve` names an application a request is answered as too early. `crashed` hears of defects of ours.
+    Until `serve` names its application, a listener answers each request with 503. `crashed` is called for defects of ours.
     """
 
     def __init__(

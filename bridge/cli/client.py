@@ -70,7 +70,7 @@ def settings_of(config: Sequence[Path]) -> "Settings":
 def target_of(url: str, token_file: Path | None, config: Sequence[Path] | None) -> Target:
     """Each from its option, else from the configuration, else the default address and no token.
 
-    A configuration with a mistake is read as far as it says where the daemon is: whoever mends it needs to see what runs.
+    Of a configuration with mistakes the admin listener alone is read: the daemon still runs on the configuration before.
 
     Raises: typer.Exit.
     """

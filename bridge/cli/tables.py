@@ -30,7 +30,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
     """
     console = _console()
     cells = [[_plain(value, lines=False) for value in row] for row in rows]
-    if not _fits(columns, cells, console.width):
+    if _columns_below(columns, cells, console.width):
         cells = [[_to_the_second(cell) for cell in row] for row in cells]
     below = _columns_below(columns, cells, console.width)
     beside = [index for index in range(len(columns)) if index not in below]
@@ -73,10 +73,6 @@ def _to_the_second(cell: Any) -> Any:
 
 def _widths(columns: Sequence[str], cells: Sequence[Sequence[Any]]) -> list[int]:
     return [max([len(name), *(row[index].cell_len for row in cells)]) for index, name in enumerate(columns)]
-
-
-def _fits(columns: Sequence[str], cells: Sequence[Sequence[Any]], width: int) -> bool:
-    return not _columns_below(columns, cells, width)
 
 
 def _columns_below(columns: Sequence[str], cells: Sequence[Sequence[Any]], width: int) -> list[int]:

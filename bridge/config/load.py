@@ -118,11 +118,11 @@ def check(
 
 
 def admin_listener(paths: Paths, environ: Mapping[str, str] = os.environ) -> AdminListener | None:
-    """Where operators ask the daemon of a configuration that has mistakes elsewhere; None if its files do not say it.
+    """The admin listener of a configuration with mistakes elsewhere; None if the readable files leave its address open.
 
-    A daemon that runs keeps the configuration before, so it can be asked while a file is being mended. Where the mistake
-    is in `auth`, the listener has none. Where the files do not name the address, a file that cannot be read, or a key that
-    nobody knows, might have.
+    A running daemon keeps its configuration while a file is being mended, so operators can still ask it. A mistake in
+    `auth` leaves the listener without `auth`. Without `listeners.admin` the default address counts only if all files could
+    be read and all sections are known: any other might have named the address.
     """
     problems = Problems()
     try:

@@ -190,7 +190,7 @@ class Pipeline:
         size = 0
         turn = self._slice(messages[0].source)
         for message in messages:
-            if self._routes[message.source].split is None and not _is_large(message):  # nothing is waited for
+            if self._routes[message.source].split is None and not _is_large(message):  # saves an await
                 batch.append(RoutedMessage(message=message, events=[self._route_here(message)]))
             else:
                 batch.append(await self.routed(message, turn=turn))

@@ -4,7 +4,8 @@ Subclass `PublisherFaults` and give it a fixture `harness`.
 """
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from enum import StrEnum
 from typing import Protocol
 
@@ -92,6 +93,22 @@ class Rows:
 
 
 @pytest.mark.slow
+@asynccontextmanager
+async def publishing(harness: PublisherHarness, rows: Rows) -> AsyncIterator[None]:
+    """A relay that publishes the rows; the body has PATIENCE seconds, and no defect may be among the troubles."""
+    relay = Relay("out", harness.publisher(), rows, observe=rows.observe)
+    running = asyncio.create_task(relay.run())
+    try:
+        async with asyncio.timeout(PATIENCE):
+            yield
+    except TimeoutError:
+        raise AssertionError(f"not over within {PATIENCE:g} s: {rows.troubles}") from None
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert not any("defect" in trouble for trouble in rows.troubles), rows.troubles
+
+
 @pytest.mark.timeout(240)
 class PublisherFaults:
     """Whatever the network does, and wherever: what counts as published the server has, and all is published in the end."""
@@ -102,24 +119,15 @@ class PublisherFaults:
         first, *others = bodies(6)
         if phase is Phase.HANDSHAKE:
             harness.relay.arm(fault)
-        relay = Relay("out", harness.publisher(), rows, observe=rows.observe)
-        running = asyncio.create_task(relay.run())
-        try:
-            async with asyncio.timeout(PATIENCE):
-                rows.write([first])
-                await rows.until_empty()
-                if phase is not Phase.HANDSHAKE:
-                    harness.relay.arm(fault, of=Way.CLIENT if phase is Phase.PUBLISH else Way.SERVER)
-                rows.write(others)
-                await rows.until_empty()
-                await harness.relay.until_met()
-                assert set(await harness.kept(6)) == set(bodies(6))
-        except TimeoutError:
-            raise AssertionError(f"not over within {PATIENCE:g} s: {rows.troubles}") from None
-        finally:
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
-        assert not any("defect" in trouble for trouble in rows.troubles), rows.troubles
+        async with publishing(harness, rows):
+            rows.write([first])
+            await rows.until_empty()
+            if phase is not Phase.HANDSHAKE:
+                harness.relay.arm(fault, of=Way.CLIENT if phase is Phase.PUBLISH else Way.SERVER)
+            rows.write(others)
+            await rows.until_empty()
+            await harness.relay.until_met()
+            assert set(await harness.kept(6)) == set(bodies(6))
 
     async def test_a_message_counts_as_published_when_its_late_confirm_has_come(
         self, harness: PublisherHarness
@@ -127,21 +135,12 @@ class PublisherFaults:
         """The server has it before."""
         rows = Rows(harness.destination)
         first, second = bodies(2)
-        relay = Relay("out", harness.publisher(), rows, observe=rows.observe)
-        running = asyncio.create_task(relay.run())
-        try:
-            async with asyncio.timeout(PATIENCE):
-                rows.write([first])
-                await rows.until_empty()
-                harness.hold_answers()
-                rows.write([second])
-                assert set(await harness.kept(2)) == {first, second}
-                assert not rows.is_empty, "nothing has confirmed what the server has"
-                harness.hold_answers(False)
-                await rows.until_empty()
-        except TimeoutError:
-            raise AssertionError(f"not over within {PATIENCE:g} s: {rows.troubles}") from None
-        finally:
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
-        assert not any("defect" in trouble for trouble in rows.troubles), rows.troubles
+        async with publishing(harness, rows):
+            rows.write([first])
+            await rows.until_empty()
+            harness.hold_answers()
+            rows.write([second])
+            assert set(await harness.kept(2)) == {first, second}
+            assert not rows.is_empty, "nothing has confirmed what the server has"
+            harness.hold_answers(False)
+            await rows.until_empty()

@@ -144,7 +144,10 @@ class Daemon:
         engine = POSTGRES if settings.bridge.store.is_postgres else SQLITE
         self.metrics = Metrics(version=version("pushbridge"), engine=engine, **metric_names(settings))
         self.traces = Traces(version=version("pushbridge"), instance=socket.gethostname(), report=self._traced)
-        self.telemetry = Telemetry(self.metrics, self.recent_events, FactLog(), MirrorLog(), SilenceLog(), self.traces)
+        self._fact_log = FactLog()
+        self.telemetry = Telemetry(
+            self.metrics, self.recent_events, self._fact_log, MirrorLog(), SilenceLog(), self.traces
+        )
         self.mirrors = Mirrors(observer=self.telemetry, is_shared=settings.bridge.store.is_postgres)
         self.store = self._build_store()
         self.hub = self._build_hub(local)
@@ -238,6 +241,7 @@ class Daemon:
         self._loop = asyncio.get_running_loop()
         self.traces.apply(self.settings)
         async with AsyncExitStack() as stack:
+            stack.callback(self._fact_log.close)
             stack.push_async_callback(self.traces.close)
             stack.push_async_callback(self.hub.close)
             left_over = await self.hub.open()

@@ -34,6 +34,7 @@ from bridge.observe.facts import (
 from bridge.observe.lines import MAX_REASON, about
 from bridge.observe.log import error_at_once, info_lines
 from bridge.observe.loop_holds import LoopHold
+from bridge.observe.repeats import RepeatedWarnings
 from bridge.observe.telemetry import Takes
 from hub.acceptance import DeadLetter
 from hub.facts import (
@@ -96,9 +97,13 @@ _log = structlog.get_logger("pushbridge")
 
 
 class FactLog:
-    """Writes lines; a store that fails is a line for each operation and cause until everything works again."""
+    """Writes lines; a store that fails is a line for each operation and cause until everything works again.
+
+    Warnings of single events and notifications are written as `RepeatedWarnings` says; `close` tells of the last ones.
+    """
 
     def __init__(self) -> None:
+        self._repeated = RepeatedWarnings()
         self._store_failures: set[tuple[str, str]] = set()
         self._phone_causes: set[tuple[str, str]] = set()
         self._loop_holds: dict[tuple[LoopHold, str], tuple[float, int]] = {}
@@ -144,6 +149,10 @@ class FactLog:
             LoopStillHeld: self._loop_still_held,
             ConfigurationApplied: self._configuration_applied,
         }
+
+    def close(self) -> None:
+        """Call it when nothing comes any more."""
+        self._repeated.end()
 
     # The process
 
@@ -219,7 +228,7 @@ class FactLog:
         """
         said = {"hub": fact.hub, "operation": fact.operation.value, "outcome": fact.outcome.value}
         if fact.outcome in _SUSPECT_PHONES:
-            _log.warning("phone refused", **said, detail=fact.detail[:MAX_REASON])
+            self._repeated.warning("phone refused", **said, detail=fact.detail[:MAX_REASON])
         elif fact.outcome is PhoneOutcome.UNAVAILABLE:
             if (cause := (fact.hub, fact.detail)) not in self._phone_causes and len(self._phone_causes) < _MAX_NAMES:
                 self._phone_causes.add(cause)
@@ -259,12 +268,12 @@ class FactLog:
         taken: list[dict[str, Any]] = []
         for event in fact.events:
             if event.outcome is not EventOutcome.DUPLICATE and event.dead_letters:
-                _log_dead_letters(event.dead_letters)
+                self._dead_letters(event.dead_letters)
             said = _received(event)
             said["end"] = event.outcome.value
             if event.outcome is EventOutcome.REJECTED:
                 reason = "" if event.reason is None else event.reason.value
-                _log.warning("event refused", **said, reason=reason, detail=event.detail)
+                self._repeated.warning("event refused", **said, reason=reason, detail=event.detail)
             else:
                 said["rules"] = event.decision.matched
                 if event.decision.observed:
@@ -280,7 +289,7 @@ class FactLog:
     def _messages_given_up(self, fact: MessagesGivenUp) -> None:
         for event in fact.events:
             detail = "it was taken back before it was stored: it comes again"
-            _log.warning("message given up", **_received(event), detail=detail)
+            self._repeated.warning("message given up", **_received(event), detail=detail)
 
     def _source_changed(self, fact: SourceChanged) -> None:
         status = fact.status
@@ -302,7 +311,7 @@ class FactLog:
     def _properties_missing(self, fact: PropertiesMissing) -> None:
         content = fact.notification.content
         given = sorted(content.properties) if isinstance(content, TemplateContent) else []
-        _log.warning(
+        self._repeated.warning(
             "template property missing",
             **about(fact.notification),
             platform=fact.platform.value,
@@ -320,12 +329,12 @@ class FactLog:
         said["platform"] = fact.platform.value
         said["outcomes"] = _counts(fact.outcomes)
         if failed:
-            _log.warning("pushed", **said, failed=failed, reason=fact.reason[:MAX_REASON])
+            self._repeated.warning("pushed", **said, failed=failed, reason=fact.reason[:MAX_REASON])
         else:
             info_lines("pushed", [said])
 
     def _pushes_retried(self, fact: PushesRetried) -> None:
-        _log.warning(
+        self._repeated.warning(
             "pushes to be tried again",
             **about(fact.notification),
             platform=fact.platform.value,
@@ -335,7 +344,7 @@ class FactLog:
         )
 
     def _pushes_deferred(self, fact: PushesDeferred) -> None:
-        _log.warning(
+        self._repeated.warning(
             "deferred: breaker open",
             **about(fact.notification),
             platform=_service(fact.platform),
@@ -346,7 +355,7 @@ class FactLog:
     def _remote_answered(self, fact: RemoteAnswered) -> None:
         ended = fact.due_at is None
         is_taken = fact.outcome is OutcomeName.SUCCESS
-        level = _log.info if is_taken else _log.warning
+        level = _log.info if is_taken else self._repeated.warning
         level(
             "handed over" if is_taken else "not handed over" if ended else "to be handed over again",
             **about(fact.notification),
@@ -357,7 +366,7 @@ class FactLog:
         )
 
     def _notification_unreached(self, fact: NotificationUnreached) -> None:
-        level = _log.info if fact.why in _ORDINARY else _log.warning
+        level = _log.info if fact.why in _ORDINARY else self._repeated.warning
         count = {"registrations": fact.count} if fact.count else {}
         level("no device reached", **about(fact.notification), reason=fact.why.value, **count, detail=fact.why.meaning)
 
@@ -399,7 +408,20 @@ class FactLog:
             _log.info("phones are removed again", **said, cause=fact.why)
 
     def _dead_letters_stored(self, fact: DeadLettersStored) -> None:
-        _log_dead_letters(fact.dead_letters)
+        self._dead_letters(fact.dead_letters)
+
+    def _dead_letters(self, dead_letters: Sequence[DeadLetter]) -> None:
+        for letter in dead_letters:
+            self._repeated.warning(
+                "dead letter",
+                event_id=letter.event_id,
+                source=letter.source,
+                rule=letter.rule,
+                stage=letter.stage,
+                reason=letter.reason,
+                detail=letter.detail,
+                **({"trace_id": trace_id_of(letter.trace)} if letter.trace else {}),
+            )
 
     def _dead_letter_replayed(self, fact: DeadLetterReplayed) -> None:
         _log.info(
@@ -466,20 +488,6 @@ class FactLog:
         while isinstance(error, ExceptionGroup):  # of a TaskGroup: what failed first is what matters
             error = error.exceptions[0]
         _log.error("defect", work=fact.work, error=type(error).__name__, trace=_trace(error))
-
-
-def _log_dead_letters(dead_letters: Sequence[DeadLetter]) -> None:
-    for letter in dead_letters:
-        _log.warning(
-            "dead letter",
-            event_id=letter.event_id,
-            source=letter.source,
-            rule=letter.rule,
-            stage=letter.stage,
-            reason=letter.reason,
-            detail=letter.detail,
-            **({"trace_id": trace_id_of(letter.trace)} if letter.trace else {}),
-        )
 
 
 def _service(platform: Platform | None) -> str:

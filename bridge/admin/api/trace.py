@@ -143,7 +143,8 @@ def _unknown(management: Management, id_: str) -> str:
     days = journal.events / 86_400
     return (
         f"no event {id_[:100]!r} is kept: events are kept for {days:g} days (journal.events), of those that no rule matched"
-        f" {journal.no_match_per_second} a second of each source; what was refused is in the log alone"
+        f" {journal.no_match_per_second} a second of each source; what was refused is in the log"
+        " alone, which counts what repeats"
     )
 
 

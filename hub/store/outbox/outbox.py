@@ -73,6 +73,7 @@ from hub.store.rows import (
 )
 from hub.store.sinks.writing import numbers_needed
 from hub.store.telemetry.auditing import audit_write
+from hub.store.turns import RESULTS
 from hub.work import Lane
 
 T = TypeVar("T")
@@ -89,8 +90,6 @@ _MOMENT = 0.1
 """Seconds for which a look that found nothing due is true: less than the time between two looks."""
 _LOOKED = 50
 """A look at all is followed by a pause of so many times as long as it took, at least."""
-_RESULTS = "results"
-"""The flow of what is recorded of pushes, which has turns with the sources."""
 _OVERTAKEN = 5
 """How often a batch is accepted again that another process accepted a part of at the same time."""
 _SET_BACK = 0.5
@@ -984,9 +983,9 @@ class SqlOutbox:
 
         try:
             try:
-                done, gone, closed = await self.write(partial(job, trust=True), flow=_RESULTS, rows=len(results))
+                done, gone, closed = await self.write(partial(job, trust=True), flow=RESULTS, rows=len(results))
             except ConflictError:  # something is late: see what
-                done, gone, closed = await self.write(job, flow=_RESULTS, rows=len(results))
+                done, gone, closed = await self.write(job, flow=RESULTS, rows=len(results))
         except StoreError:
             raise
         except Exception:  # a defect: the rows are as they were, and the next look from the start finds them

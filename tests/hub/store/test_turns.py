@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from hub.store.turns import Turns
+from hub.store.turns import RESULTS, Turns
 
 
 def groups_of(turns: Turns[str]) -> list[list[str]]:
@@ -20,6 +20,41 @@ def test_what_comes_behind_a_flood_is_in_the_next_group() -> None:
         turns.add("flood", f"flood {number}", rows=100)
     turns.add("calls", "call", rows=1)
     assert "call" in turns.group()
+
+
+def test_what_comes_behind_a_flood_has_a_commit_of_its_own() -> None:
+    turns = Turns[str]()
+    for number in range(20):
+        turns.add("flood", f"flood {number}", rows=100)
+    turns.add("calls", "call", rows=1)
+    turns.add("mail", "letter", rows=1)
+    assert turns.group() == ["call", "letter"]
+
+
+def test_light_flows_that_never_end_have_every_other_commit() -> None:
+    turns = Turns[str]()
+    for number in range(20):
+        turns.add("flood", f"flood {number}", rows=100)
+    alone = []
+    for number in range(6):
+        turns.add("calls", f"call {number}", rows=1)
+        alone.append(not any("flood" in job for job in turns.group()))
+    assert alone == [True, False] * 3
+
+
+def test_few_rows_share_one_commit_whosever_they_are() -> None:
+    turns = Turns[str]()
+    turns.add("much", "much", rows=60)
+    turns.add("calls", "call", rows=1)
+    assert turns.group() == ["much", "call"]
+
+
+def test_results_have_no_commit_of_their_own_for_nobody_waits_for_them() -> None:
+    turns = Turns[str]()
+    for number in range(3):
+        turns.add("flood", f"flood {number}", rows=60)
+    turns.add(RESULTS, "result", rows=1)
+    assert len(turns.group()) > 1
 
 
 def test_what_comes_behind_a_single_large_job_goes_before_it_and_does_not_wait_for_its_commit() -> None:

@@ -37,6 +37,13 @@ class AudienceFound:
     counts: Mapping[Platform, int]
 
 
+@frozen_dataclass(frozen=True, slots=True, kw_only=True)
+class AudiencesFound:
+    """As `AudienceFound`, of the notifications of a batch that were planned together."""
+
+    found: Sequence[tuple[Notification, Mapping[Platform, int]]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextFellBack:
     """`count` pushes of a notification say a text held here in another language than that of their phones."""
@@ -108,6 +115,15 @@ class PushesEnded:
     outcomes: Mapping[OutcomeName, int]
     seconds: float
     reason: str = ""
+
+
+@frozen_dataclass(frozen=True, slots=True, kw_only=True)
+class PushesDelivered:
+    """Pushes that were answered together were delivered, each the only one of its notification; with the seconds after
+    acceptance."""
+
+    platform: Platform
+    pushes: Sequence[tuple[Notification, float]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -517,10 +533,12 @@ class BooksChecked:
 HubFact = (
     SendAccepted
     | AudienceFound
+    | AudiencesFound
     | PropertiesMissing
     | TextFellBack
     | PageAnswered
     | PushesEnded
+    | PushesDelivered
     | PushesRetried
     | PushesDeferred
     | RemoteAnswered

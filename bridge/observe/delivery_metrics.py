@@ -1,5 +1,6 @@
 """What is counted of notifications, phones and pushes."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -17,19 +18,21 @@ from bridge.observe.metric_set import (
 from bridge.observe.telemetry import Takes
 from hub.facts import (
     AudienceFound,
+    AudiencesFound,
     JobEnded,
     NotificationHeld,
     NotificationsEnded,
     NotificationUnreached,
     PageAnswered,
     PropertiesMissing,
+    PushesDelivered,
     PushesEnded,
     PushesRetried,
     RemoteAnswered,
     TextFellBack,
 )
 from hub.fallback import Fallback
-from hub.notification import Everyone, Platform
+from hub.notification import Everyone, Notification, Platform
 from hub.outcome import DELIVERY_LABELS, OutcomeName, State, Unreached
 from hub.platforms.table import services
 
@@ -195,10 +198,12 @@ class DeliveryMetrics(MetricTable):
         self._properties: dict[str, set[str]] = {}  # by hub
         self.takes: Takes = {
             AudienceFound: self._audience_found,
+            AudiencesFound: self._audiences_found,
             PropertiesMissing: self._properties_missing_in,
             TextFellBack: self._text_fell_back,
             PageAnswered: self._page_answered,
             PushesEnded: self._pushes_ended,
+            PushesDelivered: self._pushes_delivered,
             PushesRetried: self._pushes_retried,
             RemoteAnswered: self._remote_answered,
             NotificationUnreached: self._notification_unreached,
@@ -250,8 +255,12 @@ class DeliveryMetrics(MetricTable):
             self._remote_circuit.labels(hub).set(bulkhead.is_open)
 
     def _audience_found(self, fact: AudienceFound) -> None:
-        kind = "broadcast" if isinstance(fact.notification.audience, Everyone) else "expression"
-        self._audience.observe((kind,), sum(fact.counts.values()))
+        self._audience.observe((_kind_of(fact.notification),), sum(fact.counts.values()))
+
+    def _audiences_found(self, fact: AudiencesFound) -> None:
+        alike = Counter([(_kind_of(notification), sum(counts.values())) for notification, counts in fact.found])
+        for (kind, size), count in alike.items():
+            self._audience.observe((kind,), size, count)
 
     def _properties_missing_in(self, fact: PropertiesMissing) -> None:
         hub = fact.notification.hub
@@ -289,6 +298,9 @@ class DeliveryMetrics(MetricTable):
         if succeeded:
             self._end_to_end.observe((fact.platform.value,), fact.seconds, succeeded)
 
+    def _pushes_delivered(self, fact: PushesDelivered) -> None:
+        self._end_to_end.observe_each((fact.platform.value,), [seconds for _, seconds in fact.pushes])
+
     def _pushes_retried(self, fact: PushesRetried) -> None:
         for outcome, count in fact.outcomes.items():
             self._retries.labels(fact.platform.value, DELIVERY_LABELS[outcome]).inc(count)
@@ -311,3 +323,7 @@ class DeliveryMetrics(MetricTable):
     def _notifications_ended(self, fact: NotificationsEnded) -> None:
         for (hub, state), count in fact.counts.items():
             self._notifications.labels(hub, ENDED[state]).inc(count)
+
+
+def _kind_of(notification: Notification) -> str:
+    return "broadcast" if isinstance(notification.audience, Everyone) else "expression"

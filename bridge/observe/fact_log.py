@@ -53,6 +53,7 @@ from hub.facts import (
     PhonesUnwritten,
     PropertiesMissing,
     PushesDeferred,
+    PushesDelivered,
     PushesEnded,
     PushesRetried,
     QuietHoursKept,
@@ -115,6 +116,7 @@ class FactLog:
             SendAccepted: self._send_accepted,
             PropertiesMissing: self._properties_missing,
             PushesEnded: self._pushes_ended,
+            PushesDelivered: self._pushes_delivered,
             PushesRetried: self._pushes_retried,
             PushesDeferred: self._pushes_deferred,
             RemoteAnswered: self._remote_answered,
@@ -332,6 +334,13 @@ class FactLog:
             self._repeated.warning("pushed", **said, failed=failed, reason=fact.reason[:MAX_REASON])
         else:
             info_lines("pushed", [said])
+
+    def _pushes_delivered(self, fact: PushesDelivered) -> None:
+        platform, outcomes = fact.platform.value, {OutcomeName.SUCCESS.value: 1}
+        lines = [about(notification) for notification, _ in fact.pushes]
+        for said in lines:
+            said["platform"], said["outcomes"] = platform, outcomes
+        info_lines("pushed", lines)
 
     def _pushes_retried(self, fact: PushesRetried) -> None:
         self._repeated.warning(

@@ -34,6 +34,15 @@ class BatchHistogram(Collector):
         self._counts[labels][bisect_left(self._bounds, value)] += count
         self._sums[labels] += value * count
 
+    def observe_each(self, labels: tuple[str, ...], values: Sequence[float]) -> None:
+        """Count one observation of each of these."""
+        if labels not in self._counts:
+            self.labels(*labels)
+        counts, bounds = self._counts[labels], self._bounds
+        for value in values:
+            counts[bisect_left(bounds, value)] += 1
+        self._sums[labels] += sum(values)
+
     def collect(self) -> Iterable[HistogramMetricFamily]:
         """One family, buckets cumulated (Prometheus exposition format)."""
         family = HistogramMetricFamily(self._name, self._documentation, labels=self._labels)

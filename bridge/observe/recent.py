@@ -13,12 +13,14 @@ from bridge.observe.telemetry import Takes
 from hub.acceptance import DeadLetter
 from hub.facts import (
     AudienceFound,
+    AudiencesFound,
     NotificationApproved,
     NotificationHeld,
     NotificationsSilenced,
     NotificationUnreached,
     PersonErased,
     PushesDeferred,
+    PushesDelivered,
     PushesEnded,
     PushesRetried,
     QuietHoursKept,
@@ -27,6 +29,7 @@ from hub.facts import (
 )
 from hub.flow import Suppression
 from hub.notification import Audience, NativeContent, Notification, Platform
+from hub.outcome import OutcomeName
 from hub.quiet import Fate, held_text, reason_for
 from hub.silence import SilenceAction
 
@@ -172,7 +175,9 @@ class RecentEvents:
             EventsStored: self._events_stored,
             SendAccepted: self._send_accepted,
             AudienceFound: self._audience_found,
+            AudiencesFound: self._audiences_found,
             PushesEnded: self._pushes_ended,
+            PushesDelivered: self._pushes_delivered,
             PushesRetried: self._pushes_retried,
             PushesDeferred: self._pushes_deferred,
             RemoteAnswered: self._remote_answered,
@@ -230,6 +235,28 @@ class RecentEvents:
         entry, record = self._find(fact.notification)
         record.targeted, record.silenced = fact.counts, ""
         self._notify(entry)
+
+    def _audiences_found(self, fact: AudiencesFound) -> None:
+        for notification, counts in fact.found:
+            entry, record = self._find(notification)
+            record.targeted, record.silenced = counts, ""
+            if self._listeners:
+                self._notify(entry)
+
+    def _pushes_delivered(self, fact: PushesDelivered) -> None:
+        platform, success = fact.platform.value, OutcomeName.SUCCESS.value
+        for notification, _ in fact.pushes:
+            entry, record = self._find(notification)
+            mine = record.outcomes.get(platform)
+            if mine is None:
+                record.outcomes[platform] = {success: 1}
+            else:
+                mine[success] = mine.get(success, 0) + 1
+            if record.waits:
+                record.waits.pop(platform, None)
+            record.silenced = ""
+            if self._listeners:
+                self._notify(entry)
 
     def _pushes_ended(self, fact: PushesEnded) -> None:
         platform = fact.platform.value

@@ -149,6 +149,25 @@ class Rendering:
         """What a text held here says to a target; None where it gets something else, or nothing."""
         return self._held.shown(notification, target)
 
+    def single(self, notification: Notification, target: Target) -> tuple[PushGroup, str] | None:
+        """As `pages`, for the only target of a notification: what its push says, and the push's id. None where `pages` has
+        more to say: of a text held here, of push variables, of a push that cannot be made."""
+        if target.push_variables or (target.template is None and text_of(notification) is not None):
+            return None
+        rendered = self._rendered(notification, target, {})
+        if isinstance(rendered, SendResult):
+            return None
+        prefix, template = _id_prefix(notification), target.template
+        group = PushGroup(
+            payload=rendered.payload,
+            headers=rendered.headers,
+            priority=notification.priority,
+            expires_at=notification.expires_at,
+            collapse_key=notification.collapse_key,
+            collapse_id=prefix.rstrip("-") if template is None else f"{prefix}{template:x}",
+        )
+        return group, f"{prefix}{target.ordinal:012x}"
+
     def pages(
         self, notification: Notification, targets: Sequence[Target], *, silent: Container[int] = ()
     ) -> RenderedPushes:

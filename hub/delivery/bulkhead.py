@@ -202,6 +202,25 @@ class Bulkhead(Generic[B]):
         return wanted
 
     @property
+    def takes_any(self) -> bool:
+        """Whether no breaker is open, the service's or a host's, and nothing waits in the store for a place here."""
+        return not (self.is_service_open or self._hosts or self.has_queue)
+
+    def admit_each(self, count: int) -> int:
+        """Reserve places for one push each of up to `count` notifications that have not waited in the store, of a service
+        that `takes_any`; for how many. Each is used by `send`."""
+        room = min(count, self._room[Lane.SINGLE], self._most - self._reserved[Lane.SINGLE], self._allowed)
+        if room > 0:
+            room = self.quota.admit(room)
+        if room <= 0:
+            return 0
+        if self._is_unasked:
+            self._worked_at = self._clock()  # it has time to answer from now on
+        self._room[Lane.SINGLE] -= room
+        self._reserved[Lane.SINGLE] += room
+        return room
+
+    @property
     def _allowed(self) -> int:
         """How many more pushes a service gets at a time; few while it is tried, and more with each that goes well."""
         if self._failures >= _TRIPS_AFTER:

@@ -256,10 +256,11 @@ class Dispatcher:
         """Return once the pages of broadcasts have been summed."""
         await self._recorder.sums()
 
-    def _answered(self, result: PageResult) -> None:
-        self._recorder.add(result)
-        if result.is_last and id(result.work) in self._in_hand:
-            self._unrecorded.add(id(result.work))
+    def _answered(self, results: Sequence[PageResult]) -> None:
+        self._recorder.add(results)
+        self._unrecorded.update(
+            [key for result in results if result.is_last and (key := id(result.work)) in self._in_hand]
+        )
         self._answers.beat()
 
     async def end_orphans(self) -> None:
@@ -457,11 +458,16 @@ class Dispatcher:
         assert self._group is not None
         here: list[Work] = []
         remote: dict[str, list[Work]] = {}
+        stays: dict[str, bool] = {}  # by hub: a batch has few
         for piece in work:
             hub = piece.notification.hub
-            is_new = piece.service is None or _waits_for_rate(piece)
-            is_remote = is_new and (hub in self._remotes or not self._is_local(hub))
-            (remote.setdefault(hub, []) if is_remote else here).append(piece)
+            is_here = stays.get(hub)
+            if is_here is None:
+                is_here = stays[hub] = hub not in self._remotes and self._is_local(hub)
+            if is_here or not (piece.service is None or _waits_for_rate(piece)):
+                here.append(piece)
+            else:
+                remote.setdefault(hub, []).append(piece)
         for hub, pieces in remote.items():
             deliver = self._forward if hub in self._remotes else self._pass_on
             self._group.create_task(self._guarded(deliver, pieces))
@@ -503,8 +509,7 @@ class Dispatcher:
             self._drop(work)
             return
         remote_result = await self.forwarding.hand_over(work)
-        for result in remote_result.ended:
-            self._answered(result)
+        self._answered(remote_result.ended)
         for delay, pieces in remote_result.again.items():
             await self._postpone(pieces, delay)
 
@@ -602,7 +607,7 @@ class Dispatcher:
     def _end_in_quiet_hours(self, piece: Work, fate: Fate) -> None:
         why = Unreached.EXPIRED if fate is Fate.EXPIRED else Unreached.QUIET_HOURS
         now = self._store.now()
-        self._answered(PageResult(work=piece, counts={}, started_at=now, state=State.ABANDONED, unreached=why))
+        self._answered([PageResult(work=piece, counts={}, started_at=now, state=State.ABANDONED, unreached=why)])
 
     async def _cut(self, piece: Work, audience: Audience) -> Audience:
         """A large audience without those whom quiet hours keep from a push now."""

@@ -16,6 +16,8 @@ from hub.delivery.bulkhead import Bulkhead
 from hub.delivery.pending import PendingPage, Piece, PushResults, without_push_channel
 from hub.delivery.quieting import Sorted, sort_targets
 from hub.delivery.retry import RetryPolicy
+from hub.delivery.send_batch import SendBatch
+from hub.delivery.singles import CHUNK, SinglePushes
 from hub.delivery.window import SHORT
 from hub.facts import (
     AudienceFound,
@@ -46,52 +48,11 @@ _SATURATED = 0.25
 _ABSENT = 60.0
 """Seconds until work is looked at again whose hub is not configured any more; it may come back."""
 
-_CHUNK = 64
-"""Single pushes that are recorded together: one that is slow holds up no more than these."""
-
 _NOT_CONFIGURED = "the hub is not configured any more"
 NO_CREDENTIAL = "no credential is configured for this platform"
 _SENDER_CRASHED = SendResult(reaction=Reaction.RETRY, outcome=OutcomeName.UNKNOWN_ERROR, reason="a defect of ours")
 
 Bulkheads = Mapping[tuple[str, Platform], Bulkhead[PushPage]]
-
-
-@dataclass(slots=True)
-class SendBatch:
-    """A page of pushes that one bulkhead takes, and the notifications or pages of work that it was made of.
-
-    `owners` cover the positions from the front, each with whom its pushes are for. With `piece` the pushes are neighbours
-    of one large page; `closes` says that no more of it follow.
-    """
-
-    bulkhead: Bulkhead[PushPage]
-    hub: str
-    platform: Platform
-    page: PushPage = field(default_factory=PushPage)
-    owners: list[tuple[PendingPage, Sequence[Target]]] = field(default_factory=list)
-    piece: Piece | None = None
-    closes: bool = True
-
-    @property
-    def size(self) -> int:
-        """Notifications that have a place in the bulkhead until this is answered."""
-        return len(self.owners) if self.closes else 0
-
-    def results(self, verdict: PageVerdict) -> list[tuple[PendingPage, int, list[tuple[Target, SendResult]]]]:
-        """The verdict for each owner: how many of its pushes were delivered, and what was said of the others."""
-        exceptions = iter(verdict.exceptions.items())
-        position, result = next(exceptions, (math.inf, None))
-        first = 0
-        shares = []
-        for pending, targets in self.owners:
-            behind = first + len(targets)
-            others: list[tuple[Target, SendResult]] = []
-            while position < behind and result is not None:
-                others.append((targets[int(position) - first], result))
-                position, result = next(exceptions, (math.inf, None))
-            shares.append((pending, len(targets) - len(others), others))
-            first = behind
-        return shares
 
 
 @dataclass(slots=True)
@@ -105,7 +66,7 @@ class BatchPlan:
 
 
 class PushDelivery:
-    """Plans batches and sends their pages; `done` gets each result as soon as it can be recorded.
+    """Plans batches and sends their pages; `done` gets results as soon as they can be recorded.
 
     `renamed` gets the hub and each push channel in whose place its service named another.
 
@@ -126,7 +87,7 @@ class PushDelivery:
         time_of_day: Callable[[], float] = time.time,
         may_start: Callable[[], bool] = lambda: True,
         serves_better: Callable[[tuple[str, Platform]], bool] = lambda service: False,
-        done: Callable[[PageResult], None],
+        done: Callable[[Sequence[PageResult]], None],
         renamed: Callable[[str, RenamedChannel], None] = lambda hub, channel: None,
         precedence: Precedence | None = None,
     ) -> None:
@@ -144,6 +105,7 @@ class PushDelivery:
         self._renamed = renamed
         self._precedence = precedence or Precedence()
         self._since = clock()
+        self._singles = SinglePushes(bulkheads, rendering, observer=observer, done=done)
 
     @property
     def too_old(self) -> float:
@@ -161,7 +123,8 @@ class PushDelivery:
         plan = BatchPlan()
         sends: dict[Service, list[SendBatch]] = {}
         now, store_now = self._clock(), self._store_clock()
-        for piece, audience in batch:
+        plan.sends, rest = self._singles.plan(batch, now=store_now, max_age=self._policy.max_age)
+        for piece, audience in rest:
             pending = self._pending_page(piece, audience, now, store_now)
             try:
                 self._fill(pending, audience, sends, now)
@@ -177,7 +140,7 @@ class PushDelivery:
                 self._observer.observe(AudienceFound(notification=piece.notification, counts=counts))
             if not pending.unanswered:
                 self._finish(pending)
-        plan.sends = [send for each in sends.values() for send in each]
+        plan.sends += [send for each in sends.values() for send in each]
         return plan
 
     def _put_back(self, pending: PendingPage, plan: BatchPlan) -> None:
@@ -350,7 +313,7 @@ class PushDelivery:
             piece.unanswered += admitted
             page.in_order = True
             mine.append(SendBatch(bulkhead, *key, page=page, piece=piece))
-        elif mine and mine[-1].piece is None and len(mine[-1].page.ids) + admitted <= _CHUNK:
+        elif mine and mine[-1].piece is None and len(mine[-1].page.ids) + admitted <= CHUNK:
             mine[-1].page.extend(page)
         else:
             mine.append(SendBatch(bulkhead, *key, page=page))
@@ -407,6 +370,9 @@ class PushDelivery:
 
     async def send(self, send: SendBatch) -> None:
         """Send a page; a piece of work is done when the last of the pages that it needs has its verdict."""
+        if send.singles:
+            await self._send_singles(send)
+            return
         is_single = send.owners[0][0].work.lane is Lane.SINGLE
         if send.piece is None:
             if not is_single:
@@ -431,17 +397,45 @@ class PushDelivery:
         if is_withdrawn or not self._may_start():  # this process stood still: another may have begun the same
             self._leave_unsent(send)
             return
+        verdict, elapsed = await self._verdict(send, send.owners[0][0].work.lane)
+        if send.piece is not None and verdict.delivered:
+            send.bulkhead.window.took(elapsed, len(send.page), now=time.perf_counter())
+        self._take_verdict(send, verdict, elapsed)
+
+    async def _send_singles(self, send: SendBatch) -> None:
+        if not self._may_start():
+            self._own(send)
+            self._leave_unsent(send)
+            return
+        verdict, elapsed = await self._verdict(send, Lane.SINGLE)
+        if verdict.exceptions:
+            self._own(send)
+            self._take_verdict(send, verdict, elapsed)
+        else:
+            self._singles.end(send, self._store_clock())
+            self._report_answered(send, elapsed, verdict, ())
+
+    def _own(self, send: SendBatch) -> None:
+        """Give single pushes the owners that they need where not all goes well."""
+        now, store_now = self._clock(), self._store_clock()
+        for work, target in send.singles:
+            pending = self._pending_page(work, Audience(targets=[target]), now, store_now)
+            pending.started_at, pending.unanswered, pending.ordinals = send.started_at, 1, [target.ordinal]
+            send.owners.append((pending, [target]))
+
+    async def _verdict(self, send: SendBatch, lane: Lane) -> tuple[PageVerdict, float]:
+        """What the service says, and after how many seconds."""
         started = time.perf_counter()
         try:
-            lane = send.owners[0][0].work.lane
             verdict = await send.bulkhead.send(lane, send.page, size=send.size)
         except Exception as error:  # a sender's defect is its own platform's trouble, like that of its service
             what = f"the sender for {send.platform.value} of hub {send.hub}"
             self._observer.observe(Crashed(work=what, error=error))
             verdict = PageVerdict(exceptions=dict.fromkeys(range(len(send.page)), _SENDER_CRASHED))
-        elapsed = time.perf_counter() - started
-        if send.piece is not None and verdict.delivered:
-            send.bulkhead.window.took(elapsed, len(send.page), now=started + elapsed)
+        return verdict, time.perf_counter() - started
+
+    def _take_verdict(self, send: SendBatch, verdict: PageVerdict, elapsed: float) -> None:
+        """Give each owner what was said of its pushes."""
         pushes: list[TracedPushes] = []
         for pending, delivered, others in send.results(verdict):
             if is_sampled(pending.work.notification.trace):
@@ -513,7 +507,7 @@ class PushDelivery:
                 seconds=seconds,
                 outcomes=outcomes,
                 timed_out=timed_out,
-                together=len(send.owners),
+                together=len(send.owners) or len(send.singles),
                 pushes=pushes,
             )
         )
@@ -552,19 +546,18 @@ class PushDelivery:
         before = pending.done
         results = pending.take_front()
         if results is not None:
-            self._done(
-                PageResult(
-                    work=pending.work,
-                    counts=results.counts,
-                    done_before=before,
-                    done=pending.done,
-                    is_last=False,
-                    again=pending.to_be_tried_again(),
-                    ordinals=pending.frozen,
-                    failures=results.failures,
-                    started_at=pending.started_at,
-                )
+            piece = PageResult(
+                work=pending.work,
+                counts=results.counts,
+                done_before=before,
+                done=pending.done,
+                is_last=False,
+                again=pending.to_be_tried_again(),
+                ordinals=pending.frozen,
+                failures=results.failures,
+                started_at=pending.started_at,
             )
+            self._done([piece])
 
     def _finish(self, pending: PendingPage) -> None:
         """Hand a piece whose pushes are all answered to the recorder, and report what became of it."""
@@ -578,20 +571,19 @@ class PushDelivery:
             RetryPage(platform=part.platform, ordinals=part.ordinals, delay=None, attempt=work.attempt, quiet=part)
             for part in pending.held
         ]
-        self._done(
-            PageResult(
-                work=work,
-                counts=pending.results.counts,
-                done_before=pending.done,
-                done=len(pending.ordinals) if work.ordinals is None else len(work.ordinals),
-                unreached=pending.unreached,
-                passed_over=pending.passed_over,
-                ordinals=BitMap(pending.ordinals) if work.ordinals is None else work.ordinals,
-                failures=pending.results.failures,
-                retries=retries,
-                started_at=pending.started_at,
-            )
+        last = PageResult(
+            work=work,
+            counts=pending.results.counts,
+            done_before=pending.done,
+            done=len(pending.ordinals) if work.ordinals is None else len(work.ordinals),
+            unreached=pending.unreached,
+            passed_over=pending.passed_over,
+            ordinals=BitMap(pending.ordinals) if work.ordinals is None else work.ordinals,
+            failures=pending.results.failures,
+            retries=retries,
+            started_at=pending.started_at,
         )
+        self._done([last])
 
     def _report_ended(self, work: Work, results: PushResults) -> None:
         seconds = self._store_clock() - _due_at(work)

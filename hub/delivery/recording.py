@@ -51,8 +51,8 @@ class Recorder:
         self._recordable = asyncio.Event()
         self._recording, self._summing = Pulse(), Pulse()
 
-    def add(self, result: PageResult) -> None:
-        self._results.append(result)
+    def add(self, results: Sequence[PageResult]) -> None:
+        self._results += results
         self._recordable.set()
 
     async def run(self) -> None:

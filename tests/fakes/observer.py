@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from hub.acceptance import DeadLetter
 from hub.facts import (
     AudienceFound,
+    AudiencesFound,
     BreakerClosed,
     BreakerOpened,
     ChannelsGone,
@@ -19,6 +20,7 @@ from hub.facts import (
     PageAnswered,
     PropertiesMissing,
     PushesDeferred,
+    PushesDelivered,
     PushesEnded,
     PushesRetried,
     QuietHoursKept,
@@ -84,6 +86,8 @@ class FakeObserver:
                 self.sends.append(fact.notification)
             case AudienceFound():
                 self.audiences.append((fact.notification, fact.counts))
+            case AudiencesFound():
+                self.audiences += fact.found
             case PropertiesMissing():
                 self.missing.append((fact.notification.id, fact.platform, sorted(fact.names)))
             case PageAnswered():
@@ -94,6 +98,9 @@ class FakeObserver:
                 self.outcomes.update({(fact.platform, name): count for name, count in fact.outcomes.items()})
                 if succeeded := fact.outcomes.get(OutcomeName.SUCCESS):
                     self.deliveries.append((fact.platform, fact.seconds, succeeded))
+            case PushesDelivered():
+                self.outcomes[fact.platform, OutcomeName.SUCCESS] += len(fact.pushes)
+                self.deliveries += [(fact.platform, seconds, 1) for _, seconds in fact.pushes]
             case PushesRetried():
                 self.retries.update({(fact.platform, name): count for name, count in fact.outcomes.items()})
                 self.retry_lines.append((fact.reason, fact.due_at))

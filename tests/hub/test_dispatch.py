@@ -3,7 +3,7 @@
 import asyncio
 import zlib
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ import pytest
 from pyroaring import BitMap
 
 from hub.acceptance import AuditEntry
-from hub.content.rendering import RenderedPushes, Rendering
+from hub.content.rendering import Rendering
 from hub.delivery.bulkhead import Bulkhead
 from hub.delivery.dispatch import Dispatcher, Timing
 from hub.delivery.retry import RetryPolicy
@@ -204,6 +204,28 @@ async def test_a_notification_reaches_every_phone_it_is_for_and_is_recorded(deli
     assert observer.states == {(HUB, State.COMPLETED): 1}
     assert delivery.dispatcher.in_hand == 0
     assert delivery.dispatcher.pending == await waiting(delivery.store) == 0
+
+
+async def test_a_push_that_fails_among_single_ones_costs_the_others_nothing(delivery: Delivery) -> None:
+    await register(delivery, 1, "news")
+    given = [notification("news", content=GOOGLE) for _ in range(4)]
+    answers = iter([DELIVERED, UNAVAILABLE, DROPPED, DELIVERED])
+    delivery.fcm.answer = lambda push: next(answers, DELIVERED)
+    await delivery.accept(*given)
+    await delivery.observer.until_ended(3)
+    assert [state.state for state in [await delivery.details(one) for one in given]] == [
+        State.COMPLETED,
+        State.PROCESSING,
+        State.COMPLETED,
+        State.COMPLETED,
+    ]
+    assert SUCCESS not in (await delivery.details(given[2])).counts[FCM]
+    await delivery.later(FIRST_WAIT)
+    await delivery.observer.until_ended(4)
+    assert (await delivery.details(given[1])).counts == {FCM: {SUCCESS: 1}}
+    assert Counter(push.id for push in delivery.fcm.pushes).most_common(1)[0][1] == 2
+    assert len(delivery.observer.audiences) == 4
+    assert delivery.observer.outcomes[FCM, SUCCESS] == 3
 
 
 async def test_a_notification_for_nobody_ends_with_no_target(delivery: Delivery) -> None:
@@ -922,14 +944,17 @@ async def test_a_notification_that_a_defect_stops_costs_only_itself_and_ends_wit
 ) -> None:
     await register(crashing, 1, "news")
     good, bad, better = (notification("news", content=GOOGLE) for _ in range(3))
-    pages = Rendering.pages
 
-    def defective(self: Rendering, given: Notification, *more: Any, **named: Any) -> RenderedPushes:
-        if given.id == bad.id:
-            raise ZeroDivisionError
-        return pages(self, given, *more, **named)
+    def defective(make: Callable[..., Any]) -> Callable[..., Any]:
+        def made(self: Rendering, given: Notification, *more: Any, **named: Any) -> Any:
+            if given.id == bad.id:
+                raise ZeroDivisionError
+            return make(self, given, *more, **named)
 
-    monkeypatch.setattr(Rendering, "pages", defective)
+        return made
+
+    monkeypatch.setattr(Rendering, "pages", defective(Rendering.pages))
+    monkeypatch.setattr(Rendering, "single", defective(Rendering.single))
     await crashing.accept(good, bad, better)
     await crashing.observer.until_ended(2)
     assert len(crashing.fcm.pushes) == 2

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from hub.delivery.bulkhead import Bulkhead
 from hub.delivery.pending import PendingPage
-from hub.delivery.pushing import SendBatch
+from hub.delivery.send_batch import SendBatch
 from hub.notification import Platform
 from hub.outcome import OutcomeName, Reaction
 from hub.push import DELIVERED, PageVerdict, PushGroup, PushPage, SendResult

@@ -46,7 +46,7 @@ async def test_what_has_come_together_is_recorded_in_short_writes_and_in_order()
         precedence=Precedence(),
     )
     for number in range(1000):
-        recorder.add(_result(number))
+        recorder.add([_result(number)])
     running = asyncio.ensure_future(recorder.run())
     async with asyncio.timeout(5):
         while len(recorded) < 1000:

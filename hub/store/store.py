@@ -134,15 +134,16 @@ class SqlStore:
             monotonic=monotonic,
             sharing=sharing,
         )
-        self._letters = SqlLetters(database, self._outbox)
-        self._people = SqlPeople(database, self._outbox, self._registry, database.erasures)
-        self._phones = SqlPhones(database, self._outbox)
-        self._journal = SqlJournal(database, self._clock, self._outbox)
-        self._sinks = SqlSinks(database, self._outbox, now=self._clock.now, report_to=self._outbox.report_to)
-        self._follow_ups = SqlFollowUps(database, self._clock, self._outbox, self._registry.place_of)
-        self._reports = SqlReports(database, self._clock, self._outbox, self._registry.place_of)
-        self._accounting = SqlAccounting(database, self._outbox)
-        self._silences = SqlSilences(database, self._clock, self._outbox, shift=lambda: self._outbox.shift)
+        queues = self._outbox.queues
+        self._letters = SqlLetters(database, queues, self._outbox.acceptor)
+        self._people = SqlPeople(database, queues, self._outbox.withdrawer, self._registry, database.erasures)
+        self._phones = SqlPhones(database, queues)
+        self._journal = SqlJournal(database, self._clock, queues)
+        self._sinks = SqlSinks(database, queues, now=self._clock.now, report_to=queues.report_to)
+        self._follow_ups = SqlFollowUps(database, self._clock, queues, self._registry.place_of)
+        self._reports = SqlReports(database, self._clock, queues, self._registry.place_of)
+        self._accounting = SqlAccounting(database, queues)
+        self._silences = SqlSilences(database, self._clock, queues, shift=lambda: queues.shift)
         self._jobs = SqlJobs(database, now=self._clock.now)
         self._quotas = SqlQuotas(database, now=self._clock.now, owner=owner)
         self._mirrors = SqlMirrors(
@@ -151,7 +152,7 @@ class SqlStore:
         self._telemetry = SqlTelemetry(
             database,
             self._clock,
-            queues=self._outbox,
+            queues=queues,
             is_in_hand=self._outbox.is_in_hand,
             place_of=self._registry.place_of,
             scanned=scanned,
@@ -167,17 +168,18 @@ class SqlStore:
     async def tend(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(_again(self.tick, lambda: _TICK, self._ticking))
-            if (ownership := self._outbox.ownership) is not None:  # a task of its own: no long write delays a renewal
-                group.create_task(_again(self._outbox.own, lambda: ownership.next_in, self._owning))
+            ownership = self._outbox.queues.ownership
+            if ownership is not None:  # a task of its own: no long write delays a renewal
+                group.create_task(_again(self._outbox.tenure.renew, lambda: ownership.next_in, self._owning))
 
     async def tends(self) -> None:
         await self._ticking.felt()
-        if self._outbox.ownership is not None:
+        if self._outbox.queues.ownership is not None:
             await self._owning.felt()
 
     async def own(self) -> None:
         """One renewal of what this process owns. Raises: StoreError."""
-        await self._outbox.own()
+        await self._outbox.tenure.renew()
 
     async def tick(self) -> None:
         """One turn of `tend`. Raises: StoreError."""
@@ -190,7 +192,7 @@ class SqlStore:
 
     async def close(self) -> None:
         try:
-            await self._outbox.close()
+            await self._outbox.tenure.end()
         except StoreError:
             pass  # only the last beat is missing
         finally:
@@ -199,69 +201,69 @@ class SqlStore:
     # Fleet
 
     def fleet(self) -> FleetState:
-        return self._outbox.fleet()
+        return self._outbox.tenure.fleet()
 
     def ownership(self) -> OwnershipCounts:
-        return self._outbox.counts()
+        return self._outbox.tenure.counts()
 
     def serve(self, services: Callable[[], Collection[Service]], hubs: Callable[[], Collection[str]]) -> None:
-        self._outbox.serve(services, hubs)
+        self._outbox.tenure.serve(services, hubs)
 
     # Outbox
 
     def may_start(self) -> bool:
-        return self._outbox.may_start()
+        return self._outbox.queues.may_start()
 
     def now(self) -> float:
         return self._clock.now()
 
     async def accept(self, batch: Sequence[Ingest], *, start: int) -> AcceptanceResult:
-        return await self._outbox.accept(batch, start=start)
+        return await self._outbox.acceptor.accept(batch, start=start)
 
     async def duplicates(self, batch: Sequence[Ingest]) -> frozenset[int]:
-        return await self._outbox.duplicates(batch)
+        return await self._outbox.acceptor.duplicates(batch)
 
     async def offsets(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
-        return await self._outbox.offsets(partitions)
+        return await self._outbox.acceptor.offsets(partitions)
 
     async def advance_offsets(self, following: Mapping[Partition, int]) -> None:
-        await self._outbox.advance_offsets(following)
+        await self._outbox.acceptor.advance_offsets(following)
 
     async def forget_offsets(self, partitions: Sequence[Partition]) -> None:
-        await self._outbox.forget_offsets(partitions)
+        await self._outbox.acceptor.forget_offsets(partitions)
 
     async def cancel(self, hub: str, notification_id: str, *, actor: str = "") -> bool:
-        return await self._outbox.cancel(hub, notification_id, actor=actor)
+        return await self._outbox.withdrawer.cancel(hub, notification_id, actor=actor)
 
     async def stop(self, notification_id: str, *, actor: str) -> str | None:
-        return await self._outbox.stop(notification_id, actor=actor)
+        return await self._outbox.withdrawer.stop(notification_id, actor=actor)
 
     async def hold(self, counted: Sequence[tuple[Work, int]]) -> Sequence[Work]:
-        return await self._outbox.hold(counted)
+        return await self._outbox.holder.hold(counted)
 
     def time_of_day(self) -> float:
         return self._clock.wall()
 
     async def hold_until(self, work: Sequence[tuple[Work, float]]) -> None:
-        await self._outbox.hold_until(work)
+        await self._outbox.holder.hold_until(work)
 
     async def zones(self, hub: str) -> Mapping[str, BitMap]:
         return await self._registry.zones(hub)
 
     async def quiet(self) -> QuietUsage:
-        return await self._outbox.quiet()
+        return await self._outbox.holder.quiet()
 
     def released(self) -> QuietUsage:
-        return QuietUsage(notifications=self._outbox.released_whole, pushes=self._outbox.released)
+        return self._outbox.releaser.released()
 
     async def approve(self, notification_id: str, *, actor: str) -> str | None:
-        return await self._outbox.approve(notification_id, actor=actor)
+        return await self._outbox.holder.approve(notification_id, actor=actor)
 
     async def held(self) -> Mapping[str, int]:
-        return await self._outbox.held()
+        return await self._outbox.holder.held()
 
     async def end_held(self) -> Recorded:
-        return await self._outbox.end_held()
+        return await self._outbox.holder.end_held()
 
     # Silences
 
@@ -283,10 +285,10 @@ class SqlStore:
         return await self._silences.usage()
 
     async def silence(self, work: Sequence[Work]) -> Silenced:
-        return await self._outbox.silence(work)
+        return await self._outbox.holder.silence(work)
 
     async def release_silenced(self) -> int:
-        return await self._outbox.release_silenced(await self._silences.ended_with_held())
+        return await self._outbox.holder.release_silenced(await self._silences.ended_with_held())
 
     async def forget_silences(self) -> bool:
         return await self._silences.forget()
@@ -294,43 +296,43 @@ class SqlStore:
     # Work in hand
 
     async def begin_late(self, work: Sequence[Work]) -> None:
-        await self._outbox.begin_late(work)
+        await self._outbox.recorder.begin_late(work)
 
     def paced(self) -> Mapping[Service, int]:
-        return self._outbox.paced()
+        return self._outbox.backlog.paced()
 
     async def take(self, lane: Lane, wanted: Mapping[Service | None, int]) -> Sequence[Work]:
-        return await self._outbox.take(lane, wanted)
+        return await self._outbox.taker.take(lane, wanted)
 
     async def take_orphans(self, served: Collection[Service], limit: int, *, waited: float) -> Sequence[Work]:
-        return await self._outbox.take_orphans(served, limit, waited=waited)
+        return await self._outbox.passer.take_orphans(served, limit, waited=waited)
 
     def serves_better(self, service: Service) -> bool:
-        return self._outbox.serves_better(service)
+        return self._outbox.tenure.serves_better(service)
 
     async def pass_on(self, work: Sequence[Work], *, waited: float) -> Sequence[Work]:
-        return await self._outbox.pass_on(work, waited=waited)
+        return await self._outbox.passer.pass_on(work, waited=waited)
 
     async def give_back(self, work: Sequence[Work]) -> None:
-        await self._outbox.give_back(work)
+        await self._outbox.recorder.give_back(work)
 
     async def postpone(self, work: Sequence[Work], *, delay: float, service: Service | None = None) -> None:
-        await self._outbox.postpone(work, delay=delay, service=service)
+        await self._outbox.recorder.postpone(work, delay=delay, service=service)
 
     async def expand(self, work: Work, audience: Audience) -> None:
-        await self._outbox.expand(work, audience)
+        await self._outbox.recorder.expand(work, audience)
 
     async def record(self, results: Sequence[PageResult]) -> Recorded:
-        return await self._outbox.record(results)
+        return await self._outbox.recorder.record(results)
 
     async def sum_up(self) -> Recorded:
-        return await self._outbox.sum_up()
+        return await self._outbox.recorder.sum_up()
 
     async def backlog(self) -> Mapping[Service | None, int]:
-        return await self._outbox.backlog()
+        return await self._outbox.backlog.by_service()
 
     async def queue_states(self) -> Mapping[Lane, QueueState]:
-        return await self._outbox.queue_states()
+        return await self._outbox.backlog.queue_states()
 
     async def audiences(self, notifications: Sequence[Notification]) -> Sequence[Audience]:
         return await self._registry.audiences(notifications)
@@ -342,10 +344,10 @@ class SqlStore:
         return await self._registry.templates(ids)
 
     async def held_texts(self, ids: Sequence[int]) -> Mapping[int, bytes]:
-        return await self._outbox.held_texts(ids)
+        return await self._outbox.acceptor.held_texts(ids)
 
     async def forget_texts(self, *, kept: float) -> bool:
-        return await self._outbox.forget_texts(kept=kept)
+        return await self._outbox.sweeper.forget_texts(kept=kept)
 
     # Registry
 
@@ -395,7 +397,7 @@ class SqlStore:
         return await self._registry.rename_channels(hub, channels)
 
     async def revive(self, hub: str, *, within: float, audit: AuditEntry) -> int:
-        await self._outbox.write_audit(audit)
+        await self._outbox.queues.add_audit(audit)
         return await self._registry.revive(hub, within=within)
 
     async def put_direct(
@@ -424,10 +426,10 @@ class SqlStore:
         return await self._registry.erase_user(hub, user_id)
 
     async def fold(self) -> bool:
-        return self._outbox.leads and await self._registry.fold()
+        return self._outbox.queues.leads and await self._registry.fold()
 
     async def forget_dead(self, *, kept: float) -> bool:
-        return self._outbox.leads and await self._registry.forget_dead(kept=kept)
+        return self._outbox.queues.leads and await self._registry.forget_dead(kept=kept)
 
     # Dead letters
 
@@ -537,7 +539,7 @@ class SqlStore:
 
     async def tally(self, operations: Mapping[tuple[str, str], int]) -> bool:
         more = await self._telemetry.tally(operations)
-        if self._outbox.leads and (now := self._clock.now()) - self._counted_at >= _COUNT_EVERY:
+        if self._outbox.queues.leads and (now := self._clock.now()) - self._counted_at >= _COUNT_EVERY:
             await self._telemetry.keep_count(await self._registry.registrations_by_platform())
             await self._registry.drop_earlier(kept=_EARLIER_KEPT)
             self._counted_at = now
@@ -547,7 +549,7 @@ class SqlStore:
         return await self._telemetry.tallies(kind, first=first, last=last)
 
     async def add_audit(self, entry: AuditEntry) -> None:
-        await self._outbox.add_audit(entry)
+        await self._outbox.queues.add_audit(entry)
 
     async def audit(self, *, after: str = "", limit: int) -> ListPage[KeptAudit]:
         return await self._telemetry.audit(after=after, limit=limit)

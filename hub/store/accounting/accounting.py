@@ -8,7 +8,7 @@ from hub.store.connection import Connection, Database, Row, Statement
 from hub.store.contracts.accounting import AccountPlace, AccountStep
 from hub.store.decide.recording import Counts, added
 from hub.store.outbox import summing
-from hub.store.outbox.outbox import SqlOutbox
+from hub.store.outbox.sql_queues import SqlQueues
 from hub.store.rows import counts_of
 
 SLICE = 2000
@@ -83,14 +83,14 @@ STILL_ORPHANS = Statement(
 class SqlAccounting:
     """One process of those that share the database looks, the one that also does what is done once for all."""
 
-    def __init__(self, database: Database, outbox: SqlOutbox) -> None:
+    def __init__(self, database: Database, queues: SqlQueues) -> None:
         self._database = database
-        self._outbox = outbox
+        self._queues = queues
 
     async def account(self, after: AccountPlace) -> AccountStep | None:
-        if not self._outbox.leads:
+        if not self._queues.leads:
             return None
-        queues = self._outbox.all_queues
+        queues = self._queues.all_queues
         return await self._database.read(lambda connection: look(connection, queues, after))
 
     async def account_again(self, found: Sequence[Unaccounted]) -> Sequence[Unaccounted]:

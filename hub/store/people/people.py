@@ -14,7 +14,8 @@ from hub.store.contracts.listing import ListPage
 from hub.store.contracts.people import Erased, Kept, KeptOfPerson
 from hub.store.outbox import clearing
 from hub.store.outbox.erased import BEGUN, DONE
-from hub.store.outbox.outbox import SqlOutbox
+from hub.store.outbox.parts.withdrawer import Withdrawer
+from hub.store.outbox.sql_queues import SqlQueues
 from hub.store.people import finding
 from hub.store.people.erasing import ERASING, Erasing, Slice, has_notifications
 from hub.store.registry.registry import SqlRegistry
@@ -86,11 +87,19 @@ class _Cursor(NamedTuple):
 
 
 class SqlPeople:
-    """Erasures go one after another. `outbox` has work in hand that an erasure withdraws."""
+    """Erasures go one after another. `withdrawer` withdraws what is in hand of what an erasure deletes."""
 
-    def __init__(self, database: Database, outbox: SqlOutbox, registry: SqlRegistry, log: ErasureLog) -> None:
+    def __init__(
+        self,
+        database: Database,
+        queues: SqlQueues,
+        withdrawer: Withdrawer,
+        registry: SqlRegistry,
+        log: ErasureLog,
+    ) -> None:
         self._database = database
-        self._outbox = outbox
+        self._queues = queues
+        self._withdrawer = withdrawer
         self._registry = registry
         self._log = log
         self._erasing = asyncio.Lock()
@@ -109,7 +118,7 @@ class SqlPeople:
         it reads all pages. `tend` does it. Raises: StoreError."""
         if self._is_overwriting:
             return
-        job = partial(clearing.newest_sensitive, queues=self._outbox.all_queues)
+        job = partial(clearing.newest_sensitive, queues=self._queues.all_queues)
         newest = await self._database.read(job)
         if newest > self._overwritten_until:
             async with self._erasing:
@@ -125,7 +134,7 @@ class SqlPeople:
                     await self._overwritten()
 
     async def _overwritten(self) -> None:
-        await self._outbox.write(lambda connection: connection.write(OVERWRITTEN))
+        await self._queues.write(lambda connection: connection.write(OVERWRITTEN))
         self._is_overwriting = False
 
     async def count_person(self, person: str) -> Mapping[Kept, int]:
@@ -134,7 +143,7 @@ class SqlPeople:
         for _, place in await self._registry.places():
             counts[Kept.DEVICE] += len(await self._database.read(partial(finding.ordinals_of, place=place, person=key)))
         async for keys in self._keys(key):
-            job = partial(finding.count, queues=self._outbox.all_queues, keys=keys)
+            job = partial(finding.count, queues=self._queues.all_queues, keys=keys)
             counts.update(await self._database.read(job))
         return counts
 
@@ -146,7 +155,7 @@ class SqlPeople:
             return await self._export_devices(key, cursor, limit)
         found: dict[int, KeptOfPerson] = {}
         async for keys in self._keys(key):
-            for queue in finding.queues_of(cursor.kind, self._outbox.all_queues):
+            for queue in finding.queues_of(cursor.kind, self._queues.all_queues):
                 job = partial(finding.rows, queue=queue, kind=cursor.kind, keys=keys, after=cursor.after, limit=limit)
                 found |= dict(await self._database.read(job))
         numbers = sorted(found)[:limit]
@@ -180,7 +189,7 @@ class SqlPeople:
                 rows[Kept.DEVICE] += await self._registry.erase_user(name, key)
             detail = ", ".join(f"{kind.value} {count}" for kind, count in rows.items())
             done = await self._audit(AuditEntry(actor=actor, action=DONE, target=noted.digest, detail=detail))
-            await self._outbox.write(lambda connection: connection.write_all([*done, (MARK_DONE, [(noted.mark,)])]))
+            await self._queues.write(lambda connection: connection.write_all([*done, (MARK_DONE, [(noted.mark,)])]))
             self._is_overwriting = True
             is_overwritten = await self._database.overwrite_deleted(seconds=_OVERWRITING)
             if is_overwritten:
@@ -192,13 +201,13 @@ class SqlPeople:
     ) -> None:
         """Add to `rows` and `ids` what is deleted; `begun` is written with the first slice."""
         for kind in ERASING:
-            for queue in finding.queues_of(kind, self._outbox.all_queues):
+            for queue in finding.queues_of(kind, self._queues.all_queues):
                 await self._erase_queue(kind, queue, keys, rows, ids, begun)
                 begun = ()
         for _ in range(_ROUNDS):
             if not await self._database.read(partial(has_notifications, keys=keys)):
                 break
-            for queue in self._outbox.all_queues:
+            for queue in self._queues.all_queues:
                 await self._erase_queue(Kept.NOTIFICATION, queue, keys, rows, ids, ())
 
     async def _erase_queue(
@@ -213,16 +222,18 @@ class SqlPeople:
         more = True
         while more:
             job = partial(_erase, ERASING[kind], queue, keys, begun)
-            done = await (self._outbox.withdraw(job, _ids) if kind is Kept.NOTIFICATION else self._outbox.write(job))
+            done = await (
+                self._withdrawer.withdraw(job, _ids) if kind is Kept.NOTIFICATION else self._queues.write(job)
+            )
             rows[kind] += done.rows
             ids.update(done.ids)
             more, begun = done.more, ()
 
     async def _audit(self, entry: AuditEntry) -> list[Write]:
         """The row of an entry, for `write_all`."""
-        queue = self._outbox.all_queues[0]
-        numbers = await self._outbox.numbers(queue, 1)
-        return [audit_write([entry], iter(numbers), queue=queue, now=self._outbox.now())]
+        queue = self._queues.all_queues[0]
+        numbers = await self._queues.numbers(queue, 1)
+        return [audit_write([entry], iter(numbers), queue=queue, now=self._queues.now())]
 
     async def _keys(self, key: str) -> AsyncIterator[Sequence[str]]:
         """The person, and then the installations of the user, a slice at a time."""

@@ -13,7 +13,7 @@ from hub.notification import Platform
 from hub.people import person_key
 from hub.phone import Phone, Topics
 from hub.store.connection import Connection, Database
-from hub.store.outbox.outbox import SqlOutbox
+from hub.store.outbox.sql_queues import SqlQueues
 from hub.store.phones import statements
 from hub.store.phones.statements import phone_of, subscription_number, topics_of
 from hub.store.registry.rows import channel_key
@@ -27,12 +27,12 @@ _ETAG_BITS = 62
 
 
 class SqlPhones:
-    """`hub.store.contracts.phones.Phones`; the `outbox` has the numbers of audit rows, and the store's time."""
+    """`hub.store.contracts.phones.Phones`; the `queues` have the numbers of audit rows, and the store's time."""
 
-    def __init__(self, database: Database, outbox: SqlOutbox) -> None:
+    def __init__(self, database: Database, queues: SqlQueues) -> None:
         self._database = database
-        self._outbox = outbox
-        self._now = outbox.now
+        self._queues = queues
+        self._now = queues.now
 
     async def phone(self, hub: str, phone_id: str) -> Phone | None:
         rows = await self._database.read(lambda connection: connection.read(statements.PHONE, hub=hub, phone=phone_id))
@@ -97,15 +97,15 @@ class SqlPhones:
     async def rewrite_phones(
         self, hub: str, *, after: str = "", limit: int, audit: AuditEntry | None = None
     ) -> tuple[int, str]:
-        queue = self._outbox.all_queues[0]
-        numbers = await self._outbox.numbers(queue, 0 if audit is None else 1)
+        queue = self._queues.all_queues[0]
+        numbers = await self._queues.numbers(queue, 0 if audit is None else 1)
         entries = [] if audit is None else [audit]
 
         def rewrite(connection: Connection) -> tuple[int, str]:
             connection.write_all([audit_write(entries, iter(numbers), queue=queue, now=self._now())])
             return _rewrite(connection, hub, after, limit)
 
-        return await (self._outbox.write(rewrite) if entries else self._database.write(rewrite))
+        return await (self._queues.write(rewrite) if entries else self._database.write(rewrite))
 
     async def forget_phones(self, *, kept: float, subscriptions_kept: float) -> bool:
         now = self._now()

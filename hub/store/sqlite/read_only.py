@@ -33,7 +33,7 @@ class ReadOnlyStore(SqlStore):
     async def open(self) -> int:
         """Raises: StoreError: there is none, it is another program's, or its schema is not the one of this program."""
         await self._reader.open()
-        await self._outbox.look()
+        await self._outbox.tenure.look()
         await self._silences.read()
         return 0
 

@@ -333,14 +333,14 @@ class FlowControl(Suite):
     ) -> None:
         await accept(store, later(clock, 10, "a", "first"))
         clock.advance(10)
-        release = store._outbox._release_held
+        release = store._outbox.releaser._release_held
 
         async def with_another(queue: int, next_due: float) -> float:
-            monkeypatch.setattr(store._outbox, "_release_held", release)
+            monkeypatch.setattr(store._outbox.releaser, "_release_held", release)
             await accept(store, later(clock, 10, "a", "second"))
             return await release(queue, next_due)
 
-        monkeypatch.setattr(store._outbox, "_release_held", with_another)
+        monkeypatch.setattr(store._outbox.releaser, "_release_held", with_another)
         assert [title_of(piece.notification) for piece in await take(store)] == ["first"]
         clock.advance(10)
         assert [title_of(piece.notification) for piece in await take(store)] == ["second"]

@@ -268,15 +268,15 @@ class Quieting(Suite):
         (work,) = await begin(store, notification(quiet=NIGHT, flow_key=b"order 1"))
         await store.expand(work, Audience(held=[held_until(Platform.FCM, BitMap(range(2500)), clock() + HOUR)]))
         clock.advance(HOUR)
-        outbox = store._outbox
-        numbers = outbox.numbers
+        queues = store._outbox.queues
+        numbers = queues.numbers
 
         async def withdrawn_then(queue: int, count: int) -> range:
-            monkeypatch.setattr(outbox, "numbers", numbers)
+            monkeypatch.setattr(queues, "numbers", numbers)
             await store.accept([withdrawing("order 1")], start=0)
             return await numbers(queue, count)
 
-        monkeypatch.setattr(outbox, "numbers", withdrawn_then)
+        monkeypatch.setattr(queues, "numbers", withdrawn_then)
         assert not await take(store)
         assert not await take_pages(store)
         assert (await store.details(HUB, work.notification.id)).state is State.CANCELLED

@@ -195,7 +195,7 @@ class Texts(Worded):
     async def test_two_texts_of_one_hash_are_refused(self, store: SqlStore) -> None:
         await enqueue(store, worded())
         other = HeldText(id=TEXT.id, name="other", document=b"{}")
-        store._outbox._texts._ids.clear()  # as another process would: it knows of no text
+        store._outbox.acceptor._texts._ids.clear()  # as another process would: it knows of no text
         with pytest.raises(StoreError, match="the text other cannot be kept"):
             await enqueue(store, notification("news", content=TemplateContent(properties={}, text=other)))
 

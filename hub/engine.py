@@ -302,7 +302,6 @@ class Hub:
 
     async def housekeep(self, kept: Retention, *, on_slice: Callable[[], None] = lambda: None) -> None:
         """Drop what is past its time, a slice at a time; `on_slice` hears of each. Raises: StoreError."""
-        await self._dispatcher.end_orphans()
         store = self.store
         for drop in (
             partial(store.forget_ended, kept=kept.notifications),
@@ -745,7 +744,7 @@ class Hub:
         return await self._in_time(write())
 
     async def _count(self) -> None:
-        """Report breakers whose pause is over, end what is too old for a closed service, and keep `capacity` right."""
+        """Report breakers whose pause is over, end what no service takes any more, and keep `capacity` right."""
         while True:
             self._counting.beat()
             await asyncio.sleep(self._timing.count_every)
@@ -757,8 +756,7 @@ class Hub:
                 await self._count_now()
                 await self._look_at_held()
                 await self._tally()
-                if any(bulkhead.is_paused for bulkhead in self.bulkheads.values()):
-                    await self._dispatcher.end_orphans()
+                await self._dispatcher.end_orphans()
             except StoreError:
                 pass  # reported, and tried again
             except Exception as error:  # a defect in a count is no reason to end delivery

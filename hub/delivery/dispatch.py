@@ -264,7 +264,8 @@ class Dispatcher:
         self._answers.beat()
 
     async def end_orphans(self) -> None:
-        """End work that has exceeded its age while its push service was taken out of the configuration, or is closed.
+        """End work that has exceeded its age while its push service was taken out of the configuration, or is closed: of
+        what a look of the store sees, so the next call goes on behind.
 
         Until then the work waits: the hub may come back, by a mistake that is mended or a restart with the right file.
         Only while `run` does. Raises: StoreError.

@@ -312,7 +312,8 @@ class Outbox(Protocol):
 
     async def take_orphans(self, served: Collection[Service], limit: int, *, waited: float) -> Sequence[Work]:
         """Due work of services that are not `served`, if it could have been sent `waited` seconds ago or has expired, and
-        no live process has served it for so long."""
+        no live process has served it for so long. A call looks at a bounded number of rows, and the next at those behind:
+        nothing in one answer says nothing of the others."""
 
     async def give_back(self, work: Sequence[Work]) -> None:
         """Take this out of hand, as it is: it may be taken again at once."""

@@ -17,7 +17,7 @@ Key = tuple[int, int]
 Position = tuple[float, int]
 """In the order of due: a due time and a number."""
 
-_START: Position = (-math.inf, 0)
+START: Position = (-math.inf, 0)
 
 
 class Place(NamedTuple):
@@ -102,7 +102,7 @@ class InHand:
     def waits(self, place: Place, due: float) -> None:
         """A row waits in a place since now: the cursor goes back to where the row can be found."""
         before = (due, 0)
-        if self._cursors.get(place, _START) > before:
+        if self._cursors.get(place, START) > before:
             self._cursors[place] = before
         if self._look is not None:
             self._look.waiting[place] = min(before, self._look.waiting.get(place, before))
@@ -125,7 +125,7 @@ class InHand:
             if now - self._read_from_start.get(place, -math.inf) >= self._again:
                 self._read_from_start[place] = now
                 self._cursors.pop(place, None)
-            starts[place] = self._cursors.get(place, _START)
+            starts[place] = self._cursors.get(place, START)
         limits = {place: wanted[place.service] + self.count(place) for place in starts}
         self._look = Look(self, starts, limits, wanted)
         return self._look

@@ -12,6 +12,7 @@ from hub.store.decide.recording import Key
 from hub.store.outbox import passing, taking
 from hub.store.outbox.in_hand import Candidate, Place
 from hub.store.outbox.open_work import OpenWork
+from hub.store.outbox.orphans import Orphans
 from hub.store.outbox.ownership import Ownership
 from hub.store.outbox.parts.recorder import Recorder
 from hub.store.outbox.parts.taker import Taker
@@ -42,6 +43,7 @@ class Passer:
         self._work = work
         self._taker = taker
         self._recorder = recorder
+        self._orphans = Orphans()
 
     async def take_orphans(self, served: Collection[Service], limit: int, *, waited: float) -> Sequence[Work]:
         async with self._work.taking:
@@ -59,7 +61,7 @@ class Passer:
 
             def read(connection: Connection) -> taking.Taken:
                 now = self._queues.now()
-                return taking.take_old(connection, places, hand, limit, now=now, begun=now - waited)
+                return self._orphans.take(connection, places, hand, limit, now=now, begun=now - waited)
 
             return await self._taker.read(look, read)
 
@@ -113,8 +115,7 @@ class Passer:
         places, hand = self._places(strange), self._work.hand
 
         def read(connection: Connection) -> list[Candidate]:
-            now = self._queues.now()
-            return taking.find_old(connection, places, hand, _PASSED_AT_ONCE, now=now, begun=now)
+            return taking.find_due(connection, places, hand, _PASSED_AT_ONCE, now=self._queues.now())
 
         found = await self._database.read(read)
         moves = [

@@ -9,11 +9,19 @@ from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
-from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAuthorizationFailedError
+from aiokafka.errors import (
+    KafkaConnectionError,
+    KafkaError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+    TopicAuthorizationFailedError,
+)
 
 from connectors.base import Disposition, LogPartition, Message, StoredOffsets
 from connectors.errors import NotConnectedError, SourceError, TopologyError
+from connectors.kafka.beginning import beginning_of
 from connectors.kafka.client import cause_of_no_connection, client_options, translated
+from connectors.kafka.commits import Commits
 from connectors.kafka.message import message_from
 from connectors.kafka.settings import KafkaSettings
 from connectors.kafka.timing import Timing
@@ -65,11 +73,9 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         self._on_warning = on_warning
         self._options = client_options(name, settings, timing)
         self._client = self._make_client()
+        self._commits = Commits(self._client, within=timing.close)
         self._leases: dict[TopicPartition, Lease] = {}
-        self._draining: list[Lease] = []
         self._waiting: deque[tuple[Lease, Any, int]] = deque()  # the lease, the record, how often it was handed out
-        self._committed: dict[TopicPartition, int] = {}
-        self._committing: set[asyncio.Future[None]] = set()
         self._failure: SourceError | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._arrived, self._room_made, self._settled = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -86,7 +92,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
             group_id=self._settings.group,
             group_instance_id=self._settings.group_instance_id,
             enable_auto_commit=False,
-            auto_offset_reset=self._settings.start,
+            auto_offset_reset="none",  # it would pass over messages in silence: `_positions` says where to begin
             isolation_level=receive.isolation,
             session_timeout_ms=session,
             max_poll_interval_ms=int(self._timing.max_poll * 1000),
@@ -137,7 +143,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._commit(self._leases)
+        await self._commits.commit(self._leases)
         self._end(list(self._leases.values()))
         self._leases.clear()
         self._waiting.clear()
@@ -145,7 +151,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         done, _ = await asyncio.wait([stopping], timeout=2 * self._timing.close)
         if not done:
             stopping.cancel()
-        await asyncio.gather(stopping, *(each for each in self._committing if each.cancel()), return_exceptions=True)
+        await asyncio.gather(stopping, return_exceptions=True)
+        await self._commits.close()
         self._fail(NotConnectedError(f"{self._name}: not connected"))
 
     # Messages
@@ -238,9 +245,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         try:
             while True:
                 room = self._settings.receive.max_in_flight - self._under_way
-                if room > 0:
-                    read = await self._client.getmany(timeout_ms=int(self._timing.poll * 1000), max_records=room)
-                    self._take(read)
+                if room > 0 and self._joining_since is None:
+                    self._take(await self._read(room))
                 else:
                     self._room_made.clear()
                     await self._client.getmany(_NOT_OURS)
@@ -249,6 +255,20 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
                             await self._room_made.wait()
         except Exception as error:
             self._fail(translated(error, self._name))
+
+    async def _read(self, room: int) -> Mapping[TopicPartition, Sequence[Any]]:
+        """Records, at most as many as there is room for. Raises: NotConnectedError: the log has changed below us."""
+        try:
+            read: Mapping[TopicPartition, Sequence[Any]] = await self._client.getmany(
+                timeout_ms=int(self._timing.poll * 1000), max_records=room
+            )
+        except (NoOffsetForPartitionError, OffsetOutOfRangeError) as error:
+            if self._joining_since is not None:  # aiokafka has begun before we have said where
+                return {}
+            await self._until(lambda lease: not lease.has_unsettled, list(self._leases.values()))  # kept here alone
+            changed = ", ".join(f"{_named(partition)} at {offset}" for partition, offset in error.args[0].items())
+            raise NotConnectedError(f"{self._name}: nothing is kept of {changed}: connecting again") from error
+        return read
 
     def _take(self, read: Mapping[TopicPartition, Sequence[Any]]) -> None:
         skips = self._settings.tombstones == "skip"
@@ -269,35 +289,12 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
             self._arrived.set()
 
     async def _note_progress(self) -> None:
-        while True:
-            await asyncio.sleep(self._timing.commit_every)
-            await self._commit(self._leases)
-
-    async def _commit(self, leases: Mapping[TopicPartition, Lease]) -> None:
-        """Tell the broker how far we are. It may refuse: the store knows it, and a rebalance is what it refuses for."""
-        due = {
-            partition: lease.watermark
-            for partition, lease in leases.items()
-            if not lease.is_lost and self._committed.get(partition) != lease.watermark
-        }
-        if not due:
-            return
-        # Not cut off: aiokafka's own task goes on without who asked, and its failure would be an error line of asyncio's.
-        committing = asyncio.ensure_future(self._client.commit(due))
-        self._committing.add(committing)
-        committing.add_done_callback(self._end_commit)
-        done, _ = await asyncio.wait([committing], timeout=self._timing.close)
-        if done and not committing.cancelled():
-            error = committing.exception()
-            if error is None:
-                self._committed |= due
-            elif not isinstance(error, (KafkaError, TimeoutError)):
-                raise error
-
-    def _end_commit(self, committing: asyncio.Future[None]) -> None:
-        self._committing.discard(committing)
-        if not committing.cancelled():
-            committing.exception()  # heard, also where its time was over
+        try:
+            while True:
+                await asyncio.sleep(self._timing.commit_every)
+                await self._commits.commit(self._leases)
+        except Exception as error:  # the task would end in silence
+            self._fail(translated(error, self._name))
 
     # Partitions come and go
 
@@ -307,18 +304,15 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
             self.rebalances += 1
         self._joining_since = asyncio.get_running_loop().time()
         leases, self._leases = self._leases, {}
-        self._draining = list(leases.values())
+        draining = list(leases.values())
         try:
             self._drop_waiting()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._settings.receive.drain_on_revoke):
-                    await self._until_idle(self._draining)
-            await self._commit(leases)
+            await self._until(lambda lease: lease.is_idle, draining)
+            await self._commits.commit(leases)
         except Exception as error:  # aiokafka would only log it
             self._fail(translated(error, self._name))
         finally:
-            self._end(self._draining)
-            self._draining = []
+            self._end(draining)
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Begin where the store says. aiokafka waits for this, but may have read on from what is committed by then."""
@@ -329,16 +323,20 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
                 of_log = self._log_partition(partition)
                 self._client.seek(partition, position)
                 self._leases[partition] = Lease(of_log, position, ahead=self._ahead.get(of_log, ()))
-            self._committed.clear()
-            await self._commit(self._leases)  # so that a group which begins at the end finds this place again
+            self._commits.forget()
+            await self._commits.commit(self._leases)  # so that a group which begins at the end finds this place again
             self._joining_since = None
+            self._room_made.set()
         except Exception as error:  # aiokafka would only log it
             self._fail(translated(error, self._name))
 
-    async def _until_idle(self, leases: Sequence[Lease]) -> None:
-        while not all(lease.is_idle for lease in leases):
-            self._settled.clear()
-            await self._settled.wait()
+    async def _until(self, is_over: Callable[[Lease], bool], leases: Sequence[Lease]) -> None:
+        """Return when all of these have come so far, or when `drain_on_revoke` is over."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.receive.drain_on_revoke):
+                while not all(map(is_over, leases)):
+                    self._settled.clear()
+                    await self._settled.wait()
 
     def _drop_waiting(self) -> None:
         self._under_way -= len(self._waiting)
@@ -360,26 +358,25 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
             self._counts.setdefault(topic, len(self._client.partitions_for_topic(topic) or ()))
         by_log = {self._log_partition(partition): partition for partition in partitions}
         stored = {} if self._offsets is None else await self._offsets.next_offsets(list(by_log))
-        begins = await self._ask(self._client.beginning_offsets(partitions))
+        firsts = await self._ask(self._client.beginning_offsets(partitions))
         ends = await self._ask(self._client.end_offsets(partitions))
         positions, made_again = {}, []
         for of_log, partition in by_log.items():
-            begin, end, known = begins[partition], ends[partition], stored.get(of_log)
+            known = stored.get(of_log)
             if known is None:
-                committed = await self._ask(self._client.committed(partition))
-                is_there = committed is not None and begin <= committed <= end
-                positions[partition] = committed if is_there else end if self._begins_at_end(partition) else begin
-            elif known > end:
+                known = await self._ask(self._client.committed(partition))
+            beginning = beginning_of(
+                _named(partition),
+                first=firsts[partition],
+                end=ends[partition],
+                known=known,
+                begins_at_end=self._begins_at_end(partition),
+            )
+            positions[partition] = beginning.position
+            if beginning.warning:
+                self._warn(beginning.warning)
+            if beginning.is_made_again:
                 made_again.append(of_log)
-                positions[partition] = begin
-                self._warn(
-                    f"{_named(partition)} ends at {end}, and {known} was accepted: made again, so read from {begin}"
-                )
-            else:
-                positions[partition] = max(known, begin)
-                if known < begin:
-                    lost = f"offsets {known} to {begin - 1} of {_named(partition)} are no longer kept and were not read"
-                    self._warn(lost)
         for of_log in made_again:
             self._ahead.pop(of_log, None)
         if made_again and self._offsets is not None:

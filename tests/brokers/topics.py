@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Mapping
 
-from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
 
 from tests.brokers.kafka import Kafka
 
@@ -48,6 +48,16 @@ async def delete_topic(kafka: Kafka, topic: str) -> None:
     await client.start()
     try:
         await client.delete_topics([topic])
+    finally:
+        await client.close()
+
+
+async def delete_records(kafka: Kafka, topic: str, *, before: int) -> None:
+    """Remove all messages of partition 0 before this offset, as retention does."""
+    client = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+    await client.start()
+    try:
+        await client.delete_records({TopicPartition(topic, 0): RecordsToDelete(before_offset=before)})
     finally:
         await client.close()
 

@@ -1,23 +1,23 @@
 """What others paid for in consumer groups, against Kafka itself; `tests/connectors/client_traps.py` names each trap."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from connectors.base import ACK, Message
-from connectors.errors import AuthenticationError, SourceError
+from connectors.base import ACK, LogPartition, Message
+from connectors.errors import AuthenticationError, NotConnectedError, SourceError
 from connectors.kafka import KafkaSettings, KafkaSource
 from connectors.kafka.timing import Timing
 from tests.brokers.acls import GROUP, TOPIC, grant
 from tests.brokers.kafka import LIMITED, PASSWORD, Kafka
-from tests.brokers.topics import create_topic, produce
+from tests.brokers.topics import create_topic, delete_records, delete_topic, produce
 from tests.connectors.behaviour import PATIENCE, bodies, bodies_of, take
-from tests.integration.test_kafka_source import QUICK, Offsets, group_position, settings
+from tests.integration.test_kafka_source import QUICK, Offsets, create_again, group_position, settings
 
 
 @pytest.fixture
@@ -185,3 +185,90 @@ async def _share(kafka: Kafka, topic: str, *sources: KafkaSource) -> None:
                 shares.append({message.properties["partition"] for message in messages})
             if sorted(map(len, shares)) == [1, 1] and shares[0] != shares[1]:
                 return
+
+
+@pytest.mark.parametrize("start", ["latest", "earliest"])
+async def test_what_retention_deletes_ahead_of_a_source_that_runs_is_named_and_the_rest_is_read(
+    kafka: Kafka, topic: str, start: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """aiokafka would go on at the end of the log, or at its beginning, and say nothing."""
+    offsets = Offsets()
+    async with member(
+        settings(kafka, topic, start=start, receive={"session_timeout": 1, "max_in_flight": 4}), offsets=offsets
+    ) as source:
+        await _has_joined(source)
+        await produce(kafka, topic, dict.fromkeys(bodies(5), 0))
+        held = await take(source, 2)  # full with two that wait; the fifth waits in the client, and no more is fetched
+        await produce(kafka, topic, dict.fromkeys(bodies(10)[5:], 0))
+        await delete_records(kafka, topic, before=7)
+        offsets.accept(held)
+        await source.settle([(message, ACK) for message in held])
+        await asyncio.sleep(0.3)  # so that the answer to the next fetch is there before what was read is handed out
+        seen = await _read_on(source, offsets, until=bodies(10)[9])
+    assert seen == [*bodies(5)[2:], *bodies(10)[7:]]
+    assert "offsets 5 to 6 of partition 0" in caplog.text
+
+
+async def test_a_topic_that_is_made_again_while_its_source_runs_is_read_from_its_beginning(
+    kafka: Kafka, topic: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    offsets = Offsets()
+    await produce(kafka, topic, dict.fromkeys(bodies(5), 0))
+    async with member(settings(kafka, topic, start="latest"), offsets=offsets) as source:
+        await _has_joined(source)
+        await produce(kafka, topic, {b"last of the old": 0})
+        await _read_on(source, offsets, until=b"last of the old")
+        await delete_topic(kafka, topic)
+        await create_again(kafka, topic)
+        await produce(kafka, topic, {b"first of the new": 0})
+        assert await _read_on(source, offsets, until=b"first of the new") == [b"first of the new"]
+    assert "made again, so read from 0" in caplog.text
+
+
+async def test_a_store_that_is_away_as_partitions_come_is_no_source_that_reads_nothing(
+    kafka: Kafka, topic: str
+) -> None:
+    """aiokafka only logs what its listener raises."""
+    offsets = AwayAtFirst()
+    await produce(kafka, topic, dict.fromkeys(bodies(3), 0))
+    async with member(settings(kafka, topic), offsets=offsets) as source:
+        assert str(await failure_of(source)) == "the store is away"
+        await source.close()
+        await source.connect()
+        assert bodies_of(await settled(source, 3)) == bodies(3)
+
+
+class AwayAtFirst(Offsets):
+    """A store that does not answer the first time."""
+
+    is_there = False
+
+    async def next_offsets(self, partitions: Sequence[LogPartition]) -> Mapping[LogPartition, int]:
+        if not self.is_there:
+            self.is_there = True
+            raise NotConnectedError("the store is away")
+        return await super().next_offsets(partitions)
+
+
+async def _has_joined(source: KafkaSource) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while (await source.backlog()).messages is None:
+            await asyncio.sleep(0.02)
+
+
+async def _read_on(source: KafkaSource, offsets: Offsets, *, until: bytes) -> list[bytes]:
+    """What comes, as the supervisor takes it: a source that lost its connection connects again."""
+    seen: list[bytes] = []
+    async with asyncio.timeout(PATIENCE):
+        while until not in seen:
+            try:
+                messages = await source.receive(10)
+            except SourceError:
+                await source.close()
+                await asyncio.sleep(0.05)
+                with suppress(SourceError):
+                    await source.connect()
+                continue
+            seen += [message.body for message in offsets.accept(messages)]
+            await source.settle([(message, ACK) for message in messages])
+    return seen

@@ -5,19 +5,28 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 
+from connectors.errors import NotConnectedError
 from connectors.kafka.consumer import Consumer
 from connectors.kafka.settings import KafkaSettings
 from connectors.kafka.timing import Timing
 
 
 @asynccontextmanager
-async def client_of(**changes: object) -> AsyncIterator[Any]:
-    """aiokafka's consumer for these settings; it connects to nothing."""
+async def consumer_of(timing: Timing = Timing(), **changes: Any) -> AsyncIterator[Consumer]:
+    """It connects to nothing."""
     settings = KafkaSettings.model_validate({"bootstrap": ["127.0.0.1:1"], "topics": ["t"], **changes})
-    consumer = Consumer("s", settings, offsets=None, ahead={}, counts={}, timing=Timing(), on_warning=lambda _: None)
-    yield consumer._client
+    consumer = Consumer("s", settings, offsets=None, ahead={}, counts={}, timing=timing, on_warning=lambda _: None)
+    yield consumer
     await consumer.close()
+
+
+@asynccontextmanager
+async def client_of(**changes: Any) -> AsyncIterator[Any]:
+    """aiokafka's consumer for these settings."""
+    async with consumer_of(**changes) as consumer:
+        yield consumer._client
 
 
 @pytest.mark.parametrize("session, drain, seconds", [(45, 20, 45), (45, 60, 70), (10, 0, 10)])
@@ -40,3 +49,19 @@ async def test_nothing_is_committed_or_decoded_by_the_client_itself() -> None:
         assert client._enable_auto_commit is False
         assert client._key_deserializer is client._value_deserializer is None
         assert client._isolation_level == "read_committed"
+        assert client._auto_offset_reset == "none"  # or it would pass over messages where a log was cut
+
+
+async def test_a_rebalance_leaves_a_member_what_it_has_where_it_can() -> None:
+    """All assignors of aiokafka take every partition away for a moment; this one gives most of them back."""
+    async with client_of() as client:
+        assert client._partition_assignment_strategy == [StickyPartitionAssignor]
+
+
+async def test_a_rebalance_without_an_end_is_a_lost_connection() -> None:
+    """aiokafka may join for ever; nothing comes meanwhile, and no count of what waits would show it."""
+    async with consumer_of(Timing(join=-45.0)) as consumer:  # the patience of a rebalance is over at once
+        with pytest.raises(NotConnectedError, match="no partitions from the group within 0 s"):
+            await consumer.backlog()
+        with pytest.raises(NotConnectedError, match="no partitions from the group"):
+            await consumer.receive(1)

@@ -28,7 +28,7 @@ LIMITED = "limited"
 """A user of the SASL listener, with PASSWORD, by whom tests try rights: a topic or group with no ACL is open to all."""
 
 _JAVA = ("java", "-Xms64m", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData")
-_SCRAM = "SCRAM-SHA-512=[name={user},password={password}]"
+_SCRAM = ("SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
 @dataclass(kw_only=True)
@@ -36,7 +36,7 @@ class Kafka(Server):
     """A running Kafka; everything in it is durable.
 
     `relayed_port` serves clients that come through a relay at `relay_port`, which the broker names as its address.
-    `sasl_port` takes USER with PASSWORD by PLAIN and SCRAM-SHA-512, and unsigned tokens by OAUTHBEARER. `tls_port` takes
+    `sasl_port` takes USER with PASSWORD by PLAIN and SCRAM, and unsigned tokens by OAUTHBEARER. `tls_port` takes
     clients with a certificate alone; None in a container.
     """
 
@@ -158,13 +158,13 @@ def _properties(host: str, *, ports: dict[str, int], controller: int, relay: int
         "log.cleaner.backoff.ms=200",
         "log.retention.check.interval.ms=1000",
         "log.initial.task.delay.ms=0",
-        "sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-512,OAUTHBEARER",
+        f"sasl.enabled.mechanisms=PLAIN,{','.join(_SCRAM)},OAUTHBEARER",
         f"{sasl}.plain.sasl.jaas.config={module}.plain.PlainLoginModule required "
         f'user_{USER}="{PASSWORD}" user_{LIMITED}="{PASSWORD}";',
         "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
         "super.users=User:ANONYMOUS",
         "allow.everyone.if.no.acl.found=true",
-        f"{sasl}.scram-sha-512.sasl.jaas.config={module}.scram.ScramLoginModule required;",
+        *(f"{sasl}.{each.lower()}.sasl.jaas.config={module}.scram.ScramLoginModule required;" for each in _SCRAM),
         f"{sasl}.oauthbearer.sasl.jaas.config={module}.oauthbearer.OAuthBearerLoginModule required;",
     ]
 
@@ -184,8 +184,8 @@ def _tls_properties(directory: Path) -> list[str]:
 
 
 def _format_arguments(*, quote: str = "") -> Sequence[str]:
-    scram = _SCRAM.format(user=USER, password=PASSWORD)
-    return ["-t", "AAAAAAAAAAAAAAAAAAAAAA", "--add-scram", f"{quote}{scram}{quote}"]
+    scrams = (f"{quote}{each}=[name={USER},password={PASSWORD}]{quote}" for each in _SCRAM)
+    return ["-t", "AAAAAAAAAAAAAAAAAAAAAA", *(word for scram in scrams for word in ("--add-scram", scram))]
 
 
 def _formatted() -> Path:

@@ -101,7 +101,10 @@ TRAPS: Final[Mapping[str, tuple[str, Sequence[str] | str]]] = {
     ),
     "K3": (
         "a callback of a rebalance whose work is not awaited",
-        [f"{_KAFKA}::test_what_was_given_to_others_in_between_is_refused_by_the_store"],
+        [
+            f"{_KAFKA}::test_what_was_given_to_others_in_between_is_refused_by_the_store",
+            f"{_GROUPS}::test_a_store_that_is_away_as_partitions_come_is_no_source_that_reads_nothing",
+        ],
     ),
     "K4": (
         "a drain that is longer than the session evicts its member",
@@ -118,6 +121,7 @@ TRAPS: Final[Mapping[str, tuple[str, Sequence[str] | str]]] = {
         "a client that stays stuck after a restart or a join",
         [
             f"{_FAULTS}::TestKafka",
+            "bridge/test_supervisor.py::test_a_client_that_hands_out_nothing_though_there_is_a_backlog_is_rebuilt_too",
             "integration/test_kafka_daemon.py::test_a_broker_that_is_away_at_the_start_and_again_later_costs_nothing",
         ],
     ),
@@ -135,7 +139,10 @@ TRAPS: Final[Mapping[str, tuple[str, Sequence[str] | str]]] = {
     ),
     "K9": (
         "each join stops the whole group",
-        [f"{_KAFKA}::test_two_members_share_the_partitions_and_one_that_dies_leaves_its_to_the_other"],
+        [
+            f"{_CONSUMER}::test_a_rebalance_leaves_a_member_what_it_has_where_it_can",
+            f"{_GROUPS}::test_a_static_member_has_its_partitions_over_a_restart_and_nobody_is_asked_to_join",
+        ],
     ),
     "K10": (
         "heartbeats that busy handlers hold up",
@@ -158,7 +165,10 @@ TRAPS: Final[Mapping[str, tuple[str, Sequence[str] | str]]] = {
     ),
     "K13": (
         "rebalances without an end",
-        [f"{_KAFKA}::test_two_members_share_the_partitions_and_one_that_dies_leaves_its_to_the_other"],
+        [
+            f"{_CONSUMER}::test_a_rebalance_without_an_end_is_a_lost_connection",
+            "bridge/test_supervisor.py::test_a_group_that_does_not_come_to_rest_is_named_until_it_has_for_ten_minutes",
+        ],
     ),
     "K14": (
         "an argument that was taken out",
@@ -166,7 +176,10 @@ TRAPS: Final[Mapping[str, tuple[str, Sequence[str] | str]]] = {
     ),
     "P1": (
         "calls from other threads",
-        [f"{_RABBIT_OUT}::test_calls_at_the_same_time_get_their_own_confirms"],
+        [
+            "connectors/rabbitmq/test_connection.py::test_nothing_of_the_connector_leaves_the_loop",
+            f"{_RABBIT_OUT}::test_calls_at_the_same_time_get_their_own_confirms",
+        ],
     ),
     "P2": (
         "a tag of an earlier channel closes the new one",
@@ -181,7 +194,10 @@ TRAPS: Final[Mapping[str, tuple[str, Sequence[str] | str]]] = {
     ),
     "P4": (
         "heartbeats",
-        [f"{_RABBIT}::test_a_silent_network_is_noticed_by_the_heartbeat_and_closing_does_not_wait_for_it"],
+        [
+            f"{_RABBIT}::test_a_silent_network_is_noticed_by_the_heartbeat_and_closing_does_not_wait_for_it",
+            "connectors/rabbitmq/test_settings.py::test_silence_and_a_broker_that_blocks_have_an_end_by_default",
+        ],
     ),
     "P5": (
         "publishing hangs while the broker has an alarm",
@@ -226,6 +242,12 @@ TRAPS: Final[Mapping[str, tuple[str, Sequence[str] | str]]] = {
             f"{_RABBIT}::test_a_stream_is_refused_by_name_with_its_first_message",
         ],
     ),
-    "P12": ("races of closing", [f"{_BEHAVIOUR}::test_closing_twice_or_unconnected_is_quiet"]),
+    "P12": (
+        "races of closing",
+        [
+            f"{_BEHAVIOUR}::test_closing_twice_or_unconnected_is_quiet",
+            "connectors/test_fault_matrix.py::test_no_client_is_older_than_the_mending_of_its_traps",
+        ],
+    ),
     "P13": ("ThreadSafeConnection is in no release", "no: it is not used"),
 }

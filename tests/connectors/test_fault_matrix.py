@@ -1,6 +1,7 @@
 """Every fault is tried on every source and publisher, or it is said why not; and every trap of a client has its test."""
 
 import re
+import tomllib
 
 import pytest
 
@@ -58,3 +59,11 @@ def test_no_trap_is_left_out() -> None:
     assert list(TRAPS) == [
         f"{client}{n}" for client, last in (("S", 16), ("K", 14), ("P", 13)) for n in range(1, last + 1)
     ]
+
+
+def test_no_client_is_older_than_the_mending_of_its_traps() -> None:
+    """Settlement that is awaited, a drain on close, and closing a channel with several consumers came with these."""
+    wanted = tomllib.loads((TESTS.parent / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
+    for client, oldest in (("azure-servicebus", (7, 15)), ("aiokafka", (0, 14)), ("pika", (1, 4, 1))):
+        (floor,) = (match[1] for each in wanted if (match := re.fullmatch(rf"{client}>=([\d.]+)", each)))
+        assert tuple(map(int, floor.split("."))) >= oldest, client

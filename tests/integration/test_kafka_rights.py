@@ -11,7 +11,7 @@ from connectors.base import ACK, OutMessage
 from connectors.errors import AuthenticationError, PublishError, SourceError, TopologyError
 from connectors.kafka import KafkaPublisher, KafkaSettings, KafkaSource
 from connectors.kafka.source import probe
-from tests.brokers.acls import GROUP, TOPIC, grant
+from tests.brokers.acls import GROUP, TOPIC, deny, grant
 from tests.brokers.kafka import LIMITED, PASSWORD, Kafka
 from tests.brokers.topics import create_topic, produce
 from tests.connectors.behaviour import PATIENCE, take
@@ -93,6 +93,26 @@ async def test_a_group_that_may_not_be_used_is_named_before_it_is_joined(kafka: 
     settings = await made(kafka, topic=["Read"], group=[])
     with pytest.raises(AuthenticationError, match=r"group may not be used: g-t-\w+: allow Read on the group"):
         await probe("fraud", settings)
+
+
+async def test_a_lag_that_may_not_be_read_is_unknown_and_never_0_and_messages_go_on(kafka: Kafka) -> None:
+    settings = await made(kafka, topic=["Read"], group=["Read"])
+    source = KafkaSource("fraud", settings, timing=QUICK)
+    await source.connect()
+    try:
+        held = await take(source, 2)
+        assert (await source.backlog()).messages == 2
+        await deny(kafka, TOPIC, settings.topics[0], "Describe")
+        async with asyncio.timeout(PATIENCE):
+            while (found := (await source.backlog()).messages) is not None:
+                assert found == 2  # the broker takes a moment to know of the rule
+                await asyncio.sleep(0.02)
+        await source.settle([(message, ACK) for message in held])
+        assert (await source.backlog()).messages is None
+        await produce(kafka, settings.topics[0], {b"3": 0})
+        assert [message.body for message in await take(source, 1)] == [b"3"]
+    finally:
+        await source.close()
 
 
 @pytest.mark.parametrize("rights, is_allowed", [(["Write", "Describe"], True), (["Describe"], False)])

@@ -337,7 +337,7 @@ async def test_a_missing_topic_is_named(kafka: Kafka) -> None:
             pass
 
 
-@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-512"])
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
 async def test_a_password_is_checked_and_a_wrong_one_is_named_and_not_shown(
     kafka: Kafka, topic: str, mechanism: str
 ) -> None:

@@ -1,11 +1,14 @@
 """What an operator reads when a connection to RabbitMQ fails: words, and no Python."""
 
 import asyncio
+import re
 import struct
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
+import connectors.rabbitmq
 from connectors.errors import NotConnectedError
 from connectors.rabbitmq.settings import RabbitMqSettings
 from connectors.rabbitmq.source import RabbitMqSource
@@ -56,3 +59,13 @@ async def test_a_server_that_speaks_no_amqp_is_told_in_words(peer: Peer, words: 
         await source.close()
     assert str(refused.value).startswith(f"cannot connect to 127.0.0.1:{port}: {words}")
     assert not any(sign in str(refused.value) for sign in ("Error", "<", "',"))
+
+
+def test_nothing_of_the_connector_leaves_the_loop() -> None:
+    """A call from another thread sticks in pika, or mixes up its frames: so there is no other thread."""
+    files = list(Path(connectors.rabbitmq.__path__[0]).glob("*.py"))
+    assert len(files) > 5
+    for file in files:
+        assert not re.search(r"\bto_thread\b|\brun_in_executor\b|\bthreading\b|\bfutures\b", file.read_text("utf-8")), (
+            file
+        )

@@ -79,6 +79,12 @@ def test_a_url_as_pika_takes_it_is_taken(rest: str) -> None:
     assert settings(url=f"amqps://bridge:p%40ss@localhost{rest}")
 
 
+def test_silence_and_a_broker_that_blocks_have_an_end_by_default() -> None:
+    """pika takes the broker's heartbeat, which may be none, and waits for ever for a broker that blocks it."""
+    for read in (settings().receive, RabbitMqPublisherSettings.model_validate({"url": URL})):
+        assert (read.heartbeat, read.blocked_timeout) == (30.0, 120.0)
+
+
 def test_the_password_is_not_shown() -> None:
     publisher = RabbitMqPublisherSettings.model_validate({"url": URL})
     assert "canary" not in f"{settings()!r} {publisher!r} {settings().model_dump_json()}"

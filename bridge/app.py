@@ -88,6 +88,8 @@ from hub.delivery.retry import RetryPolicy
 from hub.engine import Hub
 from hub.facts import Crashed, HubFact, WorkLeftOver
 from hub.jobs.runner import JobRunner
+from hub.notification import Notification
+from hub.origin import Origin
 from hub.precedence import Precedence
 from hub.store.health import HealthTiming
 from hub.work import Lane
@@ -218,7 +220,7 @@ class Daemon:
             self.store,
             senders_of(local),
             hubs=list(local),
-            remotes=remotes_of(self.settings.hubs, on_sent=self.mirrors.sent),
+            remotes=remotes_of(self.settings.hubs, on_sent=self.mirrors.sent, origin_of=self._origin_of),
             at_once=handed_over_at_once(self.settings.hubs),
             guards=guards_of(self.settings.hubs),
             rates=rates_of(self.settings),
@@ -230,6 +232,17 @@ class Daemon:
             health_timing=self._timing.store,
             precedence=self._precedence,
             renderer=held_words,
+        )
+
+    def _origin_of(self, notification: Notification) -> Origin | None:
+        """What a remote hub is told of the event; the configuration is the one in force when it is handed over."""
+        if not notification.event_id or not notification.rule:
+            return None
+        return Origin(
+            source=f"{self.settings.bridge.name}/{notification.source}",
+            event_id=notification.event_id,
+            rule=notification.rule,
+            configuration=ConfigurationVersion(revision=self.settings.bridge.revision, hash=self.config_hash),
         )
 
     @asynccontextmanager
@@ -402,7 +415,7 @@ class Daemon:
             gone=gone,
             hubs=list(local),
             senders=senders_of(local),
-            remotes=remotes_of(changed, on_sent=self.mirrors.sent),
+            remotes=remotes_of(changed, on_sent=self.mirrors.sent, origin_of=self._origin_of),
             at_once=handed_over_at_once(changed),
             guards=guards_of(changed),
             reports=report_policies_of(changed),
@@ -444,7 +457,9 @@ class Daemon:
         self.listeners.serve("admin", admin)
         self.listeners.serve("probes", open_app(health, metrics=self.metrics))
         self.listeners.serve("intake", open_app(self.intake.routes, metrics=self.metrics))
-        api = self.phones.app(create_app(self.hub, self._access(), trace=self.traces.of_send))
+        keeps_origins = not self.settings.journal.off
+        app = create_app(self.hub, self._access(), trace=self.traces.of_send, keeps_origins=keeps_origins)
+        api = self.phones.app(app)
         self.listeners.serve("hub_api", RequestMetrics(api, self.metrics, ()))
 
     def _access(self) -> dict[str, HubAccess]:

@@ -7,6 +7,7 @@ from bridge.config.models.hubs import HubSettings
 from hub.delivery.bulkhead import Destination
 from hub.delivery.remote_settings import RemoteSettings
 from hub.notification import Notification, Platform
+from hub.origin import Origin
 from hub.platforms.base import Sender
 from hub.platforms.table import traits_of
 
@@ -34,16 +35,22 @@ def expiries_of(hubs: Mapping[str, HubSettings]) -> dict[tuple[str, Platform], f
 
 
 def remotes_of(
-    hubs: Mapping[str, HubSettings], *, on_sent: Callable[[Notification, str], None]
+    hubs: Mapping[str, HubSettings],
+    *,
+    on_sent: Callable[[Notification, str], None],
+    origin_of: Callable[[Notification], Origin | None],
 ) -> dict[str, Destination[Sequence[Notification]]]:
-    """A client for each remote hub; building them connects to nothing. Of those that are mirrored, `on_sent` is told."""
+    """A client for each remote hub; building them connects to nothing. Of those that are mirrored, `on_sent` is told.
+
+    `origin_of` says which event caused a notification.
+    """
     remotes: dict[str, Destination[Sequence[Notification]]] = {}
     for name, hub in hubs.items():
         if hub.remote is not None and hub.is_remote:
             from hub.delivery.remote import RemoteHub
 
             settings = remote_settings_of(name, hub.remote)
-            remotes[name] = RemoteHub(settings, on_sent=on_sent if hub.is_mirrored else None)
+            remotes[name] = RemoteHub(settings, on_sent=on_sent if hub.is_mirrored else None, origin_of=origin_of)
     return remotes
 
 

@@ -45,6 +45,7 @@ from hub.job import Job, new_job_id
 from hub.loops import Pulse, endure
 from hub.notification import NativeContent, Notification, Platform
 from hub.observer import Observer
+from hub.origin import Origin
 from hub.outcome import NotificationDetails, State
 from hub.phone_report import PhoneReport, ReportPolicies, ReportPolicy, TakenReports
 from hub.precedence import Precedence
@@ -417,12 +418,19 @@ class Hub:
                         raise WithdrawnError("withdrawn while the store failed") from error
 
     async def send(
-        self, notification: Notification, *, confirmed: int = 0, actor: str = "api", audit: AuditEntry | None = None
+        self,
+        notification: Notification,
+        *,
+        confirmed: int = 0,
+        actor: str = "api",
+        audit: AuditEntry | None = None,
+        origin: Origin | None = None,
     ) -> str:
         """Take one notification of the API; its wire id, once it is durable.
 
         The same id again is the same notification. `confirmed` is for how many registrations `actor`, who sends, says that
-        it may be. `audit` is written with it, for an operator's send.
+        it may be. `audit` is written with it, for an operator's send, and `origin` in the journal, for that of another
+        pushbridge.
 
         Raises: ConfirmationError: it is for more; CapacityError; StoreError: not taken.
         """
@@ -433,7 +441,7 @@ class Hub:
             services = ", ".join(sorted(f"{platform.value} of hub {hub}" for hub, platform in self._full))
             raise CapacityError(f"as many notifications as may wait already wait for {services}", retry_after=1.0)
         approval = Approval(most=confirmed, actor=actor) if confirmed else None
-        await self._write(lambda: asyncio.shield(self._commit_send(notification, approval, audit)))
+        await self._write(lambda: asyncio.shield(self._commit_send(notification, approval, audit, origin)))
         return wire_id(notification.id, self.store.now())
 
     async def confirmation_for(self, notification: Notification) -> int | None:
@@ -546,11 +554,12 @@ class Hub:
             self._dispatcher.pending = max(0, self._dispatcher.pending - ended.total())
 
     async def _commit_send(
-        self, notification: Notification, approval: Approval | None, audit: AuditEntry | None
+        self, notification: Notification, approval: Approval | None, audit: AuditEntry | None, origin: Origin | None
     ) -> None:
-        result = await self._commit(
-            [Ingest(source="", event_id="", notifications=[notification], approval=approval, audit=audit)]
-        )
+        ingest = Ingest(source="", event_id="", notifications=[notification], approval=approval, audit=audit)
+        if origin is not None:
+            ingest = replace(ingest, journal=origin.entry(notification), configuration=origin.configuration)
+        result = await self._commit([ingest])
         if notification.id not in result.repeated:
             self._observer.observe(SendAccepted(notification=notification))
 

@@ -42,11 +42,13 @@ def create_app(
     hosts: Collection[str] = (),
     clock: Callable[[], datetime] = utc_now,
     trace: Callable[[Mapping[str, str]], TraceContext] = trace_from,
+    keeps_origins: bool = True,
 ) -> ASGIApp:
     """The API for `hubs`, to be served over TLS at the root of a host: the SDKs allow neither plain HTTP nor a prefix.
 
     `policies` hold for all hubs (the namespace's, in Azure's words); `hosts` are further names of this server that
-    tokens may be made out to. `trace` gives the trace of a send by the headers of its request.
+    tokens may be made out to. `trace` gives the trace of a send by the headers of its request. Of
+    events that another pushbridge took nothing is kept unless `keeps_origins`.
     """
     gate = Gate(hubs, policies=policies, hosts=hosts, clock=clock)
 
@@ -59,7 +61,7 @@ def create_app(
         return Response(status_code=400)  # the client is gone
 
     app = Starlette(
-        routes=routes(service, gate, clock=clock, trace=trace),
+        routes=routes(service, gate, clock=clock, trace=trace, keeps_origins=keeps_origins),
         exception_handlers={
             ApiError: answer,
             HubError: answer,
@@ -78,6 +80,7 @@ def routes(
     *,
     clock: Callable[[], datetime] = utc_now,
     trace: Callable[[Mapping[str, str]], TraceContext] = trace_from,
+    keeps_origins: bool = True,
 ) -> list[Route]:
     """Every operation, with the path that its specification gives it."""
     return [
@@ -86,7 +89,7 @@ def routes(
         *Feedback(service, gate).routes(),
         *PhoneReports(service, gate).routes(),
         *Jobs(service, gate, clock=clock).routes(),
-        *Messages(service, gate, clock=clock, trace=trace).routes(),
+        *Messages(service, gate, clock=clock, trace=trace, keeps_origins=keeps_origins).routes(),
     ]
 
 

@@ -7,6 +7,7 @@ from hub.delivery.probing import TestResult
 from hub.installation import Installation, Registration
 from hub.job import Job
 from hub.notification import Notification, Platform
+from hub.origin import Origin
 from hub.outcome import NotificationDetails
 from hub.phone_report import PhoneReport, TakenReports
 from hub.store.contracts.listing import ListPage
@@ -57,10 +58,11 @@ class HubService(Protocol):
     async def dead_channels(self, hub: str, *, after: str = "", limit: int) -> ListPage[DeadChannel]:
         """Push channels that a push service said to be dead, the first to die first."""
 
-    async def send(self, notification: Notification, *, confirmed: int = 0) -> str:
+    async def send(self, notification: Notification, *, confirmed: int = 0, origin: Origin | None = None) -> str:
         """Take a notification; returns its wire id once it is durable. The same `id` again is the same notification.
 
-        `confirmed` is for how many registrations the client says that it may be.
+        `confirmed` is for how many registrations the client says that it may be. `origin` is the event of another
+        pushbridge that caused it, which is kept beside it.
 
         Raises: CapacityError; ConfirmationError: it is for more.
         """

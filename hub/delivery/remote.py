@@ -16,6 +16,7 @@ import orjson
 
 from hub.delivery.remote_settings import RemoteSettings
 from hub.notification import SENSITIVE_HEADER, Everyone, NativeContent, Notification, TemplateContent
+from hub.origin import ORIGIN_HEADER, Origin
 from hub.outcome import OutcomeName, Reaction
 from hub.platforms.headers import HeaderError, field_lines, given_fields
 from hub.platforms.hints import fit_headers
@@ -62,7 +63,8 @@ _STATUSES: Final[Mapping[int, Meaning]] = {
 class RemoteHub:
     """Hands notifications over; a verdict on them, as a push service's sender gives it on a page of pushes.
 
-    `on_sent` is told of each that was taken, with the id that the other side gave it, empty for none.
+    `on_sent` is told of each that was taken, with the id that the other side gave it, empty for none. `origin_of` says
+    which event caused one, None for none.
     """
 
     def __init__(
@@ -71,10 +73,12 @@ class RemoteHub:
         *,
         clock: Callable[[], float] = time.time,
         on_sent: Callable[[Notification, str], None] | None = None,
+        origin_of: Callable[[Notification], Origin | None] = lambda notification: None,
     ) -> None:
         self._settings = settings
         self._clock = clock
         self._on_sent = on_sent
+        self._origin_of = origin_of
         self._transport = Transport(
             settings.egress, http2=False, connections=CONNECTIONS, answer_headers=on_sent is not None
         )
@@ -102,7 +106,13 @@ class RemoteHub:
     def _requests(self, notifications: Sequence[Notification]) -> Iterator[RequestGroup | Refused]:
         authorization = self._authorization()
         for position, notification in enumerate(notifications):
-            yield request_for(notification, self._settings, position=position, authorization=authorization)
+            yield request_for(
+                notification,
+                self._settings,
+                position=position,
+                authorization=authorization,
+                origin=self._origin_of(notification),
+            )
 
     def _authorization(self) -> str:
         """One signature for an hour: it is for the hub, not for a request."""
@@ -120,7 +130,12 @@ def message_id(location: str) -> str:
 
 
 def request_for(
-    notification: Notification, settings: RemoteSettings, *, position: int = 0, authorization: str
+    notification: Notification,
+    settings: RemoteSettings,
+    *,
+    position: int = 0,
+    authorization: str,
+    origin: Origin | None = None,
 ) -> RequestGroup | Refused:
     """The request, or why there cannot be one.
 
@@ -131,6 +146,8 @@ def request_for(
         fields["traceparent"] = notification.trace
         if notification.tracestate:
             fields["tracestate"] = notification.tracestate
+    if origin is not None and origin.header:
+        fields[ORIGIN_HEADER] = origin.header
     if notification.sensitive:
         fields[SENSITIVE_HEADER] = "true"
     if not isinstance(notification.audience, Everyone):

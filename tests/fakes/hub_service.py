@@ -9,6 +9,7 @@ from hub.errors import ConfirmationError, NotFoundError
 from hub.installation import Installation, Registration
 from hub.job import Job
 from hub.notification import Notification, Platform, TemplateContent
+from hub.origin import Origin
 from hub.outcome import NotificationDetails, State
 from hub.phone_report import PhoneReport, ReportOutcome, TakenReports
 from hub.store.contracts.listing import ListPage
@@ -24,6 +25,7 @@ class FakeHubService:
         self.registrations_kept: dict[tuple[str, str], Registration] = {}
         self.direct: dict[str, list[str]] = {}
         self.notifications: dict[str, Notification] = {}
+        self.origins: dict[str, Origin | None] = {}
         self.jobs_kept: dict[tuple[str, str], Job] = {}
         self.reported: list[tuple[str, str, Sequence[PhoneReport]]] = []
         self.failure: Exception | None = None
@@ -80,11 +82,12 @@ class FakeHubService:
     async def dead_channels(self, hub: str, *, after: str = "", limit: int) -> ListPage[DeadChannel]:
         return ListPage(items=())
 
-    async def send(self, notification: Notification, *, confirmed: int = 0) -> str:
+    async def send(self, notification: Notification, *, confirmed: int = 0, origin: Origin | None = None) -> str:
         self._fail()
         if confirmed < self.needs_confirmation:
             raise ConfirmationError("The notification is for many", count=self.needs_confirmation, above=1)
         self.notifications.setdefault(notification.id, notification)
+        self.origins[notification.id] = origin
         return notification.id
 
     async def send_direct(self, notification: Notification, push_channels: Sequence[str]) -> str:

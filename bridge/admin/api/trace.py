@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -19,12 +20,14 @@ from bridge.admin.api.traced_device import (
     registrations_of,
 )
 from bridge.admin.api.traced_flow import CancelledNotification, FlowTrace, SuppressedRule
+from bridge.admin.api.traced_forwarding import in_one
 from bridge.admin.api.traced_rules import RuleTrace, rules_of
 from bridge.explanation import plain
 from bridge.observe.facts import EventOutcome, NotKept
 from hub.acceptance import ConfigurationVersion
 from hub.errors import InvalidRequestError, NotFoundError
 from hub.exact_json import loads_as_written
+from hub.origin import FORWARDED
 from hub.outcome import State
 from hub.store.contracts.journal import KeptEvent
 from hub.store.contracts.telemetry import KeptNotification
@@ -79,8 +82,8 @@ class Trace(Model):
     time, or where none are kept. `rules` are those of the event's source; where the conditions were not kept, those that
     matched alone. `gone` are ids of notifications that are past their time. `withheld` says why values that are kept are
     left out, `values_missing` why none were kept, `rules_missing` why `rules` are not all. `config_hash_now` and
-    `revision_now` are of the configuration in force, the hash empty where no daemon answers that knows it. `device` is
-    None where none was asked for; what it got of each notification stands there.
+    `revision_now` are of the configuration in force, the hash empty where no daemon answers that knows it, and of an event
+    that another pushbridge took. `device` is None where none was asked for; what it got of each notification stands there.
     """
 
     source: str
@@ -125,7 +128,7 @@ async def _trace(call: Call) -> Trace:
     if len(sources) > 1:
         raise InvalidRequestError(f"source: say which, for there are events of this id of {known(list(sources))}")
     if events:
-        return await _of_event(call, events[0])
+        return await _of_event(call, in_one(events))
     digits = id_[:_DIGITS].lower()
     if len(digits) == _DIGITS and set(digits) <= set("0123456789abcdef"):
         notification = await store.notification(digits)
@@ -152,11 +155,14 @@ async def _of_event(call: Call, event: KeptEvent) -> Trace:
     detail: Mapping[str, Any] = orjson.loads(event.detail)
     content: Mapping[str, Any] | None = None if event.content is None else loads_as_written(event.content)
     is_same = _is_same(call.management, event.configuration)
+    is_forwarded = bool(detail.get(FORWARDED))
+    forwarded_by = {id_: rule for rule, id_ in detail["notifications"]} if is_forwarded else {}
     flow = FlowTrace.of(event)
     found, gone = [], []
     for id_ in flow.sent_of(detail.get("notifications", ())):
         try:
-            found.append(await call.management.hub.store.notification(id_))
+            kept = await call.management.hub.store.notification(id_)
+            found.append(replace(kept, rule=forwarded_by[id_]) if is_forwarded else kept)
         except NotFoundError:
             gone.append(id_)
     withheld = "" if call.sees_values or content is None else _WITHHELD
@@ -176,8 +182,8 @@ async def _of_event(call: Call, event: KeptEvent) -> Trace:
         detail=detail.get("detail", ""),
         config_hash=event.configuration.hash,
         revision=event.configuration.revision,
-        config_hash_now=call.management.config_hash,
-        revision_now=call.management.settings.bridge.revision,
+        config_hash_now="" if is_forwarded else call.management.config_hash,
+        revision_now="" if is_forwarded else call.management.settings.bridge.revision,
         same_configuration=is_same,
         traceparent=event.trace,
         subject=values.get("subject"),

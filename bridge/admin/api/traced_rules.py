@@ -9,6 +9,7 @@ from pydantic import JsonValue
 from bridge.admin.api.operation import Call, Model
 from bridge.config.models.document import Settings
 from bridge.explanation import condition_without_values, explanation_report, plain
+from hub.origin import FORWARDED
 from hub.store.contracts.journal import KeptEvent
 from hub.times import parse_time
 from rules.event import Event
@@ -54,6 +55,12 @@ def rules_of(
     Else of the rules that matched the names alone; in the same configuration their places too.
     """
     settings = call.management.settings
+    if detail.get(FORWARDED):
+        rules = [_matched(settings, rule, "fired", is_same=False) for rule in detail["rules"]]
+        bridge = event.source.partition("/")[0]
+        return TracedRules(
+            rules=rules, missing=f"the rules are those of {bridge}: why others did not fire is known there"
+        )
     if kept := detail.get("explanations"):
         seen = plain(content) if call.sees_values else None
         type_ = detail.get("type", "")

@@ -23,6 +23,7 @@ from hub.api.wire.tested import outcome_xml
 from hub.dates import parse_date
 from hub.errors import ConfirmationError, InvalidRequestError, PayloadTooLargeError, TagError
 from hub.notification import EVERYONE, SENSITIVE_HEADER, Audience, Content, NativeContent, Notification
+from hub.origin import origin_in
 from hub.platforms.table import traits_of
 from hub.tags import MaxTags, parse
 from hub.trace_context import TraceContext, trace_from
@@ -53,11 +54,13 @@ class Messages:
         *,
         clock: Callable[[], datetime],
         trace: Callable[[Mapping[str, str]], TraceContext] = trace_from,
+        keeps_origins: bool = True,
     ) -> None:
         self._service = service
         self._gate = gate
         self._clock = clock
         self._trace = trace
+        self._keeps_origins = keeps_origins
 
     def routes(self) -> list[Route]:
         return [
@@ -84,8 +87,9 @@ class Messages:
 
     async def _send(self, request: Request, notification: Notification) -> str:
         """Raises: InvalidRequestError: it is for more registrations than its client confirms."""
+        origin = origin_in(request.headers) if self._keeps_origins else None
         try:
-            return await self._service.send(notification, confirmed=_confirmed(request))
+            return await self._service.send(notification, confirmed=_confirmed(request), origin=origin)
         except ConfirmationError as error:
             raise InvalidRequestError(f"{error}: send it with the header {_CONFIRM}: {error.count}") from error
 

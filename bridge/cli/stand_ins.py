@@ -94,7 +94,8 @@ async def _serve_push(stack: AsyncExitStack, port: int, directory: Path) -> None
         f"stand-ins of push services, credentials in {key_file.parent}; they take pushes for any well-formed channel:"
     )
     for platform in services.by_platform:
-        typer.echo(f"  {platform} {services.make_handle(platform, 1)}")
+        if platform not in _retired():
+            typer.echo(f"  {platform} {services.make_handle(platform, 1)}")
     typer.echo(f"the last {_JOURNAL_SIZE:,} pushes they were sent: http://{HOST}:{listener.address.port}/journal")
     hub = hub_block(services, key_file)
     hub_file = key_file.with_name("hub.yaml")
@@ -119,7 +120,6 @@ def hub_block(services: PushServices, key_file: Path) -> str:
     secret_file = key_file.with_name("wns-client-secret")  # the stand-ins of the others take it too
     write_secret(secret_file, wns.client_secret.encode())
     ca_file = _text(str(services.ca_file))
-    retired = {each.name for each in push_services() if each.retired}  # `check` would warn of them
     return f"""\
 hubs:
   sandbox:
@@ -153,8 +153,13 @@ hubs:
 """ + "".join(
         _vendor_block(name, own, secret_file, ca_file)
         for name, own in services.vendors.settings().items()
-        if name not in retired
+        if name not in _retired()
     )
+
+
+def _retired() -> set[str]:
+    """Services that the printed hub leaves out, as `check` would warn of them."""
+    return {each.name for each in push_services() if each.retired}
 
 
 def _vendor_block(name: str, settings: Mapping[str, Any], secret_file: Path, ca_file: str) -> str:

@@ -131,7 +131,7 @@ class Journaling:
         }
         content = {
             "subject": event.subject,
-            "time": event.time.isoformat(),
+            "time": event.time.isoformat().replace("+00:00", "Z"),
             "source": event.source,
             "data": self._without_redacted("data", event.data),
             "meta": self._without_redacted("meta", event.meta),

@@ -17,6 +17,9 @@ from hub.transport.sas import signature_for
 CLOCK_SKEW = 300
 """Seconds that the signer's clock may be behind ours."""
 
+_MAX_SHOWN = 200
+"""Characters of a resource that an answer repeats."""
+
 _SCHEME = "sharedaccesssignature"
 _RESOURCE_SCHEMES = ("http", "https", "sb")
 
@@ -41,7 +44,11 @@ class SignedToken:
         if self.expires_at + CLOCK_SKEW < now:
             raise UnauthorizedError("ExpiredToken", "The token has expired")
         if self.host not in hosts or _segments(path.lower())[: len(self.segments)] != self.segments:
-            raise UnauthorizedError("InvalidAudience", "The token is made out to another host or hub")
+            made_out = (
+                f"{self.host}/{'/'.join(self.segments)}"[:_MAX_SHOWN] if self.host else "no URL of http, https or sb"
+            )
+            asked = f"{' or '.join(sorted(hosts))}{path}"[:_MAX_SHOWN]
+            raise UnauthorizedError("InvalidAudience", f"The token is made out to {made_out!a}, and this is {asked!a}")
         return self.policy
 
 

@@ -201,6 +201,7 @@ async def test_each_push_service_is_asked_and_a_token_that_one_names_is_tried(tm
         found.setdefault(each["name"], []).append(each["text"])
         assert (each["health"] == "failed") is ("invalid_client" in each["text"] or "is refused" in each["text"])
     assert found["sandbox/fcm"] == ["an access token was given", "a dry run is taken; nothing was shown"]
+    assert found["sandbox/apns"][0].endswith("answers a push to no phone, and finds no fault with the credential")
     assert found["sandbox/wns"] == ["an access token was given"]
     assert "HTTP 401 invalid_client" in found["sandbox/adm"][0]
     assert found["sandbox/webpush"][0].endswith(services.webpush_credential.public_key)

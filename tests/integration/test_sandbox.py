@@ -27,6 +27,10 @@ class Printed:
         start = lines.index("hubs:\n")
         self.block = "".join(lines[start:])
         words = [line.split() for line in lines[:start]]
+        self.unused = {line[0] for line in words if len(line) == 2 and f"  {line[0]}:" not in self.block} & {
+            "baidu",
+            "mpns",
+        }
         self.channels = {line[0]: line[1] for line in words if len(line) == 2 and line[0] in ("apns", "fcmv1", "wns")}
         (self.journal,) = [word for line in words for word in line if word.endswith("/journal")]
 
@@ -96,6 +100,7 @@ async def test_a_push_arrives_and_stands_in_the_journal(tmp_path: Path, platform
 def test_credentials_are_made_once_and_kept(tmp_path: Path) -> None:
     first_port = free_row(len(PLACES))
     with sandbox(tmp_path, port=first_port) as first:
+        assert not first.unused, "a channel of a service that the hub does not have"
         kept = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     with sandbox(tmp_path, port=first_port) as second:
         assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == kept

@@ -61,13 +61,20 @@ class ApnsTraits(Traits):
         return None if settings.certificate is None else settings.read_certificate().expires_at
 
     async def look(self, settings: ApnsSettings, *, push_channel: str = "") -> Sequence[Seen]:
-        """See `Traits.look`; Apple says what it thinks of a credential with a push alone."""
-        if settings.certificate is None:
-            return []
-        read = settings.read_certificate()
-        text = f"certificate for {', '.join(read.topics)}, until {read.expires_at:%Y-%m-%d}"
-        is_over = read.is_expired(time.time())
-        return [Seen(text=text, cure="it has expired: make a new one in Apple's developer account" if is_over else "")]
+        """See `Traits.look`."""
+        from hub.platforms.apns.looking import look
+
+        seen = []
+        if settings.certificate is not None:
+            read = settings.read_certificate()
+            text = f"certificate for {', '.join(read.topics)}, until {read.expires_at:%Y-%m-%d}"
+            is_over = read.is_expired(time.time())
+            seen.append(
+                Seen(text=text, cure="it has expired: make a new one in Apple's developer account" if is_over else "")
+            )
+            if is_over:
+                return seen
+        return [*seen, await look(self.sender(settings), settings.origin)]
 
     def shown_payload(self, shown: Shown) -> bytes:
         """See `Traits.shown_payload`."""

@@ -116,6 +116,15 @@ def test_a_token_that_does_not_hold_is_refused_with_its_kind(authorization: str 
     assert str(error.value).startswith(f"{kind}: ")
 
 
+def test_a_token_for_another_place_is_told_which_and_what_was_asked() -> None:
+    with pytest.raises(UnauthorizedError) as error:
+        authenticated(token("full", resource="https://Other.example:8443/h2"))
+    assert "'other.example/h2'" in str(error.value)
+    assert "'ns.example/" in str(error.value)
+    with pytest.raises(UnauthorizedError, match="no URL of http, https or sb"):
+        authenticated(token("full", resource="ftp://ns.example/"))
+
+
 def test_a_key_is_its_text_and_not_what_it_decodes_to() -> None:
     policy = AccessPolicy(name="full", rights=frozenset(Right), keys=("c2VjcmV0",))
     sig = quote(sign(base64.b64decode("c2VjcmV0"), f"{SR}\n{EXPIRY}"), safe="")

@@ -15,7 +15,7 @@ from hub.platforms.webpush.traits import WebPushTraits
 from hub.platforms.wns.traits import WnsTraits
 from hub.tls import Tls
 from sandbox.services import PushServices
-from tests.hub.platforms.lanes import fcm_settings, webpush_settings, wns_settings
+from tests.hub.platforms.lanes import apns_settings, fcm_settings, webpush_settings, wns_settings
 from tests.hub.platforms.test_apns_certificate import settings_of
 
 
@@ -64,5 +64,31 @@ async def test_the_key_that_a_page_subscribes_with_is_told(services: PushService
 
 
 async def test_what_a_certificate_of_apns_is_for_and_until_when_is_told(services: PushServices) -> None:
-    (text,) = texts(await traits_of(Platform.APNS).look(settings_of(services)))
-    assert text.startswith("certificate for com.example.pushbridge, com.example.pushbridge.voip")
+    certificate, answer = texts(await traits_of(Platform.APNS).look(settings_of(services)))
+    assert certificate.startswith("certificate for com.example.pushbridge, com.example.pushbridge.voip")
+    assert answer.endswith("answers a push to no phone, and finds no fault with the credential")
+
+
+async def test_apple_is_asked_by_a_silent_push_to_no_phone(services: PushServices) -> None:
+    settings = apns_settings(services)
+    assert texts(await traits_of(Platform.APNS).look(settings)) == [
+        f"{services.apns.url} answers a push to no phone, and finds no fault with the credential"
+    ]
+    assert not services.journal.accepted()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said", "cure"),
+    [
+        ({"key_id": "ABCDE12345"}, "InvalidProviderToken", "look at key"),
+        ({"endpoint": "https://127.0.0.1:1"}, "Unreachable", "can be reached"),
+    ],
+)
+async def test_a_key_that_apple_refuses_and_an_apple_that_is_away_are_named_with_a_cure(
+    services: PushServices, changes: dict[str, str], said: str, cure: str
+) -> None:
+    services.apns.accept_unknown = True
+    settings = apns_settings(services).model_copy(update=changes)
+    (seen,) = await traits_of(Platform.APNS).look(settings)
+    assert said in seen.text
+    assert cure in seen.cure

@@ -1,7 +1,8 @@
 """Who a notification reaches, in SQL: by single registrations where few tags lead to all of them, else by bitmaps.
 
-A batch makes four round trips, whatever its size: the tags that lead, the registrations that carry these, the other tags,
-the registrations of what is left; two more where phones with secondary tiles are named.
+A batch makes five round trips, whatever its size: the tags that lead, the templates that carry these, all registrations
+that carry them where these are not asked for alone or reach nobody, the other tags, the registrations of what is left; one
+more where phones with secondary tiles are named.
 """
 
 from collections import Counter
@@ -55,7 +56,7 @@ class _Asked:
     candidates: BitMap | None = None
     by_platform: dict[Platform, BitMap] = field(default_factory=dict)
     matched: dict[Kind, BitMap] = field(default_factory=dict)
-    live: Counter[Kind] = field(default_factory=Counter)
+    live: dict[Kind, int] = field(default_factory=dict)
     found: bool = False
     audience: Audience | None = None
 
@@ -67,6 +68,12 @@ class _Asked:
     def has_text(self) -> bool:
         """Whether phones without a template of their own get a text held here."""
         return has_text(self.notification)
+
+    @property
+    def is_for_templates(self) -> bool:
+        """Whether registrations with a template alone receive its content, as nearly always."""
+        content = self.notification.content
+        return isinstance(content, TemplateContent) and content.text is None
 
     @property
     def kinds(self) -> Sequence[str]:
@@ -107,7 +114,9 @@ def audiences(
             # Push channels of a direct send are of no kind, so bitmaps would not find them; they fit in a page.
             limit = PAGE_SIZE if is_direct(one.notification.audience) else max_candidates
             one.candidates = members if len(members) <= limit else None
-    _try_candidates(connection, place, [one for one in asked if one.candidates is not None], now)
+    led = [one for one in asked if one.candidates is not None]
+    _try_templates(connection, place, [one for one in led if one.is_for_templates], now)
+    _try_candidates(connection, place, [one for one in led if one.audience is None], now)
     _join_bitmaps(connection, place, sets, [one for one in asked if one.audience is None], now)
     return [one.audience or Audience() for one in asked]
 
@@ -169,6 +178,17 @@ def _driver(notification: Notification) -> frozenset[str] | None:
     return None if isinstance(notification.audience, Everyone) else driving_tags(notification.audience)
 
 
+def _try_templates(connection: Connection, place: Place, asked: Sequence[_Asked], now: float) -> None:
+    """Gives audiences to those that reach a template; why the others reach nobody, all their candidates say."""
+    wanted = BitMap.union(BitMap(), *[one.candidates for one in asked if one.candidates])
+    rows = connection.read_by_keys(statements.TEMPLATES_AMONG, list(wanted), hub=place.hub, shard=place.shard, now=now)
+    known = {row[0]: row for row in rows}
+    for one in asked:
+        chosen = [row for row in _matching(one, known) if PLATFORM_NAMED[row[1]] in one.platforms]
+        if chosen:
+            one.audience = Audience(targets=_targets(chosen))
+
+
 def _try_candidates(connection: Connection, place: Place, asked: Sequence[_Asked], now: float) -> None:
     """Gives audiences to those that are not empty."""
     wanted = BitMap.union(BitMap(), *[one.candidates for one in asked if one.candidates])
@@ -186,7 +206,7 @@ def _try_candidates(connection: Connection, place: Place, asked: Sequence[_Asked
             one.audience = Audience(targets=_targets(chosen), skipped=skipped)
         else:
             one.found = bool(matched)
-            one.live.update((PLATFORM_NAMED[row[1]], row[3] is not None) for row in live)
+            one.live = Counter((PLATFORM_NAMED[row[1]], row[3] is not None) for row in live)
 
 
 def _matching(one: _Asked, known: Mapping[int, Row]) -> list[Row]:

@@ -208,6 +208,12 @@ CANDIDATES = Statement(
     "registry_candidates", f"{_TARGET}, d.dead_at, d.expires_at{_TARGETS_AMONG}", (("ordinal", _BIGINT),)
 )
 """The dead and the expired too: they say why nobody is reached."""
+TEMPLATES_AMONG = Statement(
+    "registry_templates_among",
+    f"{_TARGET}{_TARGETS_AMONG} AND r.template IS NOT NULL AND {_LIVES}",
+    (("ordinal", _BIGINT),),
+)
+"""Of the candidates those alone that a template notification reaches, which is half the rows: a phone has one without."""
 
 _WITH_TEMPLATE = "t.templates LIKE '[[%' AND t.dead_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > :now)"
 SPOKEN_FOR = Statement(

@@ -129,7 +129,7 @@ class TestRegistry:
         transactions = store.database.transactions
         transactions.clear()
         assert await reached(store, "$InstallationId:{P7}") == ["token of p7"]
-        assert transactions == [["read_all_by_keys", "registry_candidates"]]
+        assert transactions == [["read_all_by_keys", "registry_templates_among"]]
         assert await reached(store, "news && $InstallationId:{p7}") == ["token of p7"]
         assert await reached(store, "chess || $InstallationId:{p7}") == ["token of p7"]
         (audience,) = await store.audiences([notification("!$InstallationId:{p7} && !chess")])

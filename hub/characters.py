@@ -1,5 +1,6 @@
-"""Characters that a header cannot hold, text as it stands in an XML document, and text cut short."""
+"""Characters that a header cannot hold, text as it stands in an XML document, text cut short, and byte order marks."""
 
+import codecs
 import re
 import unicodedata
 from typing import Final
@@ -35,6 +36,22 @@ def escape_xml(text: str) -> str:
 
 def _escape(character: re.Match[str]) -> str:
     return _ESCAPES.get(character[0], "\ufffd")
+
+
+_MARKS_OF_UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+def without_mark(body: bytes) -> bytes:
+    """A body without the byte order mark that Windows programs put in front, in UTF-8 where the mark is of UTF-16.
+
+    What is no UTF-16 behind such a mark stays as it is.
+    """
+    if body.startswith(_MARKS_OF_UTF_16):
+        try:
+            return body.decode("utf-16").encode()
+        except UnicodeError:
+            return body
+    return body.removeprefix(codecs.BOM_UTF8)
 
 
 _ELLIPSIS: Final = "…"

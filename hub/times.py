@@ -12,13 +12,14 @@ A time is read in the form it is written in, or refused:
 
 The number of digits tells a compact date from an epoch: no epoch of the range has 8, 14, 17 or 20 digits, and one of
 12 digits is above every date of 12 digits before the year 6311. Ten digits that could be YYYYMMDDhh of 1990 to 2099
-as well, one in a hundred of the seconds of 2033 to 2036, are refused. The year of a date without hyphens is one of
-1900 to 2099, or 9999, which SAP writes for "no end": so most of YYMMDDhhmmss is refused, and not taken for another
-year.
+as well, one in a hundred of the seconds of 2033 to 2036, are refused. So are 18 digits that are .NET's ticks or an
+epoch of 1990 in ns, and nine digits with a fraction, which are seconds since 2001 (Swift's JSON) or an epoch before
+that. The year of a date without hyphens is one of 1900 to 2099, or 9999, which SAP writes for "no end": so most of
+YYMMDDhhmmss is refused, and not taken for another year.
 """
 
 import re
-from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from datetime import MAXYEAR, UTC, date, datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
 from typing import Any
 
@@ -65,11 +66,16 @@ _HTTP = re.compile(
 )
 _NOTHING = re.compile(
     r"|0(?:0{7}(?:0{4}|0{6}|0{9}|0{12})?)?(?:\.0*)?"
-    r"|(?:0000-00-00|0001-01-01)(?:[T ]00:00(?::00(?:\.0+)?)?(?:Z|[+-]00:00)?)?"
+    r"|0000-00-00(?:[T ]00:00(?::00(?:\.0+)?)?(?:Z|[+-]00:00)?)?"
+    r"|0001-01-01(?:[T ]00:00(?::00(?:\.0+)?)?(?:Z|[+-](?:0\d|1[0-4]):[0-5]\d)?)?"
     r"|00010101(?:0{4}|0{6}(?:0{3}|0{6})?)?(?:\.0*)?"
-    r"|\\?/Date\(-62135596800000(?:[+-]0000)?\)\\?/"
+    r"|\\?/Date\(-62135(?:5[4-9]|6[0-4])\d{7}(?:[+-]\d{4})?\)\\?/",  # midnight of that day, by some clock on earth
+    re.ASCII,
 )
 _OUTSIDE = "not a time: outside the years 1 to 9999"
+_TICKS_FIRST, _TICKS_END = 627_667_488 * 10**9, 662_380_416 * 10**9
+"""1990 and 2100 in .NET's ticks, 100 ns since the year 1."""
+_SECONDS_OF_TEN_DIGITS = 10**9
 _WITH_HOUR = re.compile(r"(?:199\d|20\d\d)(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[01]\d|2[0-3])(?:\.0*)?", re.ASCII)
 _MAX_LENGTH = 64
 
@@ -78,7 +84,8 @@ def parse_time(value: Any, timezone: tzinfo = UTC) -> datetime:
     """The instant that a text or a number names, in UTC; see the module for the forms.
 
     A time without an offset is in `timezone`. Where clocks are put back, the first of the two instants is meant; a time
-    that clocks leap over is read by the offset before the leap (RFC 5545, section 3.3.5). A second 60 is the one after
+    that clocks leap over is read by the offset before the leap (RFC 5545, section 3.3.5). A time of the year 9999 ("no
+    end") that is in 10000 by UTC is the last one of 9999. A second 60 is the one after
     it, and has to be the end of a month in UTC (RFC 3339, section 5.7). Fractions beyond microseconds are cut.
 
     Raises: ValueError: names the form, never the value.
@@ -104,7 +111,8 @@ def parse_rfc3339(text: str) -> datetime:
 
 
 def parse_day(value: Any, timezone: tzinfo = UTC) -> date:
-    """The calendar day that a text or a number names: as it is written, or the day of an instant in `timezone`.
+    """The calendar day that a text or a number names: as it is written, or the day of an instant in `timezone`; the last
+    day of the calendar is its own day everywhere.
 
     Raises: ValueError: as `parse_time`.
     """
@@ -115,13 +123,16 @@ def parse_day(value: Any, timezone: tzinfo = UTC) -> date:
     try:
         return instant.astimezone(timezone).date()
     except OverflowError:
+        if instant.year == MAXYEAR:
+            return date.max
         raise ValueError(_OUTSIDE) from None
 
 
 def is_no_time(value: Any) -> bool:
     """Whether a value says that there is no time.
 
-    Null and an empty text do, 0, the dates of zeros that SAP and MySQL write, and .NET's smallest date.
+    Null and an empty text do, 0, the dates of zeros that SAP and MySQL write, and .NET's smallest date, which serializers
+    write with the offset of their machine.
     """
     if value is None:
         return True
@@ -168,6 +179,15 @@ def _from_epoch(text: str) -> datetime | None:
     if _WITH_HOUR.fullmatch(text):
         raise ValueError("not a time: ten digits that are an epoch or YYYYMMDDhh; which of them is not known")
     number = Decimal(text)
+    if _TICKS_FIRST <= number < _TICKS_END:
+        raise ValueError(
+            "not a time: 18 digits that are .NET's ticks or an epoch of 1990 in ns; which of them is not known"
+        )
+    if _FIRST <= number < _SECONDS_OF_TEN_DIGITS and number != number.to_integral_value():
+        raise ValueError(
+            "not a time: nine digits and a fraction that are an epoch before 2001-09-09 or seconds since 2001, as Swift"
+            " writes them; which of them is not known"
+        )
     for units in _UNITS_PER_SECOND:
         if _FIRST * units <= number < _END * units:
             return _EPOCH + timedelta(microseconds=int(number * 10**6 / units))
@@ -185,7 +205,7 @@ def _complaint(text: str) -> str:
     if not text:
         return "not a time: empty"
     if _NUMBER.fullmatch(text):
-        digits = len(text.partition(".")[0])
+        digits = len(format(Decimal(text), "f").partition(".")[0])
         return f"not a time: a number of {digits} digits is neither a date nor an epoch between 1990 and 2100"
     return f"not a time: {KNOWN_FORMS}"
 
@@ -253,4 +273,6 @@ def _in_utc(time: datetime, zone: tzinfo) -> datetime:
     try:
         return (time if time.tzinfo else time.replace(tzinfo=zone)).astimezone(UTC)
     except OverflowError:
+        if time.year == MAXYEAR:
+            return datetime.max.replace(tzinfo=UTC)
         raise ValueError(_OUTSIDE) from None

@@ -39,15 +39,15 @@ class TypedText:
             ) from None
 
     def _other_form(self, text: str) -> str:
-        """The type that reads the number as it is written, never the text itself; empty if none does, or if the comma may
-        stand between thousands."""
+        """What the type reads, or the one that reads the number as it is written, never the text itself; empty if none
+        does, or if the comma may stand between thousands."""
+        if self._kind == "bool":
+            return "true, false, 1 and 0 are read"
+        if self._kind == "int" and _is_read(_decimal, text):
+            return "it has a fraction or an exponent, which decimal reads"
         if self._kind not in ("decimal", "float", "int") or "," not in text or re.fullmatch(r"[^,]*,[0-9]{3}", text):
             return ""
-        try:
-            _decimal_comma(text)
-        except ValueError:
-            return ""
-        return "it has a decimal comma, which decimal_comma reads"
+        return "it has a decimal comma, which decimal_comma reads" if _is_read(_decimal_comma, text) else ""
 
     def _datetime(self, text: str) -> str | None:
         """RFC 3339 text in UTC: data stays JSON-like."""
@@ -68,6 +68,14 @@ def _decimal(text: str) -> Decimal:
     if value and abs(value.adjusted()) > _MAX_EXPONENT:
         raise ValueError("out of range")
     return value
+
+
+def _is_read(read: Callable[[str], Any], text: str) -> bool:
+    try:
+        read(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _decimal_comma(text: str) -> Decimal:

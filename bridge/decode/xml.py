@@ -25,6 +25,7 @@ _NIL = frozenset([_XSI + "nil", *(namespace + "null" for namespace in _ODATA)])
 """What says that an element is null: XML Schema's attribute, and that of OData in Atom, version 2 to 4."""
 _TYPE = frozenset(namespace + "type" for namespace in _ODATA)
 _COMMON = (b"utf-8", b"UTF-8")
+_OF_ENCODING = ("invalid encoding", "unsupported encoding")
 _WHITE = b" \t\r\n"
 _TWO_BYTES = re.compile(r"(?:iso-?10646-?)?ucs-?2|unicode", re.IGNORECASE)
 """UTF-16 by the names that SQL Server and older Windows programs declare."""
@@ -43,10 +44,10 @@ class XmlReader:
     a list, of none, one or many: a path is an empty list in a parent that has none, a name that occurs nowhere in the
     root. A document type declaration is refused, so there are no entities to expand and no file or host to reach.
     A byte order mark wins over a charset of the content type, and that over the encoding that the document declares
-    (RFC 7303, section 3.2). A declaration that cannot be true is passed over: a document that can be read as far as
-    its declaration is not in UTF-16, and one of UTF-8 is not of an encoding that nobody knows. White space before the
-    declaration and zero bytes behind the document, which senders leave there, are passed over as well. `encoding` is
-    tried where nothing else says.
+    (RFC 7303, section 3.2), unless the bytes are not of that charset. A declaration that cannot be true is passed over: a
+    document that can be read as far as its declaration is not in UTF-16, and one of UTF-8 is not of an encoding that
+    nobody knows. White space before the declaration and zero bytes behind the document, which senders leave there, are
+    passed over as well. `encoding` is tried where nothing else says.
     """
 
     def __init__(
@@ -78,9 +79,14 @@ class XmlReader:
 
     def _text(self, body: bytes, content_type: str | None) -> str | None:
         """The document, where its encoding is not for the parser to find out."""
-        if declared_charset(content_type) is not None or byte_order(body) is not None:
-            return text_of(body, content_type, self._encoding)
         declared = _DECLARED.match(body, 0, 200)
+        if declared_charset(content_type) is not None or byte_order(body) is not None:
+            try:
+                return text_of(body, content_type, self._encoding)
+            except EventError:
+                # Many clients add charset=utf-8 to any body; the document knows its encoding better.
+                if declared is None or declared[1] in _COMMON:
+                    raise
         if self._encoding is None and (declared is None or declared[1] in _COMMON):
             return None
         charset = None if declared is None else _charset(declared[1].decode())
@@ -104,7 +110,7 @@ def _parsed(body: bytes, parser: etree.XMLParser) -> Any:
         return etree.fromstring(body, parser)
     except etree.XMLSyntaxError as error:
         kind = _kind(error)
-        hint = "; decode.encoding names the encoding of a body that does not" if kind == "invalid encoding" else ""
+        hint = "; decode.encoding names the encoding of a body that does not" if kind in _OF_ENCODING else ""
         # Not chained: libxml2's message quotes the document.
         complaint = _UnknownEncodingError if kind == "unsupported encoding" else EventError
         raise complaint(Reason.DECODE, f"not XML: {kind} at line {error.lineno or 1}{seen(body) or hint}") from None

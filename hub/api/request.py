@@ -7,6 +7,7 @@ from urllib.parse import quote, urlsplit
 import orjson
 from starlette.requests import Request
 
+from hub.characters import without_mark
 from hub.errors import InvalidRequestError, PayloadTooLargeError
 from hub.exact_json import loads
 
@@ -36,7 +37,10 @@ async def read_body(request: Request, *, most: int = MAX_BODY) -> bytes:
 
 
 def json_object(body: bytes) -> dict[str, Any]:
-    """The object that a body is; its numbers keep their digits. Raises: InvalidRequestError."""
+    """The object that a body is, behind a byte order mark or none; its numbers keep their digits.
+
+    Raises: InvalidRequestError.
+    """
     document = _json(body)
     if not isinstance(document, dict):
         raise InvalidRequestError("The body has to be a JSON object")
@@ -53,7 +57,7 @@ def json_list(body: bytes) -> list[Any]:
 
 def _json(body: bytes) -> Any:
     try:
-        return loads(body)
+        return loads(without_mark(body))
     except orjson.JSONDecodeError as error:
         raise InvalidRequestError(f"The body is no JSON: {error}") from error
 

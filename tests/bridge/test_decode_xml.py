@@ -111,7 +111,7 @@ def test_a_typed_element_is_read_as_its_type(type: ValueType, text: str, value: 
 )
 def test_a_text_that_is_not_of_its_type_is_refused_by_name(type: ValueType, text: str) -> None:
     with pytest.raises(
-        EventError, match=rf"^decode: Amount is not of the type {type}( \((not a time: |it has a decimal comma).*\))?$"
+        EventError, match=rf"^decode: Amount is not of the type {type}( \((not a time: |it has a|true, false, ).*\))?$"
     ):
         XmlReader(root=None, types={"Amount": type})(f"<a><Amount>{text}</Amount></a>".encode())
 
@@ -124,6 +124,18 @@ def test_a_decimal_comma_is_named_where_it_can_be_nothing_else(text: str, is_sai
         XmlReader(root=None, types={"Amount": "decimal"})(f"<a><Amount>{text}</Amount></a>".encode())
     assert ("it has a decimal comma, which decimal_comma reads" in str(refused.value)) is is_said
     assert text not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("type", "text", "cure"),
+    [
+        ("int", "12.0", "it has a fraction or an exponent, which decimal reads"),
+        ("bool", "X", "true, false, 1 and 0 are read"),
+    ],
+)
+def test_what_a_type_reads_or_the_type_that_reads_it_is_named(type: ValueType, text: str, cure: str) -> None:
+    with pytest.raises(EventError, match=rf"Amount is not of the type {type} \({cure}\)$"):
+        XmlReader(root=None, types={"Amount": type})(f"<a><Amount>{text}</Amount></a>".encode())
 
 
 def test_types_apply_by_name_everywhere_and_by_path_in_one_place() -> None:
@@ -232,6 +244,17 @@ def test_what_was_escaped_is_read_back_but_for_white_space_around(members: dict[
 def test_a_charset_of_the_content_type_wins_over_the_declaration(declaration: str, charset: str) -> None:
     name = "猫" if charset == "shift_jis" else "Zürich"
     assert plain(f"{declaration}<a>{name}</a>".encode(charset), f"text/xml; charset={charset}") == name
+
+
+@pytest.mark.parametrize("charset", ["windows-1252", "iso-8859-15"])
+def test_a_charset_that_clients_add_to_any_body_yields_to_the_document_s_own(charset: str) -> None:
+    document = f'<?xml version="1.0" encoding="{charset}"?><a>Zürich</a>'.encode(charset)
+    assert plain(document, "text/xml; charset=utf-8") == "Zürich"
+
+
+def test_mainframe_xml_names_the_setting_that_reads_it() -> None:
+    with pytest.raises(EventError, match=r"unsupported encoding at line 1; decode\.encoding names the encoding"):
+        plain('<?xml version="1.0" encoding="IBM037"?><a/>'.encode("cp037"))
 
 
 def test_bytes_that_are_not_of_the_declared_charset_are_refused_with_their_place() -> None:

@@ -84,6 +84,10 @@ def test_a_time_is_read_as_systems_write_it(text: Any, time: datetime) -> None:
     [
         ("2033011510", "an epoch or YYYYMMDDhh"),
         (2033011510.0, "an epoch or YYYYMMDDhh"),
+        (638409102720000000, ".NET's ticks or an epoch of 1990"),
+        ("662380415999999999", ".NET's ticks or an epoch of 1990"),
+        (727006272.125, "seconds since 2001"),  # 2024 as Swift's JSONEncoder writes it, and not 1993
+        ("1e10", "a number of 11 digits is neither"),
         ("631151999", "a number of 9 digits is neither"),
         ("4102444800", "a number of 10 digits is neither"),
         ("26030211", "a number of 8 digits is neither"),
@@ -122,7 +126,9 @@ def test_what_is_no_time_is_refused_with_the_form(value: Any, complaint: str) ->
     "value",
     [None, "", "  ", 0, 0.0, Decimal(0), "0", "00000000", "000000000000", "00000000000000", "00000000000000.0000000",
      "0000-00-00", "0000-00-00 00:00:00", "0001-01-01T00:00:00", "0001-01-01T00:00:00Z", "0001-01-01T00:00:00+00:00",
-     "/Date(-62135596800000)/", "00010101", "00010101000000", "00010101000000000", "0" * 17, "0" * 20],
+     "0001-01-01T00:00:00+01:00",
+     "/Date(-62135596800000)/", "/Date(-62135568000000)/", "/Date(-62135600400000+0100)/",
+     "00010101", "00010101000000", "00010101000000000", "0" * 17, "0" * 20],
 )  # fmt: skip
 def test_zeros_are_no_time(value: Any) -> None:
     assert is_no_time(value)
@@ -148,9 +154,15 @@ def test_a_day_is_the_one_written_or_that_of_the_instant(value: Any, day: date) 
     assert parse_day(value, ZURICH) == day
 
 
-def test_a_day_beyond_the_calendar_is_refused() -> None:
+@pytest.mark.parametrize("value", ["9999-12-31T23:59:59.9999999Z", "9999-12-31T23:59:59-05:00", "9999-12-31"])
+def test_the_end_of_the_calendar_is_its_last_day_and_its_last_time_everywhere(value: str) -> None:
+    assert parse_day(value, ZURICH) == date.max
+    assert parse_time(value, timezone(timedelta(hours=-5))).year == 9999
+
+
+def test_a_day_before_the_calendar_is_refused() -> None:
     with pytest.raises(ValueError, match="outside the years"):
-        parse_day("9999-12-31T23:59:59Z", ZURICH)
+        parse_day("0001-01-01T12:00:00+14:00", ZURICH)
 
 
 TIMES = st.datetimes(min_value=datetime(1990, 1, 2), max_value=datetime(2099, 12, 30))
@@ -200,7 +212,7 @@ def test_digits_without_an_offset_are_in_the_time_zone(local: datetime, form: st
 
 @settings(deadline=None)  # a busy machine is no failure
 @given(
-    seconds=st.integers(min_value=631_152_000, max_value=1_990_000_000),
+    seconds=st.integers(min_value=662_380_416, max_value=1_990_000_000),  # below: .NET's ticks, in ns
     units=st.sampled_from([1, 10**3, 10**6, 10**9]),
     spell=st.sampled_from([str, int, Decimal, "{}.0".format, "{}.000".format]),
 )

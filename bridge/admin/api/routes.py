@@ -37,6 +37,7 @@ from bridge.admin.api.problems import Mistake, ProblemError, invalid, problem_re
 from bridge.admin.rest import REST
 from bridge.admin.roles import ANYBODY_HERE, CALLER, Caller, Role
 from hub.api.request import read_body
+from hub.characters import without_mark
 from hub.errors import HubError
 
 OPERATIONS: Sequence[Operation] = (
@@ -166,7 +167,7 @@ def _query(request: Request) -> Mapping[str, str]:
 
 def _json(body: bytes) -> object:
     try:
-        return orjson.loads(body)
+        return orjson.loads(without_mark(body))
     except orjson.JSONDecodeError as error:
         raise ProblemError(400, f"body: not JSON: {error}") from error
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from hub.characters import escape_xml
+from hub.characters import escape_xml, without_mark
 from hub.errors import InvalidRequestError
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def _described(description: "etree._Element") -> Described:
 
 def _text_of(body: bytes, content_type: str) -> str:
     try:
-        return body.decode("utf-8-sig")
+        return without_mark(body).decode()
     except UnicodeDecodeError as error:
         if "iso-8859-1" in content_type.lower():
             return body.decode("latin-1")

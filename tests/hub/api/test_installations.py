@@ -1,5 +1,6 @@
 """Installations over the wire: statuses, bodies and headers that the SDKs insist on."""
 
+import json
 from typing import Any
 
 import httpx
@@ -13,6 +14,17 @@ from tests.hub.api.conftest import HUBS, NOW
 from tests.hub.api.signing import token
 
 DOCUMENT = {"installationId": "i1", "platform": "apns", "pushChannel": "aabb", "tags": ["t1"], "userId": "u1"}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+async def test_a_body_may_begin_with_a_byte_order_mark(
+    client: httpx.AsyncClient, service: FakeHubService, encoding: str
+) -> None:
+    body = json.dumps(DOCUMENT | {"userId": "u2"}).encode(encoding)
+    assert (await client.put("/h1/installations/i1", content=body)).status_code == 200
+    assert service.installations["h1", "i1"].user_id == "u2"
+    broken = await client.put("/h1/installations/i1", content=body[:3] if encoding == "utf-16" else body[:-1])
+    assert broken.status_code == 400
 
 
 async def test_an_installation_is_put_read_and_deleted(client: httpx.AsyncClient, service: FakeHubService) -> None:

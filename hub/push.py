@@ -64,6 +64,12 @@ class PushPage:
             yield group, range(first, first + count)
             first += count
 
+    def neighbours(self, first: int, behind: int) -> "PushPage":
+        """Pushes in a row of a page whose pushes all share a group, as a page of their own."""
+        ((group, _),) = self.groups
+        ids = self.ids[first:behind]
+        return PushPage(self.push_channels[first:behind], ids, [(group, len(ids))])
+
     def select(self, positions: Sequence[int]) -> "PushPage":
         """The pushes at these positions, which are rising, as a page of their own."""
         selected = PushPage(in_order=self.in_order)

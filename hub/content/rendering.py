@@ -21,7 +21,7 @@ from hub.phone_report import ReportPolicies
 from hub.platforms.shown import Shown
 from hub.platforms.table import traits_of
 from hub.push import PushGroup, PushPage, SendResult
-from hub.target import StoredTemplate, Target
+from hub.target import StoredTemplate, Target, TargetColumns
 
 TEMPLATES_KEPT = 4096
 _REPORTED_KEPT = 4096
@@ -62,6 +62,7 @@ _MANY = 100
 """Phones from which on a page is likely one of several."""
 
 _Key = tuple[int, Platform]
+_Kind = tuple[int | None, Platform]
 
 
 @dataclass(slots=True)
@@ -69,7 +70,11 @@ class RenderedPage:
     """Pushes of one platform, and by position whom each is for."""
 
     page: PushPage = field(default_factory=PushPage)
-    targets: list[Target] = field(default_factory=list)
+    targets: Sequence[Target] = ()
+
+    def neighbours(self, first: int, behind: int) -> "RenderedPage":
+        """Some of pushes that all share a group, as a page of their own."""
+        return RenderedPage(self.page.neighbours(first, behind), self.targets[first:behind])
 
 
 @dataclass(slots=True)
@@ -119,7 +124,7 @@ class Rendering:
         """Have the templates of these targets at hand, and the texts of these notifications. Raises: StoreError."""
         await self._held.prepare(notifications, targets)
         missing: set[_Key] = set()
-        for key in {(target.template, target.platform) for target in targets if target.template is not None}:
+        for key in _keys_of(targets):
             if key in self._compiled:
                 self._compiled.move_to_end(key)
             else:
@@ -179,6 +184,8 @@ class Rendering:
         the ordinals in `silent` are to make no sound.
         """
         made = RenderedPushes()
+        if isinstance(targets, TargetColumns) and not silent:
+            return self._pages_of_columns(notification, targets)
         if text_of(notification) is not None:
             self._add_held(made, notification, [each for each in targets if each.template is None], silent)
             targets = [each for each in targets if each.template is not None]
@@ -199,6 +206,36 @@ class Rendering:
                 mine.append(target)
         for (*_, is_silent), members in alike.items():
             self._add_alike(made, notification, members, is_silent)
+        return made
+
+    def in_pieces(
+        self, notification: Notification, targets: Sequence[Target], length: int, *, silent: Container[int] = ()
+    ) -> Sequence[RenderedPushes]:
+        """As `pages` of so many neighbours each, in order; what all of them share is made once."""
+        starts = range(0, len(targets), length)
+        if isinstance(targets, TargetColumns) and targets.which is None and not silent:
+            whole = self.pages(notification, targets)
+            if not whole.unsendable and all(len(each.page.groups) == 1 for each in whole.pages.values()):
+                return [
+                    RenderedPushes(
+                        {platform: page.neighbours(first, first + length) for platform, page in whole.pages.items()}
+                    )
+                    for first in starts
+                ]
+        return [self.pages(notification, targets[first : first + length], silent=silent) for first in starts]
+
+    def _pages_of_columns(self, notification: Notification, targets: TargetColumns) -> RenderedPushes:
+        """As `pages`, of registrations for which no text held here is."""
+        made = RenderedPushes()
+        alike: dict[_Kind, list[TargetColumns]] = {}
+        for members in targets.by_kind():
+            if members[0].push_variables and self._has_own_payload(notification, members[0]):
+                for target in members:
+                    self._add_own(made, notification, target, False)
+            else:
+                alike.setdefault((members.kinds[0].template, members.kinds[0].platform), []).append(members)
+        for parts in alike.values():
+            self._add_alike(made, notification, TargetColumns.joined(parts), False)
         return made
 
     def _add_held(
@@ -308,6 +345,12 @@ class Rendering:
         self._on_missing(notification, key[1], rendered.missing)
 
 
+def _keys_of(targets: Sequence[Target]) -> set[_Key]:
+    """The templates of these, each with a platform that it is compiled for."""
+    of = targets.kinds if isinstance(targets, TargetColumns) else targets
+    return {(each.template, each.platform) for each in of if each.template is not None}
+
+
 def _id_prefix(notification: Notification) -> str:
     id_ = notification.id
     return f"{id_[:8]}-{id_[8:12]}-{id_[12:16]}-{id_[16:20]}-"
@@ -350,12 +393,18 @@ def _add(
         return
     if mine is None:
         mine = made.pages[targets[0].platform] = RenderedPage()
-    mine.page.add(
-        group,
-        [target.push_channel for target in targets],
-        [f"{prefix}{target.ordinal:012x}" for target in targets],
-    )
-    mine.targets += targets
+    if isinstance(targets, TargetColumns):
+        ordinals, push_channels = targets.ordinals, targets.push_channels
+    else:
+        ordinals = [target.ordinal for target in targets]
+        push_channels = [target.push_channel for target in targets]
+    mine.page.add(group, push_channels, [f"{prefix}{ordinal:012x}" for ordinal in ordinals])
+    if isinstance(targets, TargetColumns) and not mine.targets:
+        mine.targets = targets
+        return
+    if not isinstance(mine.targets, list):
+        mine.targets = list(mine.targets)
+    mine.targets.extend(targets)
 
 
 def _compiled(stored: StoredTemplate | None, platform: Platform) -> CompiledTemplate | None:

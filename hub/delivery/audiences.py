@@ -10,6 +10,8 @@ from typing import Protocol
 
 from pyroaring import BitMap
 
+from hub.content.held import text_of
+from hub.delivery.window import SHORT
 from hub.guards import Guards, guarded, only_to
 from hub.installation import Registration
 from hub.notification import Everyone, Notification, Platform
@@ -17,7 +19,7 @@ from hub.outcome import Unreached
 from hub.store.contracts.listing import ListPage
 from hub.store.contracts.outbox import PAGE_SIZE, Audience, Work
 from hub.tags import TagExpression, is_direct, matches, tag_key
-from hub.target import Target
+from hub.target import Target, TargetColumns
 
 
 class Registrations(Protocol):
@@ -26,6 +28,9 @@ class Registrations(Protocol):
 
     async def targets(self, hub: str, ordinals: BitMap) -> Sequence[Target]:
         """The live registrations among `ordinals`, by ordinal. Raises: StoreError."""
+
+    async def target_columns(self, hub: str, ordinals: BitMap) -> TargetColumns:
+        """As `targets`, with no object for each. Raises: StoreError."""
 
     async def registrations_of(
         self, hub: str, channels: Sequence[tuple[Platform, str]], *, after: str = "", limit: int
@@ -40,6 +45,10 @@ async def find_audiences(registrations: Registrations, work: Sequence[Work], gua
         await guarded_audiences(registrations, [piece.notification for piece in fresh], guards) if fresh else ()
     )
     pages = [(piece, _open(piece, piece.ordinals)) for piece in work if piece.ordinals is not None]
+    if len(work) == len(pages) == 1 and _is_columnar(*pages[0], guards):
+        columns = await registrations.target_columns(work[0].notification.hub, pages[0][1])
+        if _are_meant(work[0], columns):
+            return [Audience(targets=columns)]
     targets = iter(await _targets(registrations, pages) if pages else ())
     audiences = [next(found) if piece.ordinals is None else _still_meant(piece, next(targets)) for piece in work]
     if guards and pages:
@@ -150,6 +159,27 @@ async def _targets(registrations: Registrations, pages: Sequence[tuple[Work, Bit
     ]
 
 
+def _is_columnar(page: Work, wanted: BitMap, guards: Guards) -> bool:
+    """Whether a page is large, and nothing of its registrations is asked but where their pushes go."""
+    notification = page.notification
+    return (
+        len(wanted) > SHORT
+        and notification.quiet is None
+        and text_of(notification) is None
+        and only_to(notification, guards) is None
+    )
+
+
+def _since(page: Work) -> float:
+    """Registrations from this time of the store on are looked at again: of a page that is tried again, all."""
+    return 0.0 if page.attempt else page.accepted_at
+
+
+def _are_meant(page: Work, columns: TargetColumns) -> bool:
+    """Whether none of a page has to be looked at again, as `_still_meant` does."""
+    return isinstance(page.notification.audience, Everyone) or columns.latest < _since(page)
+
+
 def _still_meant(page: Work, targets: Sequence[Target]) -> Audience:
     """The targets of a page without those that were put again since it was made, and that its audience no longer includes.
 
@@ -158,7 +188,7 @@ def _still_meant(page: Work, targets: Sequence[Target]) -> Audience:
     audience = page.notification.audience
     if isinstance(audience, Everyone):
         return Audience(targets=targets)
-    since = 0.0 if page.attempt else page.accepted_at  # a later try looks at all again
+    since = _since(page)
     return Audience(
         targets=[target for target in targets if target.registered_at < since or _carries(target.tags(), audience)]
     )

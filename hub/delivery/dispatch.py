@@ -665,7 +665,10 @@ class Dispatcher:
 
     async def _audiences(self, work: Sequence[Work]) -> Sequence[Audience]:
         audiences = await find_audiences(self._store, work, self._guards)
-        targets = [target for audience in audiences for target in audience.targets]
+        if len(audiences) == 1:  # which may be the columns of a page
+            targets = audiences[0].targets
+        else:
+            targets = [target for audience in audiences for target in audience.targets]
         await self._rendering.prepare(targets, [piece.notification for piece in work])
         return audiences
 

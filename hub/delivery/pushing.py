@@ -38,7 +38,7 @@ from hub.push import PageVerdict, PushPage, SendResult
 from hub.quiet import Fate, QuietHours, reason_for
 from hub.store.contracts.outbox import Audience, PageResult, RetryPage, Service, Work
 from hub.store.contracts.registry import RenamedChannel
-from hub.target import Target
+from hub.target import Target, TargetColumns
 from hub.trace_context import is_sampled
 from hub.work import Lane
 
@@ -243,14 +243,12 @@ class PushDelivery:
         sends: dict[Service, list[SendBatch]],
     ) -> None:
         """As `_fill`, for a page that is recorded in pieces; they go to their service in order."""
-        targets = sorted(targets, key=attrgetter("ordinal"))
+        if not isinstance(targets, TargetColumns):
+            targets = sorted(targets, key=attrgetter("ordinal"))
         length = self._piece_length(pending.work.notification.hub)
-        neighbours = [targets[first : first + length] for first in range(0, len(targets), length)]
-        rendered = [
-            self._rendering.pages(pending.work.notification, each, silent=silent) for each in neighbours
-        ]  # before a place is taken
-        for each, pushes in zip(neighbours, rendered, strict=True):
-            pieces.append(Piece(each[-1].ordinal))
+        rendered = self._rendering.in_pieces(pending.work.notification, targets, length, silent=silent)
+        for first, pushes in zip(range(0, len(targets), length), rendered, strict=True):
+            pieces.append(Piece(targets[min(first + length, len(targets)) - 1].ordinal))
             self._place_all(pending, pieces[-1], pushes, sends)
         if not any(piece.unanswered or piece.results.counts for piece in pieces):
             pending.pieces = None  # nothing was begun

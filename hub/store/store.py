@@ -78,7 +78,7 @@ from hub.store.sinks.sinks import SqlSinks
 from hub.store.telemetry.listing import SCANNED
 from hub.store.telemetry.telemetry import SqlTelemetry
 from hub.tags import TagExpression
-from hub.target import StoredTemplate, Target
+from hub.target import StoredTemplate, Target, TargetColumns
 from hub.work import Lane
 
 _EARLIER_KEPT = 30 * 24 * 3600.0
@@ -339,6 +339,9 @@ class SqlStore:
 
     async def targets(self, hub: str, ordinals: BitMap) -> Sequence[Target]:
         return await self._registry.targets(hub, ordinals)
+
+    async def target_columns(self, hub: str, ordinals: BitMap) -> TargetColumns:
+        return await self._registry.target_columns(hub, ordinals)
 
     async def templates(self, ids: Sequence[int]) -> Mapping[int, StoredTemplate]:
         return await self._registry.templates(ids)

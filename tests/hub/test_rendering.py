@@ -15,7 +15,7 @@ from hub.outcome import OutcomeName
 from hub.phone_report import ReportPolicy
 from hub.platforms.shown import Shown
 from hub.push import SendResult
-from hub.target import StoredTemplate, Target
+from hub.target import StoredTemplate, Target, TargetColumns, TargetKind
 from tests.fakes.pushes import Push, pushes_of
 from tests.hub.examples import notification
 
@@ -57,10 +57,7 @@ async def results(templates: Templates, given: Notification, *targets: Target) -
     made = Rendering(templates)
     await made.prepare(targets)
     rendered = made.pages(given, targets)
-    found: dict[int, Push | SendResult] = {target.ordinal: result for target, result in rendered.unsendable}
-    for each in rendered.pages.values():
-        pairs = zip(each.targets, pushes_of(each.page), strict=True)
-        found |= {target.ordinal: push for target, push in pairs}
+    found = by_ordinal([rendered])
     return [found[target.ordinal] for target in targets]
 
 
@@ -160,6 +157,50 @@ async def test_a_broadcast_of_many_pages_tells_once_of_a_property_that_a_templat
     for given in (one, one, other, one):
         made.pages(given, phones)
     assert told == [(one.id, Platform.FCM, ["name"]), (other.id, Platform.FCM, ["name"])]
+
+
+def columns(*targets: Target) -> TargetColumns:
+    """The same, as a page has them."""
+    kinds = [TargetKind(each.platform, each.template, each.push_variables) for each in targets]
+    parts = [
+        TargetColumns([each.ordinal], [each.push_channel], [kind]) for each, kind in zip(targets, kinds, strict=True)
+    ]
+    return TargetColumns.joined(parts)
+
+
+@pytest.mark.parametrize("length", [1, 2, 100])
+async def test_columns_are_rendered_as_their_targets_are(length: int) -> None:
+    phones = [
+        *(target(1, 1), target(2, 2), target(3, 1), target(4, 4), target(5, 3)),
+        *(target(6, 3, push_variables={"other": "x"}), target(7, 3, push_variables={"name": "Ann"})),
+    ]
+    made = Rendering(Templates(t1=template(MESSAGE), t2=template(MESSAGE), t3=template(NAMED)))
+    given = notification(content=TemplateContent(properties={"title": "hello", "name": "you"}))
+    await made.prepare(columns(*phones))
+    expected = by_ordinal([made.pages(given, phones)])
+    assert len(expected) == len(phones)
+    assert by_ordinal(made.in_pieces(given, columns(*phones), length)) == expected
+
+
+async def test_pieces_of_columns_of_one_kind_are_rendered_once() -> None:
+    given = notification()
+    made = Rendering(Templates(t1=template(MESSAGE)))
+    phones = TargetColumns([1, 2, 3], ["a", "b", "c"], [TargetKind(Platform.FCM, 1, None)])
+    await made.prepare(phones)
+    pieces = [each.pages[Platform.FCM] for each in made.in_pieces(given, phones, 2)]
+    assert [each.page.push_channels for each in pieces] == [["a", "b"], ["c"]]
+    assert [[target.push_channel for target in each.targets] for each in pieces] == [["a", "b"], ["c"]]
+    assert pieces[0].page.groups[0][0] is pieces[1].page.groups[0][0]
+    assert by_ordinal(made.in_pieces(given, phones, 2)) == by_ordinal([made.pages(given, list(phones))])
+
+
+def by_ordinal(rendered: Sequence[RenderedPushes]) -> dict[int, Push | SendResult]:
+    found: dict[int, Push | SendResult] = {}
+    for some in rendered:
+        found |= {target.ordinal: result for target, result in some.unsendable}
+        for each in some.pages.values():
+            found |= {target.ordinal: push for target, push in zip(each.targets, pushes_of(each.page), strict=True)}
+    return found
 
 
 async def test_a_native_payload_goes_as_it_is_with_its_headers() -> None:

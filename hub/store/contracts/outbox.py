@@ -16,7 +16,7 @@ from hub.notification import Notification, Platform
 from hub.outcome import OutcomeName, State, Unreached
 from hub.quiet import Fate
 from hub.silence import Silenced
-from hub.target import StoredTemplate, Target
+from hub.target import StoredTemplate, Target, TargetColumns
 from hub.work import Lane
 
 PAGE_SIZE = 1000
@@ -336,6 +336,9 @@ class Outbox(Protocol):
 
     async def targets(self, hub: str, ordinals: BitMap) -> Sequence[Target]:
         """The live registrations among `ordinals`, by ordinal."""
+
+    async def target_columns(self, hub: str, ordinals: BitMap) -> TargetColumns:
+        """As `targets`, with no object for each: what a push of a page needs of them."""
 
     async def templates(self, ids: Sequence[int]) -> Mapping[int, StoredTemplate]: ...
 

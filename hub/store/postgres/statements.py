@@ -8,9 +8,13 @@ from collections.abc import Callable, Mapping
 from functools import cache
 
 from hub.store.connection import Statement
+from hub.store.registry.statements import TARGET_COLUMNS
 
 OWN_TEXTS: Mapping[str, str] = {
     "store.time": "SELECT extract(epoch FROM clock_timestamp())::double precision",
+    "registry_target_columns": TARGET_COLUMNS.text.replace(
+        "hex(d.push_channel)", "upper(encode(d.push_channel, 'hex'))"
+    ),
 }
 """All statements that PostgreSQL runs in a text of its own."""
 

@@ -8,9 +8,7 @@ more where phones with secondary tiles are named.
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
-import orjson
 from pyroaring import BitMap
 
 from hub.notification import PLATFORM_NAMED, Everyone, NativeContent, Notification, Platform, TemplateContent
@@ -28,12 +26,11 @@ from hub.store.decide.audience import (
     wanted_tags,
     why_nobody,
 )
-from hub.store.decide.registering import StoredDevice
 from hub.store.decide.tag_index import DEAD, TagId, key_id, kind_id, zone_id
 from hub.store.registry import statements
 from hub.store.registry.places import Place
-from hub.store.registry.rows import unpack_channel, unpack_templates
 from hub.store.registry.tags import TagSets
+from hub.store.registry.targets import tags_of, targets, targets_of
 from hub.tags import Tag, is_direct, matches, tag_key, tag_keys
 from hub.target import Target
 from hub.windows import all_zones
@@ -121,48 +118,6 @@ def audiences(
     return [one.audience or Audience() for one in asked]
 
 
-def targets(connection: Connection, place: Place, ordinals: Iterable[int], *, now: float) -> list[Target]:
-    """The live registrations among `ordinals`, by ordinal."""
-    rows = connection.read_by_keys(statements.TARGETS, list(ordinals), hub=place.hub, shard=place.shard, now=now)
-    rows.sort()
-    return _targets(rows)
-
-
-def _targets(rows: Iterable[Row]) -> list[Target]:
-    return [
-        Target(
-            row[0],
-            PLATFORM_NAMED[row[1]],
-            unpack_channel(row[2]),
-            row[3],
-            orjson.loads(row[4]) if row[4] else None,
-            row[5],
-            row[11],
-            row[12],
-            partial(_tags_of, row),
-        )
-        for row in rows
-    ]
-
-
-def _tags_of(row: Row) -> Sequence[str]:
-    """All tags of one registration."""
-    ordinal, key, given, user_id, tags, templates = row[0], *row[6:11]
-    device = StoredDevice(
-        ordinal=ordinal,
-        platform=PLATFORM_NAMED[row[1]],
-        push_channel="",
-        installation_id=key if given is None else given,
-        user_id=user_id,
-        tags=tuple(tags.split("\n")) if tags else (),
-        templates=unpack_templates(templates),
-    )
-    for template in device.templates:
-        if template.ordinal == ordinal:
-            return (*device.native_tags, *device.tags_of(template))
-    return device.native_tags
-
-
 def zones(connection: Connection, place: Place) -> dict[str, BitMap]:
     """The registrations by the time zone that their phones say, of all zones that there are: one read."""
     by_id = {zone_id(zone): zone for zone in all_zones()}
@@ -203,7 +158,7 @@ def _try_candidates(connection: Connection, place: Place, asked: Sequence[_Asked
         if one.is_native or one.has_text:
             chosen, skipped = _without_doubles([row for row in chosen if row[0] not in spoken_for])
         if chosen:
-            one.audience = Audience(targets=_targets(chosen), skipped=skipped)
+            one.audience = Audience(targets=targets_of(chosen), skipped=skipped)
         else:
             one.found = bool(matched)
             one.live = Counter((PLATFORM_NAMED[row[1]], row[3] is not None) for row in live)
@@ -216,7 +171,7 @@ def _matching(one: _Asked, known: Mapping[int, Row]) -> list[Row]:
     assert not isinstance(expression, Everyone)
     if isinstance(expression, Tag):
         return rows
-    return [row for row in rows if matches(expression, frozenset(map(tag_key, _tags_of(row))))]
+    return [row for row in rows if matches(expression, frozenset(map(tag_key, tags_of(row))))]
 
 
 def _lives(row: Row, now: float) -> bool:

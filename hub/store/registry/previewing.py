@@ -12,10 +12,11 @@ from hub.store.contracts.registry import AudiencePreview, SampledRegistration
 from hub.store.decide.audience import Kind, matching, platforms_for
 from hub.store.decide.tag_index import DEAD, key_id, kind_id
 from hub.store.registry import statements
-from hub.store.registry.audience import audiences, doubles_among, has_text, spoken_for, targets
+from hub.store.registry.audience import audiences, doubles_among, has_text, spoken_for
 from hub.store.registry.places import Place
 from hub.store.registry.rows import device_of
 from hub.store.registry.tags import TagSets
+from hub.store.registry.targets import targets
 from hub.tags import tag_keys
 
 SAMPLES = 10

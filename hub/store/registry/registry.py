@@ -23,12 +23,12 @@ from hub.store.contracts.registry import (
     RenamedChannel,
 )
 from hub.store.decide.registering import ordinal_of
-from hub.store.registry import audience, listing, previewing, singly, writing
+from hub.store.registry import audience, listing, previewing, singly, targets, writing
 from hub.store.registry.places import Place, Places, read_templates
 from hub.store.registry.singly import SingleWrite, SingleWrites
 from hub.store.registry.tag_log import TagLog
 from hub.store.registry.tags import IndexShape, LogSize, are_marked, fold_tags
-from hub.target import StoredTemplate, Target
+from hub.target import StoredTemplate, Target, TargetColumns
 
 IMPORTED = 1000
 """Installations that one transaction of an import writes."""
@@ -429,7 +429,16 @@ class SqlRegistry:
         if place is None:
             return ()
         return await self._database.read(
-            lambda connection: audience.targets(connection, place, ordinals, now=self._now())
+            lambda connection: targets.targets(connection, place, ordinals, now=self._now())
+        )
+
+    async def target_columns(self, hub: str, ordinals: BitMap) -> TargetColumns:
+        """The live registrations among `ordinals`, by ordinal, as columns."""
+        place = await self._places.find(hub)
+        if place is None:
+            return TargetColumns((), (), ())
+        return await self._database.read(
+            lambda connection: targets.target_columns(connection, place, ordinals, now=self._now())
         )
 
     async def templates(self, ids: Sequence[int]) -> Mapping[int, StoredTemplate]:

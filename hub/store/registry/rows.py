@@ -40,6 +40,21 @@ def unpack_channel(packed: bytes) -> str:
     return packed[1:].hex().upper() if packed[:1] == _PACKED else packed[1:].decode("utf-8", "surrogatepass")
 
 
+_PACKED_HEX = _PACKED.hex()
+_BETWEEN = "0A"
+
+
+def unpack_channels(packed: str) -> list[str]:
+    """The push channels of packed ones as upper-case hexadecimal digits, with a space between two of them."""
+    count = packed.count(" ") + 1
+    if packed.startswith(_PACKED_HEX) and packed.count(f" {_PACKED_HEX}") == count - 1:
+        return packed[2:].split(f" {_PACKED_HEX}")
+    text = bytes.fromhex(packed.replace(" ", _BETWEEN))
+    if text.isascii() and text.count(b"\n") == count - 1 and not any(bytes([mark]) in text for mark in _MARKS):
+        return text.decode().split("\n")
+    return [unpack_channel(bytes.fromhex(each)) for each in packed.split(" ")]
+
+
 CHANNEL_END = 4
 """Bytes at the end of a packed channel that are indexed."""
 

@@ -204,6 +204,14 @@ _TARGETS_AMONG = (
     " WHERE r.hub = :hub AND r.shard = :shard AND r.ordinal IN (:keys)"
 )
 TARGETS = Statement("registry_targets", f"{_TARGET}{_TARGETS_AMONG} AND {_LIVES}", (("ordinal", _BIGINT),))
+TARGET_COLUMNS = Statement(
+    "registry_target_columns",
+    "SELECT d.platform, r.template, d.push_variables, max(d.registered_at), string_agg(CAST(r.ordinal AS TEXT), ','),"
+    f" string_agg(hex(d.push_channel), ' '){_TARGETS_AMONG} AND {_LIVES}"
+    " GROUP BY d.platform, r.template, d.push_variables",
+    (("ordinal", _BIGINT),),
+)
+"""A row for what is alike: a row for each registration costs more than to find it, and each is a change of threads."""
 CANDIDATES = Statement(
     "registry_candidates", f"{_TARGET}, d.dead_at, d.expires_at{_TARGETS_AMONG}", (("ordinal", _BIGINT),)
 )

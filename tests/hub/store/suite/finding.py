@@ -12,6 +12,7 @@ from hub.notification import EVERYONE, Audience, NativeContent, Notification, Pl
 from hub.outcome import Unreached
 from hub.store.contracts.outbox import PAGE_SIZE
 from hub.store.store import SqlStore
+from hub.target import Target
 from tests.fakes.host_clock import START, HostClock
 from tests.hub.examples import GREETING, HUB, installation, notification
 from tests.hub.store.suite.harness import Suite
@@ -65,6 +66,10 @@ NOBODY = [
     ([], native("!news"), Unreached.NO_NATIVE),
 ]
 """Phones, what is sent, and why nobody gets it."""
+
+
+def _for_a_push(target: Target) -> tuple[object, ...]:
+    return target.ordinal, target.push_channel, target.platform, target.template, target.push_variables
 
 
 class Finding(Suite):
@@ -163,6 +168,27 @@ class Finding(Suite):
         for wanted in (everyone, everyone[::2], everyone[::50], everyone[:1], everyone[-1:], []):
             targets = await store.targets(HUB, BitMap(wanted))
             assert [target.ordinal for target in targets] == wanted
+
+    async def test_columns_of_a_page_say_what_its_targets_say(self, store: SqlStore) -> None:
+        phones = [installation(f"fcm{number}", "news") for number in range(4)]
+        phones += [installation("fcm4", "news", push_channel=each) for each in ("größer", "\x01marked", "a\nb", "AB")]
+        phones += [
+            installation(f"apns{number}", "news", platform=Platform.APNS, push_channel=f"0A00{number:04X}")
+            for number in range(4)
+        ]
+        named = replace(phones[0], push_variables={"name": "Ann"})
+        two = replace(phones[1], templates={"greeting": GREETING, "other": replace(GREETING, body="{}")})
+        phones = [replace(each, id=str(place)) for place, each in enumerate([named, two, *phones[2:]])]
+        await store.put_installations(HUB, phones)
+        targets = await found(store, "news")
+        assert len(targets) == len(phones) + 1
+        for wanted in (targets, targets[::2], targets[-4:], targets[:1], []):
+            columns = await store.target_columns(HUB, BitMap([each.ordinal for each in wanted]))
+            assert [_for_a_push(each) for each in columns] == [_for_a_push(each) for each in wanted]
+            parts = columns.by_kind()
+            assert sorted(each.ordinal for part in parts for each in part) == [each.ordinal for each in wanted]
+            assert len({_for_a_push(each)[2:4] for part in parts for each in part}) <= len(parts) == len(columns.kinds)
+            assert columns.latest == max((each.registered_at for each in wanted), default=0.0)
 
     @pytest.mark.parametrize("audience", ["news", "!sports", EVERYONE], ids=str)
     async def test_registrations_that_share_a_channel_get_one_push_and_the_others_are_skipped(

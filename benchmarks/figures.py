@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks import daemon, plain_libcurl
 from benchmarks.bare import QUEUE
 from benchmarks.nginx import FastPushService
-from benchmarks.pinning import MEASURED
+from benchmarks.pinning import MEASURED, forget_peak, peak_mib
 from benchmarks.postings import RULE, SOURCE, posting
 from connectors.base import OutMessage
 from connectors.rabbitmq import RabbitMqPublisher, RabbitMqPublisherSettings
@@ -135,7 +135,8 @@ def _start_up_cpu(config: Path) -> float:
 
 def latency(directory: Path, service: FastPushService, url: str, *, reached: int, rate: int, seconds: int) -> Figures:
     """(c) From acceptance to the push's arrival at the service, at a steady rate of events: alone, and while a broadcast to
-    `reached` other phones runs. Each event has a phone of its own; the service's clock has milliseconds.
+    `reached` other phones runs. Each event has a phone of its own; the service's clock has milliseconds. Also what memory
+    the daemon has before the broadcast, at its peak and after it.
     """
     config = events_configuration(directory, service.logged_url, service, url)
     count = rate * seconds
@@ -147,12 +148,15 @@ def latency(directory: Path, service: FastPushService, url: str, *, reached: int
         await_(lambda: delivered(running) >= rate)
         asyncio.run(_publish_steadily(url, range(count), rate=rate, phones=phones))
         await_(lambda: delivered(running) >= count + rate)
+        memory = running.resident_mib
+        forget_peak(running.pid)
         sent = running.broadcast({"title": "Bench", "body": "to all"}, tags="news")
         asyncio.run(_publish_steadily(url, range(count, 2 * count), rate=rate, phones=phones))
         await_(partial(running.is_completed, sent), pause=0.5, timeout=1800)
         await_(lambda: delivered(running) >= phones + reached)
         began, ended = running.ran(sent)
         time.sleep(1.5)  # nginx writes its log once a second
+        peak, after = peak_mib(running.pid), running.resident_mib
     arrived = {}
     for line in service.arrivals.read_text().splitlines():
         at, _, path = line.partition(" ")
@@ -173,6 +177,9 @@ def latency(directory: Path, service: FastPushService, url: str, *, reached: int
         "beside a broadcast, p99 ms": _percentile(beside, 99),
         "beside a broadcast, p99 / alone": _percentile(beside, 99) / _percentile(alone, 99),
         "pushes/s of the broadcast": reached / (ended - began),
+        "before the broadcast, MiB": memory,
+        "at the broadcast's peak, MiB more": peak - memory,
+        "after the broadcast, MiB more": after - memory,
     }
 
 

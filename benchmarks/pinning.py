@@ -20,6 +20,18 @@ def resident_mib(pid: int) -> float:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
+def forget_peak(pid: int) -> None:
+    """Have `peak_mib` begin again with what the process has now."""
+    with open(f"/proc/{pid}/clear_refs", "w", encoding="ascii") as file:
+        file.write("5")
+
+
+def peak_mib(pid: int) -> float:
+    """The most resident memory that a process has had since `forget_peak`."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmHWM:")) / 2**10
+
+
 def on_the_measured_core() -> None:
     """For a new process, before its program begins."""
     os.sched_setaffinity(0, MEASURED)

@@ -280,7 +280,7 @@ def bundle_id_of(topic: str) -> str:
 
 
 def _are_tokens(text: str) -> bool:
-    return text.isascii() and text.isalnum()
+    return text.isascii() and text.encode().isalnum()  # a table for bytes, look-ups for text
 
 
 def provider_token(settings: ApnsSettings, clock: Callable[[], float]) -> ProviderToken:

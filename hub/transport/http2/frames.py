@@ -1,6 +1,7 @@
 """Frames of HTTP/2 (RFC 9113, sections 4 and 6), as bytes."""
 
 import struct
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import Final
 
@@ -8,6 +9,10 @@ PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 HEAD: Final = struct.Struct(">HBBBI")
 """Length (the upper 16 bits, the lower 8), kind, flags, stream."""
 HEAD_SIZE: Final = 9
+KNOWN: Final = 5
+"""Bytes of a head before its stream: length, kind and flags."""
+_TOGETHER: Final = 256
+"""Frames that are looked at together, at most."""
 FRAME_SIZE: Final = 16_384
 """Bytes of a frame's payload at most, unless the other side takes more."""
 WINDOW: Final = 65_535
@@ -122,3 +127,17 @@ def unpadded(flags: int, payload: bytes) -> bytes:
     if first + padding > len(payload):
         raise ValueError("padding longer than the frame")
     return payload[first : len(payload) - padding]
+
+
+def streams_of_alike(data: bytes, at: int, size: int) -> Sequence[int]:
+    """The streams of the frames from `at` on that follow one another, of `size` bytes each as the first, whose kind, flags
+    and first byte of payload are those of the first.
+
+    Of such frames each byte of the head is a column; a loop would look at each frame by itself.
+    """
+    count = min((len(data) - at) // size, _TOGETHER)
+    for place in (*range(KNOWN), HEAD_SIZE):
+        column = data[at + place : at + count * size : size]
+        count -= len(column.lstrip(column[:1]))
+    streams = struct.iter_unpack(f">{KNOWN}xI{size - HEAD_SIZE}x", data[at : at + count * size])
+    return [stream for (stream,) in streams]

@@ -1,15 +1,14 @@
 """Requests that share headers, as bytes (RFC 9113, section 8.1; RFC 7541): what they share is encoded once a page.
 
-The blocks of a slice have one shape as a rule: the length of the path, of the id and of the content length. Then one
-format of bytes writes all of the slice, HEADERS and DATA.
+The blocks of a slice have one shape as a rule: the length of the path, of the id and of the body. Then all of the slice,
+HEADERS and DATA, is joined at once from what the requests share and their columns.
 """
 
 import struct
 from collections.abc import Sequence
-from itertools import chain
 from typing import Final
 
-from hub.requests import RequestGroup
+from hub.requests import RequestGroup, encoded
 from hub.transport.feed import Row
 from hub.transport.http2.frames import END_HEADERS, END_STREAM, HEAD, Kind
 from hub.transport.http2.header_block import KEPT, HeaderTable, literal, literal_name, text
@@ -77,23 +76,32 @@ def whole_requests(shared: Shared, path: str, streams: Sequence[int], rows: Sequ
     No body is as long as `SHORT`, nor longer than a frame.
     """
     _, tails, ids, bodies, keys = zip(*rows, strict=True)
-    start = path.encode()
-    paths = [start + tail.encode() for tail in tails] if any(tails) else [start] * len(rows)
-    texts = [paths, [id_.encode() for id_ in ids]]
+    texts = [encoded(tails), encoded(ids)]
     if shared[2]:
-        texts.append([key.encode() for key in keys])
-    sizes = list(map(len, bodies))
-    lengths = [_LENGTHS[size] for size in sizes]
-    shapes = set(zip(*[map(len, each) for each in (*texts, lengths)], strict=True))
-    shape = shapes.pop()
-    if shapes or sum(map(len, shared)) + sum(shape) > SHORT:
+        texts.append(encoded(keys))
+    sizes = [_size_of_all(each) for each in (*texts, bodies)]
+    if None in sizes:
         return None
-    packed = struct.pack(f">{len(rows)}I", *streams)
-    numbers = [packed[at : at + 4] for at in range(0, len(packed), 4)]
-    heads = {size: _HEAD_OF_DATA(size << 8, END_STREAM) for size in set(sizes)}
-    holes = zip(numbers, *texts, lengths, map(heads.__getitem__, sizes), numbers, bodies, strict=True)
-    template = _template(shared, shape)
-    return template * len(rows) % tuple(chain.from_iterable(holes))
+    *shape, size = [each for each in sizes if each is not None]
+    between = _between(shared, path.encode(), shape, size)
+    if between is None:
+        return None
+    count = len(rows)
+    numbers = struct.unpack("4s" * count, struct.pack(f">{count}I", *streams))
+    columns = (numbers, *texts, numbers, bodies)
+    pieces: list[bytes] = [b""] * (2 * count * len(columns))
+    # Joined from columns of pieces: a format would look at each of its holes.
+    step = 2 * len(columns)
+    for place, (constant, column) in enumerate(zip(between, columns, strict=True)):
+        pieces[2 * place :: step] = [constant] * count
+        pieces[2 * place + 1 :: step] = column
+    return b"".join(pieces)
+
+
+def _size_of_all(column: Sequence[bytes]) -> int | None:
+    """Bytes of each, None where they differ."""
+    sizes = set(map(len, column))
+    return sizes.pop() if len(sizes) == 1 else None
 
 
 def header_block(shared: Shared, path: str, row: Row) -> bytes:
@@ -111,17 +119,21 @@ def _field(line: bytes) -> tuple[bytes, bytes]:
     return name.lower(), value.strip(b" \t")
 
 
-def _template(shared: Shared, shape: Sequence[int]) -> bytes:
-    """The frames of a request with holes: stream, path, id, key if there is one, content length, head of the DATA frame,
-    stream, body. `shape` are the lengths of what goes into the header block.
+def _between(shared: Shared, path: bytes, shape: Sequence[int], size: int) -> Sequence[bytes] | None:
+    """What stands before each of these in the frames of a request: stream, end of the path, id, key if there is one,
+    stream, body of `size` bytes. `shape` are the lengths of the path's end, id and key. None where the header block is too
+    long.
     """
     first, others, key_name = shared
-    path, id_, *key, _ = shape
-    parts = [first + b"\x04" + _size_of(path), others + _size_of(id_), *[key_name + _size_of(each) for each in key]]
-    size = sum(map(len, parts)) + sum(shape)
-    head = HEAD.pack(size >> 8, size & 255, Kind.HEADERS, END_HEADERS, 0)[:5]
-    head, *parts = (part.replace(b"%", b"%%") for part in (head, *parts))
-    return head + b"%b" + b"%b".join(parts) + b"%b%b%b%b%b"
+    tail, id_, *key = shape
+    fields = [first + b"\x04" + _size_of(len(path) + tail) + path, others + _size_of(id_)]
+    fields += [key_name + _size_of(each) for each in key]
+    length = _LENGTHS[size]
+    block = sum(map(len, fields)) + sum(shape) + len(length)
+    if block > SHORT:
+        return None
+    head = HEAD.pack(block >> 8, block & 255, Kind.HEADERS, END_HEADERS, 0)[:5]
+    return head, *fields, length + _HEAD_OF_DATA(size << 8, END_STREAM), b""
 
 
 def _size_of(size: int) -> bytes:

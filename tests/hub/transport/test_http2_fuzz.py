@@ -87,6 +87,10 @@ def one_connection(rng: random.Random, which: str) -> int:
                 begun += count
             connection.take_output()
             data = made_up(rng, encoder, 2 * begun)
+            if rng.random() < 0.2:  # answers alike, mostly of requests that await them
+                alike = rng.choice([b"\x88", b"\x88\x88"])
+                streams = [rng.randrange(1, 2 * begun + 2, 2) for _ in range(rng.randrange(9))]
+                data += b"".join(frames.headers(each, alike, flags=frames.END_STREAM) for each in sorted(streams))
     except Http2Error:
         refused += len(connection.not_processed)
         batch.open -= len(connection.not_processed)

@@ -1,6 +1,7 @@
 """Firebase Cloud Messaging, HTTP v1 over HTTP/2 (Firebase, "REST Resource: projects.messages" and "ErrorCode")."""
 
 import asyncio
+import string
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import repeat
@@ -12,7 +13,7 @@ from hub.notification import Platform, Priority
 from hub.outcome import OutcomeName, Reaction
 from hub.platforms.base import PUSH_ID_HEADER
 from hub.platforms.fcm.body import MAX_PAYLOAD, TARGETS
-from hub.platforms.fcm.handle import Target, targets_of
+from hub.platforms.fcm.handle import FID_PREFIX, Target, targets_of
 from hub.platforms.fcm.hints import HINTS, MAX_TTL, fcm_key, fcm_text
 from hub.platforms.fcm.service_account import ServiceAccountAssertion
 from hub.platforms.fcm.settings import FcmSettings
@@ -33,7 +34,7 @@ from hub.platforms.verdict_classes import (
     Meaning,
 )
 from hub.push import DELIVERED, PageVerdict, PushGroup, PushPage, SendResult
-from hub.requests import Refused, RequestGroup
+from hub.requests import Refused, RequestGroup, encoded
 from hub.transport.answers import json_object, retry_after
 from hub.transport.client import Transport
 from hub.transport.oauth import AccessTokens
@@ -44,6 +45,8 @@ QUOTA_PAUSE: Final = 60.0  # seconds; what Google asks for after a 429 that name
 SERVER_PAUSE: Final = 10.0  # seconds; likewise after a 500
 STREAMS: Final = 100  # requests at once on a connection; Google's own SDK stays at this
 CONNECTIONS: Final = 10
+_PLAIN: Final = (string.ascii_letters + string.digits + "-_:.").encode()
+"""What Google's tokens are made of, and JSON has as it is."""
 
 
 ERROR_CODES: Final[Mapping[str, Meaning]] = {
@@ -240,11 +243,16 @@ def requests_for(
         yield RequestGroup(origin, run, path, repeat(""), lines, PUSH_ID_HEADER, ids, _bodies(parts, channels))
 
 
-def _bodies(parts: tuple[bytes, bytes], channels: Sequence[str]) -> Iterator[bytes]:
+def _bodies(parts: tuple[bytes, bytes], channels: Sequence[str]) -> Sequence[bytes]:
     head, tail = parts
-    for channel in channels:
-        kind, value = targets_of(channel)[0]
-        yield head + b'"%b":%b' % (kind.encode(), orjson.dumps(value)) + tail
+    text = "".join(channels)
+    if text.isascii() and FID_PREFIX not in text and not text.encode().translate(None, _PLAIN):
+        before, behind = head + b'"token":"', b'"' + tail
+        return [before + token + behind for token in encoded(channels)]
+    return [
+        head + b'"%b":%b' % (kind.encode(), orjson.dumps(value)) + tail
+        for kind, value in (targets_of(channel)[0] for channel in channels)
+    ]
 
 
 class FcmSender(HttpSender):
@@ -298,6 +306,8 @@ class FcmSender(HttpSender):
 
 def _with_two(channels: Sequence[str]) -> Iterator[tuple[int, Sequence[Target]]]:
     """The positions of push channels that name an installation id and a token, with both."""
+    if "{" not in "".join(channels):  # as nearly always
+        return
     for position, channel in enumerate(channels):
         if channel.startswith("{") and len(targets := targets_of(channel)) == 2:
             yield position, targets

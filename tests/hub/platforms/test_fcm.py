@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from hub.errors import InvalidRequestError
 from hub.notification import Priority
 from hub.outcome import OutcomeName, Reaction
+from hub.platforms.fcm.handle import targets_of
 from hub.platforms.fcm.sender import requests_for, verdict
 from hub.platforms.fcm.service_account import ServiceAccountAssertion
 from hub.platforms.fcm.settings import ServiceAccount
 from hub.platforms.fcm.traits import FcmTraits
-from hub.push import SendResult
+from hub.push import PushPage, SendResult
 from tests.fakes.pushes import Push, page_of
 from tests.fakes.requests import Request, requests_in
 from tests.hub.platforms.keys import p256_key, pem_of, rsa_key
@@ -143,6 +144,22 @@ def test_details_of_another_shape_are_passed_over(details: object) -> None:
 
 def requests(*pushes: Push) -> list[Request | SendResult]:
     return requests_in(requests_for(page_of(pushes), origin="https://fcm", path="/send", token="ya29", now=NOW))
+
+
+@pytest.mark.parametrize(
+    "own", ['{"fid":"x"}', '"quoted"', "back\\slash", "größer", "fid:id", "a\nb", "", "line\u2028"]
+)
+def test_push_channels_of_a_page_are_told_as_those_of_single_pushes(own: str) -> None:
+    channels = ["APA91b:a-b_c.d", own, "APA91b"]
+    ((group, _),) = page_of([PUSH]).groups
+    page = PushPage(channels, ["a", "b", "c"], [(group, 3)])
+    together = requests_in(requests_for(page, origin="https://fcm", path="/send", token="ya29", now=NOW))
+    singly = [request_for(replace(PUSH, push_channel=each)) for each in channels]
+    assert [each.body for each in together if isinstance(each, Request)] == [
+        each.body for each in singly if isinstance(each, Request)
+    ]
+    messages = [orjson.loads(each.body)["message"] for each in together if isinstance(each, Request)]
+    assert [each.get("token", each.get("fid")) for each in messages] == [targets_of(each)[0].value for each in channels]
 
 
 def request_for(push: Push) -> Request | SendResult:

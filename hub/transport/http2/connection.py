@@ -24,13 +24,12 @@ from hub.transport.http2.frames import (
     FRAME_SIZE,
     HEAD,
     HEAD_SIZE,
-    KNOWN,
     WINDOW,
     Code,
     Kind,
     Setting,
+    answers_alike,
     code_name,
-    streams_of_alike,
 )
 from hub.transport.http2.request_bytes import SHORT, RequestEncoder, Shared, header_block, whole_requests
 from hub.transport.requests import Batch, Response
@@ -293,10 +292,9 @@ class Http2Connection:
                 and stream not in self._answers
                 and stream not in self._unsent
             ):
-                if at >= tried_to and data[end : end + KNOWN] == data[at : at + KNOWN]:
-                    alike = streams_of_alike(data, at, end - at)
-                    tried_to = at + len(alike) * (end - at)
-                    if self._take_plain(alike):
+                if at >= tried_to:
+                    alike, tried_to = answers_alike(data, at, end)
+                    if alike and self._take_plain(alike):
                         at = tried_to
                         continue
                 batch = open_.pop(stream)[0]

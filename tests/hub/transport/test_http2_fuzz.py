@@ -90,7 +90,10 @@ def one_connection(rng: random.Random, which: str) -> int:
             if rng.random() < 0.2:  # answers alike, mostly of requests that await them
                 alike = rng.choice([b"\x88", b"\x88\x88"])
                 streams = [rng.randrange(1, 2 * begun + 2, 2) for _ in range(rng.randrange(9))]
-                data += b"".join(frames.headers(each, alike, flags=frames.END_STREAM) for each in sorted(streams))
+                behind = rng.random() < 0.5
+                for each in sorted(streams):
+                    data += frames.headers(each, alike, flags=frames.END_STREAM)
+                    data += frames.reset(each, frames.Code.NO_ERROR) if behind else b""
     except Http2Error:
         refused += len(connection.not_processed)
         batch.open -= len(connection.not_processed)

@@ -10,7 +10,7 @@ from hub.requests import RequestGroup
 from hub.transport.feed import Row
 from hub.transport.http2 import connection, frames
 from hub.transport.http2.connection import Http2Connection
-from hub.transport.http2.frames import END_HEADERS, END_STREAM, Kind, streams_of_alike
+from hub.transport.http2.frames import END_HEADERS, END_STREAM, Code, Kind, answers_alike
 from hub.transport.http2.request_bytes import RequestEncoder, header_block, whole_requests
 from hub.transport.requests import Batch
 
@@ -85,7 +85,34 @@ def answer(stream: int, block: bytes = BLOCK, *, flags: int = WHOLE) -> bytes:
 )
 def test_frames_alike_are_found_to_the_first_that_differs(behind: bytes, found: int) -> None:
     data = b"before" + b"".join(map(answer, (3, 5, 7))) + behind
-    assert streams_of_alike(data, len(b"before"), len(answer(1))) == [3, 5, 7, 9][:found]
+    first, size = len(b"before"), len(answer(1))
+    assert answers_alike(data, first, first + size) == ([3, 5, 7, 9][:found], first + found * size)
+
+
+def reset(stream: int) -> bytes:
+    return frames.reset(stream, Code.NO_ERROR)
+
+
+@pytest.mark.parametrize(
+    ("behind", "found"),
+    [
+        (b"", 2),
+        (answer(7) + reset(7), 3),
+        (answer(7) + reset(9), 2),
+        (answer(7) + answer(9), 2),
+        (answer(7) + reset(7)[:-1], 2),
+    ],
+    ids=["nothing", "alike", "of another stream", "no reset", "torn"],
+)
+def test_answers_with_resets_are_found_to_the_first_that_differs(behind: bytes, found: int) -> None:
+    data = answer(3) + reset(3) + answer(5) + reset(5) + behind
+    unit = len(answer(3) + reset(3))
+    assert answers_alike(data, 0, len(answer(3))) == ([3, 5, 7][:found], found * unit)
+
+
+@pytest.mark.parametrize("data", [answer(3), answer(3) + reset(3), answer(3) + answer(5, b"\x88")], ids=len)
+def test_an_answer_alone_is_not_looked_at_in_columns(data: bytes) -> None:
+    assert answers_alike(data, 0, len(answer(3))) == ((), 0)
 
 
 ANSWERS = {
@@ -97,12 +124,13 @@ ANSWERS = {
 }
 
 
+@pytest.mark.parametrize("is_reset", [False, True], ids=["whole", "reset"])
 @pytest.mark.parametrize("streams", ANSWERS.values(), ids=ANSWERS)
-async def test_answers_at_once_end_what_they_end_one_by_one(streams: list[int]) -> None:
-    data = b"".join(map(answer, streams))
+async def test_answers_at_once_end_what_they_end_one_by_one(streams: list[int], is_reset: bool) -> None:
+    answers = [answer(each) + reset(each) if is_reset else answer(each) for each in streams]
     at_once, singly = (begun() for _ in range(2))
-    at_once[0].receive(data)
-    for each in map(answer, streams):
+    at_once[0].receive(b"".join(answers))
+    for each in answers:
         singly[0].receive(each)
     (one, batches), (other, expected) = at_once, singly
     assert [(batch.plain, batch.open) for batch in batches] == [(batch.plain, batch.open) for batch in expected]
@@ -110,26 +138,30 @@ async def test_answers_at_once_end_what_they_end_one_by_one(streams: list[int]) 
     assert (one.in_flight, one.take_output()) == (other.in_flight, other.take_output())
 
 
-async def test_answers_alike_are_taken_together(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many answers were taken for alike, each time that they were looked at together."""
     runs: list[int] = []
 
-    def counted(data: bytes, at: int, size: int) -> Sequence[int]:
-        found = streams_of_alike(data, at, size)
-        runs.append(len(found))
+    def counted(data: bytes, at: int, end: int) -> tuple[Sequence[int], int]:
+        found = answers_alike(data, at, end)
+        runs.append(len(found[0]))
         return found
 
-    monkeypatch.setattr(connection, "streams_of_alike", counted)
+    monkeypatch.setattr(connection, "answers_alike", counted)
+    return runs
+
+
+async def test_answers_alike_are_taken_together(runs: list[int]) -> None:
     client, _ = begun()
     client.receive(b"".join(map(answer, (1, 3, 5, 7, 9))))
     assert runs == [5]
 
 
-async def test_answers_that_nobody_awaits_are_looked_at_together_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    runs: list[int] = []
-    monkeypatch.setattr(connection, "streams_of_alike", lambda *given: runs.append(1) or streams_of_alike(*given))
+async def test_answers_that_nobody_awaits_are_looked_at_together_once(runs: list[int]) -> None:
     client, (first, second) = begun()
     client.receive(b"".join(map(answer, (1, 1, 1, 3, 5, 7, 9))))
-    assert (len(runs), first.plain + second.plain) == (1, 5)
+    assert (runs, first.plain + second.plain) == ([7], 5)
 
 
 def begun() -> tuple[Http2Connection, list[Batch]]:

@@ -74,13 +74,14 @@ class TargetColumns(Sequence[Target]):
 
     def by_ordinal(self) -> "TargetColumns":
         """The same, by rising ordinal."""
-        order = sorted(range(len(self)), key=self.ordinals.__getitem__)
-        return self if order == list(range(len(self))) else self._at(order)
+        if sorted(self.ordinals) == self.ordinals:  # as a store reads them, nearly always
+            return self
+        return self._at(sorted(range(len(self)), key=self.ordinals.__getitem__))
 
     def by_kind(self) -> Sequence["TargetColumns"]:
         """Those of each kind that there is, as columns of one kind."""
         if self.which is None:
-            return (self,)
+            return (self,) if self.ordinals else ()
         places: dict[int, list[int]] = {}
         for place, number in enumerate(self.which):
             places.setdefault(number, []).append(place)

@@ -1,6 +1,7 @@
 """Pushes are rendered once for all who get the same, and each as its own template and platform say."""
 
 import json
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -192,6 +193,22 @@ async def test_pieces_of_columns_of_one_kind_are_rendered_once() -> None:
     assert [[target.push_channel for target in each.targets] for each in pieces] == [["a", "b"], ["c"]]
     assert pieces[0].page.groups[0][0] is pieces[1].page.groups[0][0]
     assert by_ordinal(made.in_pieces(given, phones, 2)) == by_ordinal([made.pages(given, list(phones))])
+
+
+@pytest.mark.parametrize("nobody", [TargetColumns((), (), ()), TargetColumns.joined([])], ids=["no hub", "no rows"])
+def test_a_page_whose_phones_are_all_gone_has_no_pushes(nobody: TargetColumns) -> None:
+    made = Rendering(Templates()).pages(notification(), nobody)
+    assert (made.pages, made.unsendable) == ({}, [])
+
+
+@pytest.mark.parametrize("ordinal", [0, 1, 2**32 - 1])
+async def test_an_id_ends_with_the_ordinal(ordinal: int) -> None:
+    given = notification()
+    made = Rendering(Templates(t1=template(MESSAGE)))
+    phones = [target(ordinal), target(77)]
+    await made.prepare(phones)
+    ids = made.pages(given, phones).pages[Platform.FCM].page.ids
+    assert ids == [str(uuid.UUID(f"{given.id[:20]}{each:012x}")) for each in (ordinal, 77)]
 
 
 def by_ordinal(rendered: Sequence[RenderedPushes]) -> dict[int, Push | SendResult]:

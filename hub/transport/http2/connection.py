@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 from hpack import Decoder, HPACKError
@@ -326,7 +327,7 @@ class Http2Connection:
             return False
         if not (wanted.isdisjoint(self._answers) and wanted.isdisjoint(self._unsent)):
             return False
-        for batch, count in Counter([self._open.pop(stream)[0] for stream in streams]).items():
+        for batch, count in Counter(map(itemgetter(0), map(self._open.pop, streams))).items():
             batch.plain += count
             batch.open -= count
             if not batch.open:

@@ -58,6 +58,7 @@ AIMS = {
     ("wire", "broadcast, 50 ms / 0 ms, pushes/s"): 0.8,
     ("wire", "500 FCM tokens, 50 ms added, new connections, s"): 0.3,
     ("wire", "500 FCM tokens, 50 ms added, open ones, s"): 0.3,
+    **{("wire", f"{names}, pushes/CPU-s"): 0.9 for names in wire.BESIDE},
     ("servicebus", "daemon / bare SDK"): 0.6,
     ("outage", "p99, outage / well"): 1.1,
     **{("fairness", f"{way}, beside a flood, p99 / alone"): 2.0 for way in fairness.WAYS},

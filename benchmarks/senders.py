@@ -128,8 +128,8 @@ async def measure(service: FastPushService, *, count: int, rounds: int) -> None:
         "ApnsSender.send": lambda page: sender.send(page),
     }
     others = {
-        name: (list(pages_of(PushGroup(payload=payload), count)), _posting(transport, make, verdict))
-        for name, (payload, make, verdict) in _others(service.url).items()
+        name: (list(pages_of(PushGroup(payload=payload), count)), posting(transport, make, verdict))
+        for name, (payload, make, verdict) in others_of(service.url).items()
     }
     turns = {way: (pages, send) for way, send in ways.items()} | others
     costs: dict[str, list[float]] = {way: [] for way in turns}
@@ -153,13 +153,13 @@ def pages_of(group: PushGroup, count: int) -> Iterator[PushPage]:
         yield PushPage(channels, ids, [(group, len(numbers))])
 
 
-def _posting(
+def posting(
     transport: Transport, make: Callable[[PushPage], Requests], verdict: Verdict
 ) -> Callable[[PushPage], Awaitable[object]]:
     return lambda page: post(transport, make(page), verdict, deadline=10)
 
 
-def _others(url: str) -> dict[str, tuple[bytes, Callable[[PushPage], Requests], Verdict]]:
+def others_of(url: str) -> dict[str, tuple[bytes, Callable[[PushPage], Requests], Verdict]]:
     """By service a payload, the requests of a page, and what answers mean."""
     now = datetime.now(UTC)
     message = b'{"message":{"notification":{"title":"Deposit","body":"You received 1,234.56 EUR from Contoso"}}}'

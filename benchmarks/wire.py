@@ -1,4 +1,4 @@
-"""What the way to a push service costs: latency that is added, the number of connections, a page that has to be quick.
+"""What the way to a push service costs: latency that is added, connections, a page that has to be quick, other services.
 
     python -m benchmarks --only wire
     python -m benchmarks.wire JSON
@@ -27,11 +27,12 @@ from benchmarks import daemon, figures
 from benchmarks.delaying import delayed
 from benchmarks.nginx import FastPushService
 from benchmarks.pinning import on_the_measured_core
-from benchmarks.senders import PAGE, PAYLOAD, TOKEN, TOPIC, pages_of
+from benchmarks.senders import PAGE, PAYLOAD, TOKEN, TOPIC, others_of, pages_of, posting
 from hub.egress import Egress
 from hub.platforms.apns.sender import requests_for
+from hub.platforms.apns.sender import verdict as apns_verdict
 from hub.platforms.fcm import sender as fcm
-from hub.push import PushGroup
+from hub.push import PushGroup, PushPage
 from hub.requests import RequestGroup
 from hub.store.sqlite.store import SqliteStore
 from hub.tls import Tls
@@ -40,6 +41,8 @@ from hub.transport.client import Transport
 ROUND_TRIP = 0.05
 """Seconds that are added."""
 CONNECTIONS = (1, 4, 16)
+BESIDE = ("FCM / APNs", *(f"{name} / FCM" for name in ("Huawei", "ADM", "Xiaomi")))
+"""Services whose pushes are to cost no more than a tenth more than another's."""
 ROUNDS = 5
 _TOKENS = 500
 _DEADLINE = 60.0
@@ -116,8 +119,27 @@ async def _measure(asked: Mapping[str, Any]) -> Mapping[str, list[float]]:
             began = time.perf_counter()
             await _post_tokens(transport, asked["far"])
             seen[f"{_TOKENS} FCM tokens, {ROUND_TRIP * 1000:g} ms added, {name}, s"].append(time.perf_counter() - began)
+        for name, ratio in (await _beside_fcm(transport, asked["near"], asked["pushes"])).items():
+            seen[name].append(ratio)
         await transport.close()
     return seen
+
+
+async def _beside_fcm(transport: Transport, origin: str, pushes: int) -> Mapping[str, float]:
+    """How many pushes a second of CPU each service makes of FCM's, and FCM of APNs', page by page by turns."""
+    apns = (PAYLOAD, lambda page: requests_for(page, origin=origin, topic=TOPIC, token=TOKEN), apns_verdict)
+    turns = {"APNs": apns, **others_of(origin)}
+    ways = {name: (payload, posting(transport, make, verdict)) for name, (payload, make, verdict) in turns.items()}
+    spent = dict.fromkeys(ways, 0.0)
+    for number, page in enumerate(pages_of(PushGroup(payload=b""), pushes)):
+        for name, (payload, send) in ways.items():
+            mine = PushPage(page.push_channels, page.ids, [(PushGroup(payload=payload), len(page))])
+            before = time.process_time()
+            await send(mine)
+            if number:  # the first opens connections
+                spent[name] += time.process_time() - before
+    beside = {f"{name} / FCM, pushes/CPU-s": spent["FCM"] / spent[name] for name in ways if name not in ("APNs", "FCM")}
+    return {"FCM / APNs, pushes/CPU-s": spent["APNs"] / spent["FCM"], **beside}
 
 
 async def _post(transport: Transport, origin: str, pushes: int) -> None:

@@ -141,7 +141,7 @@ def _try_templates(connection: Connection, place: Place, asked: Sequence[_Asked]
     for one in asked:
         chosen = [row for row in _matching(one, known) if PLATFORM_NAMED[row[1]] in one.platforms]
         if chosen:
-            one.audience = Audience(targets=_targets(chosen))
+            one.audience = Audience(targets=targets_of(chosen))
 
 
 def _try_candidates(connection: Connection, place: Place, asked: Sequence[_Asked], now: float) -> None:

@@ -3,7 +3,7 @@
 import struct
 from collections.abc import Sequence
 from enum import IntEnum
-from itertools import takewhile
+from operator import eq
 from typing import Final
 
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -155,6 +155,8 @@ def answers_alike(data: bytes, at: int, end: int) -> tuple[Sequence[int], int]:
         column = data[at + place : at + count * unit : unit]
         count -= len(column.lstrip(column[:1]))
     form = f">{KNOWN}xI{size - HEAD_SIZE}x" + (f"{KNOWN}xI4x" if is_reset else "")
-    rows = list(struct.iter_unpack(form, data[at : at + count * unit]))
-    own = rows if not is_reset else list(takewhile(lambda row: row[0] == row[1], rows))
-    return [row[0] for row in own], at + len(own) * unit
+    streams, *resets = zip(*struct.iter_unpack(form, data[at : at + count * unit]), strict=True)
+    if resets and resets[0] != streams:  # one is of another stream
+        same = list(map(eq, streams, resets[0]))
+        streams = streams[: same.index(False)]
+    return streams, at + len(streams) * unit

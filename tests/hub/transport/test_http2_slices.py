@@ -86,7 +86,7 @@ def answer(stream: int, block: bytes = BLOCK, *, flags: int = WHOLE) -> bytes:
 def test_frames_alike_are_found_to_the_first_that_differs(behind: bytes, found: int) -> None:
     data = b"before" + b"".join(map(answer, (3, 5, 7))) + behind
     first, size = len(b"before"), len(answer(1))
-    assert answers_alike(data, first, first + size) == ([3, 5, 7, 9][:found], first + found * size)
+    assert answers_alike(data, first, first + size) == ((3, 5, 7, 9)[:found], first + found * size)
 
 
 def reset(stream: int) -> bytes:
@@ -99,15 +99,16 @@ def reset(stream: int) -> bytes:
         (b"", 2),
         (answer(7) + reset(7), 3),
         (answer(7) + reset(9), 2),
+        (answer(7) + reset(9) + answer(9) + reset(9), 2),
         (answer(7) + answer(9), 2),
         (answer(7) + reset(7)[:-1], 2),
     ],
-    ids=["nothing", "alike", "of another stream", "no reset", "torn"],
+    ids=["nothing", "alike", "of another stream", "of another stream, and alike", "no reset", "torn"],
 )
 def test_answers_with_resets_are_found_to_the_first_that_differs(behind: bytes, found: int) -> None:
     data = answer(3) + reset(3) + answer(5) + reset(5) + behind
     unit = len(answer(3) + reset(3))
-    assert answers_alike(data, 0, len(answer(3))) == ([3, 5, 7][:found], found * unit)
+    assert answers_alike(data, 0, len(answer(3))) == ((3, 5, 7)[:found], found * unit)
 
 
 @pytest.mark.parametrize("data", [answer(3), answer(3) + reset(3), answer(3) + answer(5, b"\x88")], ids=len)

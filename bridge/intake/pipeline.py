@@ -543,6 +543,8 @@ class Pipeline:
 
     def flow_of(self, in_flight: InFlightEvent) -> Sequence[RuleFlow]:
         """Flow control of the event's rules, for the store to decide."""
+        if not in_flight.decision.flow:  # as nearly always
+            return ()
         return flow_with_letters(in_flight.decision.flow, partial(self._dead_letter, in_flight))
 
     def _journal_entry(self, in_flight: InFlightEvent) -> JournalEntry | None:

@@ -144,13 +144,18 @@ class IntakeMetrics(MetricTable):
         alike: dict[tuple[str, EventOutcome, tuple[str, ...], tuple[str, ...]], int] = {}  # most of a batch are
         observed: Counter[str] = Counter()
         letters: list[DeadLetter] = []
+        ages: dict[str, list[float]] = {}
         now = self._clock()
         for event in fact.events:
             source, outcome, decision = event.message.source, event.outcome, event.decision
             key = (source, outcome, decision.matched, decision.errors)
             alike[key] = alike.get(key, 0) + 1
             if outcome is EventOutcome.ACCEPTED and event.event is not None:
-                self._age.observe((source,), max(0.0, now - event.event.time.timestamp()))
+                age = max(0.0, now - event.event.time.timestamp())
+                if source in ages:
+                    ages[source].append(age)
+                else:
+                    ages[source] = [age]
             if event.not_kept is not None:
                 self._not_kept.labels(source, event.not_kept.value).inc()
             for each in event.suppressed:
@@ -160,6 +165,8 @@ class IntakeMetrics(MetricTable):
             if outcome is not EventOutcome.DUPLICATE and (decision.observed or event.dead_letters):
                 observed.update(self._rule(each.rule) for each in decision.observed)
                 letters += event.dead_letters
+        for source, of_source in ages.items():
+            self._age.observe_each((source,), of_source)
         taken, matched, failed = Counter[tuple[str, str]](), Counter[str](), Counter[str]()
         for (source, outcome, fired, errors), count in alike.items():
             taken[source, INGEST[outcome]] += count

@@ -96,6 +96,7 @@ def decide_recording(results: Sequence[PageResult], rows: Mapping[Key, OpenRow],
     letters: list[DeadLetter] = []
     homes: set[Key] = set()
     late = 0
+    delivered: Counts | None = None  # single pushes that were answered together share their counts
     for result in results:
         work = result.work
         key = (work.queue, work.n)
@@ -107,7 +108,14 @@ def decide_recording(results: Sequence[PageResult], rows: Mapping[Key, OpenRow],
             continue
         is_last = result.is_last
         counts = added(row.counts, result.counts) if row.counts else result.counts
-        state, why = (None, None) if work.number else _state_after(result, counts)
+        state: State | None = None
+        why: Unreached | None = None
+        if not work.number and counts is delivered and _ends_by_counts(result):
+            state = State.COMPLETED
+        elif not work.number:
+            state, why = _state_after(result, counts)
+            if state is State.COMPLETED and why is None and _ends_by_counts(result):
+                delivered = counts
         ends = state is not None and state is not State.PROCESSING
         count = 0 if why is None else result.passed_over or unreached_count(counts)
         change = Written(
@@ -174,6 +182,11 @@ def _due(page: RetryPage, work: Work, now: float) -> float:
     if page.quiet is not None:
         return page.quiet.until
     return work.due_at if page.delay is None else now + page.delay
+
+
+def _ends_by_counts(result: PageResult) -> bool:
+    """Whether its counts alone say how it ends."""
+    return result.is_last and not result.retries and result.state is None and result.unreached is None
 
 
 def _state_after(result: PageResult, counts: Counts) -> tuple[State, Unreached | None]:

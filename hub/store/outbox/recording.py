@@ -105,9 +105,9 @@ def record(
     otherwise; without `trust` another transaction came between.
     """
     trusted: set[Key] = set()
+    keys = {(result.work.queue, result.work.n) for result in results}
     if trust:
-        begun = {(result.work.queue, result.work.n) for result in results if result.done_before}
-        trusted = {(result.work.queue, result.work.n) for result in results if not result.done_before} - begun
+        trusted = keys - {(result.work.queue, result.work.n) for result in results if result.done_before}
     rows = open_rows(connection, [result.work for result in results], queues, trusted=trusted)
     recording = decide_recording(results, rows, now=now)
     free = iter(numbers)
@@ -116,7 +116,7 @@ def record(
         follow_ups = () if reporter is None else following.follow_up_rows(recording.written, rows, reporter, now=now)
         _write(connection, recording, reports, follow_ups, free, queue, now)
     gone = [(failure.work.notification.hub, failure.failed) for failure in recording.failures if failure.failed.gone]
-    closed = {(result.work.queue, result.work.n) for result in results} - rows.keys()
+    closed = keys - rows.keys()
     if not gone:
         return recording, 0, closed
     hidden = mark_dead(connection, gone, now)

@@ -1,12 +1,16 @@
 """What goes to a push service on the wire: POSTs in groups of columns."""
 
+import string
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
-from typing import NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from hub.push import SendResult
 
 T = TypeVar("T")
+
+UNRESERVED: Final = (string.ascii_letters + string.digits + "-._~").encode()
+"""Characters that stand for themselves in a URI, and in a form (RFC 3986, section 2.3)."""
 
 
 class RequestGroup(NamedTuple):
@@ -95,6 +99,12 @@ def encoded(column: Sequence[str]) -> Sequence[bytes]:
     """Each text of a column as UTF-8; all at once, as nearly always none has a line feed."""
     found = "\n".join(column).encode().split(b"\n")
     return found if len(found) == len(column) else [each.encode() for each in column]
+
+
+def all_of(column: Sequence[str], characters: bytes) -> bool:
+    """Whether the texts of a column are made of these characters alone, which are ASCII: then none has to be escaped."""
+    text = "".join(column)
+    return text.isascii() and not text.encode().translate(None, characters)
 
 
 def _column(group: RequestGroup, entries: Iterable[T]) -> Iterable[T]:

@@ -36,7 +36,10 @@ OPERATIONS: Mapping[str, str] = {
     "end_held": "record",
     "record": "record",
     "sum_up": "record",
-    **dict.fromkeys(("audiences", "targets", "templates", "get_installation", "get_registration", "details"), "read"),
+    **dict.fromkeys(
+        ("audiences", "targets", "target_columns", "templates", "get_installation", "get_registration", "details"),
+        "read",
+    ),
     **dict.fromkeys(("queue_states", "registrations_by_platform", "unpublished", "offsets", "duplicates"), "read"),
     **dict.fromkeys(
         (

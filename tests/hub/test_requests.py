@@ -2,7 +2,9 @@
 
 from itertools import repeat
 
-from hub.requests import JOINED, RequestGroup, joined
+import pytest
+
+from hub.requests import JOINED, UNRESERVED, RequestGroup, all_of, encoded, joined
 from tests.fakes.requests import requests_in
 
 
@@ -41,3 +43,16 @@ def test_joined_groups_are_the_same_requests() -> None:
 
 def test_neighbours_are_joined_up_to_a_bound_where_nothing_but_their_columns_differs() -> None:
     assert [len(each.ids) for each in joined(groups())] == [2, 3, JOINED, 1]
+
+
+@pytest.mark.parametrize("column", [[""], ["", ""], ["a", "größer"], ["a\nb", "c"], ["\n"]], ids=repr)
+def test_a_column_is_encoded_as_each_of_its_texts(column: list[str]) -> None:
+    assert list(encoded(column)) == [each.encode() for each in column]
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [([], True), (["aZ09", "-._~"], True), (["a", "b/"], False), (["a", "ä"], False), (["a\n"], False), (["%"], False)],
+)
+def test_a_column_needs_no_escapes_if_none_of_its_texts_does(column: list[str], expected: bool) -> None:
+    assert all_of(column, UNRESERVED) is expected

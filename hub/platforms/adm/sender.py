@@ -33,7 +33,7 @@ from hub.platforms.verdict_classes import (
     Meaning,
 )
 from hub.push import PageVerdict, PushGroup, PushPage, SendResult
-from hub.requests import Refused, RequestGroup
+from hub.requests import UNRESERVED, Refused, RequestGroup, all_of
 from hub.transport.answers import json_object, retry_after
 from hub.transport.client import Transport
 from hub.transport.oauth import AccessTokens
@@ -119,7 +119,8 @@ def requests_for(page: PushPage, *, origin: str, token: str, now: datetime) -> I
             yield Refused(run, body)
             continue
         channels = page.push_channels[run.start : run.stop]
-        tails = [f"{quote(channel, safe='')}/messages" for channel in channels]
+        quoted = channels if all_of(channels, UNRESERVED) else [quote(channel, safe="") for channel in channels]
+        tails = [f"{channel}/messages" for channel in quoted]
         ids = page.ids[run.start : run.stop]
         yield RequestGroup(origin, run, _PATH, tails, lines, PUSH_ID_HEADER, ids, repeat(body))
 

@@ -1,7 +1,6 @@
 """Firebase Cloud Messaging, HTTP v1 over HTTP/2 (Firebase, "REST Resource: projects.messages" and "ErrorCode")."""
 
 import asyncio
-import string
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import repeat
@@ -34,7 +33,7 @@ from hub.platforms.verdict_classes import (
     Meaning,
 )
 from hub.push import DELIVERED, PageVerdict, PushGroup, PushPage, SendResult
-from hub.requests import Refused, RequestGroup, encoded
+from hub.requests import UNRESERVED, Refused, RequestGroup, all_of, encoded
 from hub.transport.answers import json_object, retry_after
 from hub.transport.client import Transport
 from hub.transport.oauth import AccessTokens
@@ -45,8 +44,8 @@ QUOTA_PAUSE: Final = 60.0  # seconds; what Google asks for after a 429 that name
 SERVER_PAUSE: Final = 10.0  # seconds; likewise after a 500
 STREAMS: Final = 100  # requests at once on a connection; Google's own SDK stays at this
 CONNECTIONS: Final = 10
-_PLAIN: Final = (string.ascii_letters + string.digits + "-_:.").encode()
-"""What Google's tokens are made of, and JSON has as it is."""
+_PLAIN: Final = UNRESERVED + b":"
+"""What Google's tokens are made of; JSON has it as it is."""
 
 
 ERROR_CODES: Final[Mapping[str, Meaning]] = {
@@ -245,8 +244,7 @@ def requests_for(
 
 def _bodies(parts: tuple[bytes, bytes], channels: Sequence[str]) -> Sequence[bytes]:
     head, tail = parts
-    text = "".join(channels)
-    if text.isascii() and FID_PREFIX not in text and not text.encode().translate(None, _PLAIN):
+    if all_of(channels, _PLAIN) and FID_PREFIX not in "".join(channels):
         before, behind = head + b'"token":"', b'"' + tail
         return [before + token + behind for token in encoded(channels)]
     return [

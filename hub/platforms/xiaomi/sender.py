@@ -3,7 +3,7 @@
 Every answer has the status 200, and says by a code what it means.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import repeat
@@ -31,7 +31,7 @@ from hub.platforms.verdict_classes import (
 from hub.platforms.xiaomi.body import MAX_CONTENT, MAX_TTL, SHOWN, TARGETS, fields_of, is_passed_through, notify_id
 from hub.platforms.xiaomi.settings import XiaomiSettings
 from hub.push import PushGroup, PushPage, SendResult
-from hub.requests import Refused, RequestGroup
+from hub.requests import UNRESERVED, Refused, RequestGroup, all_of, encoded
 from hub.transport.answers import json_object
 from hub.transport.client import Transport
 
@@ -125,8 +125,10 @@ def requests_for(
         )
 
 
-def _bodies(form: bytes, channels: list[str]) -> Iterator[bytes]:
-    return (form + quote_plus(channel.replace(SEPARATOR, ",")).encode() for channel in channels)
+def _bodies(form: bytes, channels: Sequence[str]) -> Sequence[bytes]:
+    if all_of(channels, UNRESERVED):
+        return [form + channel for channel in encoded(channels)]
+    return [form + quote_plus(channel.replace(SEPARATOR, ",")).encode() for channel in channels]
 
 
 class XiaomiSender(HttpSender):

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
 import orjson
 import pytest
@@ -20,7 +20,7 @@ from hub.platforms.mpns import sender as mpns
 from hub.platforms.table import services, traits_of
 from hub.platforms.xiaomi import sender as xiaomi
 from hub.platforms.xiaomi.settings import XiaomiSettings
-from hub.push import SendResult
+from hub.push import PushPage, SendResult
 from hub.requests import Requests
 from tests.fakes.pushes import Push, page_of
 from tests.fakes.requests import Request, requests_in
@@ -193,6 +193,21 @@ def test_adm_gets_key_and_expiry_in_the_body_unless_they_are_given() -> None:
     assert request("adm", replace(one, push_channel="a/b?c")).url.endswith(
         "/messaging/registrations/a%2Fb%3Fc/messages"
     )
+
+
+@pytest.mark.parametrize("own", ["a/b?c", "a b", "größer", "~-._", "", "a\u2028b", "50%"])
+@pytest.mark.parametrize("name", ["adm", "xiaomi"])
+def test_push_channels_of_a_page_are_escaped_as_those_of_single_pushes(name: str, own: str) -> None:
+    ((group, _),) = page_of([push(name)]).groups
+    for channels in ([own, own], ["plain", own], ["plain", "simple"]):
+        page = PushPage(channels, ["a", "b"], [(group, 2)])
+        together = [(each.url, each.body) for each in requests_in(MADE[name](page)) if isinstance(each, Request)]
+        singly = [request(name, replace(push(name), push_channel=each)) for each in channels]
+        assert together == [(each.url, each.body) for each in singly]
+        told = [
+            form(each)["registration_id"] if name == "xiaomi" else unquote(each.url.split("/")[-2]) for each in singly
+        ]
+        assert told == channels
 
 
 @pytest.mark.parametrize(

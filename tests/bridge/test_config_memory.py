@@ -119,6 +119,9 @@ def test_giving_up_does_not_look_into_what_is_no_part_of_a_configuration() -> No
 
 def test_while_a_configuration_is_read_only_young_garbage_is_looked_for() -> None:
     before, frozen = gc.get_threshold(), gc.get_freeze_count()
+    gc.collect()
+    made = [[number] for number in range(7 * before[0])]
+    assert gc.get_count()[1] >= 5, "looks that came before the reading"
     with kept():
         assert min(gc.get_threshold()[1:]) > 1_000_000
         made = [[number] for number in range(1000)]

@@ -18,6 +18,7 @@ from bridge.config.memory import kept
 from bridge.config.models.credentials import ListenerTls
 from bridge.config.models.document import TAKES_A_RESTART, Settings
 from bridge.config.models.listeners import ListenerSettings
+from bridge.config.models.store import StoreSettings
 from bridge.config.watch import ConfigWatch
 from bridge.logger import structlog
 from rules.document import Paths, files_of, says_nothing, shown
@@ -183,8 +184,12 @@ def waiting_for_restart(started_by: Settings, settings: Settings) -> list[str]:
 
 
 def _as_kept(settings: Settings, part: str) -> object:
-    """What a key says, but for a listener's certificate, which is exchanged while it listens."""
+    """What a key says, but for what is in files that are read again: a listener's certificate, which is exchanged while it
+    listens, and those of the store, which each connection reads."""
     said = attrgetter(part)(settings)
+    if isinstance(said, StoreSettings) and said.tls is not None:
+        files = [str(file) for file in (said.tls.ca_file, said.tls.cert, said.tls.key)]
+        return said.model_copy(update={"tls": None}), files
     if isinstance(said, ListenerTls):
         return True
     return said.model_copy(update={"tls": said.tls is not None}) if isinstance(said, ListenerSettings) else said

@@ -14,7 +14,8 @@ from cryptography.x509 import load_pem_x509_certificate
 
 from bridge.app import Daemon
 from bridge.config.load import check
-from bridge.config.reload import Reloader
+from bridge.config.models.document import Settings
+from bridge.config.reload import Reloader, waiting_for_restart
 from bridge.config.watch import fingerprint
 from hub.tls import Tls
 from rules.read_files import ReadFiles
@@ -30,6 +31,9 @@ listeners:
 sources:
   hr: { http: { path: /in/hr }, map: { id: "{{ data.id }}" } }
 """
+
+
+REST = 'sources: { hr: { http: { path: /in/hr }, map: { id: "{{ data.id }}" } } }'
 
 
 class Mounted:
@@ -198,3 +202,24 @@ async def test_a_certificate_alone_needs_no_restart(mounted: Mounted, tmp_path: 
         mounted.put()
         assert daemon.reloader is not None
         assert (await daemon.reloader.reload()).restart == []
+
+
+def test_a_renewed_certificate_of_the_database_needs_no_restart_and_another_file_does(tmp_path: Path) -> None:
+    """Each connection reads the files again."""
+    address = "postgresql://pushbridge@db.example/push"
+
+    def with_roots(name: str) -> Settings:
+        Authority(tmp_path / name)
+        store = f'{{ url: "{address}", tls: {{ ca_file: {name}/ca.pem }} }}'
+        (tmp_path / "c.yaml").write_text(f"bridge: {{ store: {store} }}\n{REST}")
+        settings, problems = check(tmp_path / "c.yaml", environ={})
+        assert settings is not None, problems
+        return settings
+
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+    first = with_roots("one")
+    renewed = with_roots("one")
+    assert first.bridge.store != renewed.bridge.store
+    assert waiting_for_restart(first, renewed) == []
+    assert waiting_for_restart(first, with_roots("other")) == ["bridge.store"]

@@ -62,6 +62,7 @@ LONGEST = (
     "tests/integration/test_runbooks.py",
     "tests/integration/test_outage_memory.py",
     "tests/integration/test_live_commands_in_trouble.py",
+    "tests/integration/test_pages.py",
     "tests/deploy/test_release.py",
     "tests/integration/test_flow_kill.py",
     "tests/integration/test_silence_kill.py",

@@ -22,6 +22,7 @@ from connectors.errors import NotConnectedError, SourceError, TopologyError
 from connectors.kafka.beginning import beginning_of
 from connectors.kafka.client import cause_of_no_connection, client_options, translated
 from connectors.kafka.commits import Commits
+from connectors.kafka.lenient import read_leniently
 from connectors.kafka.message import message_from
 from connectors.kafka.settings import KafkaSettings
 from connectors.kafka.timing import Timing
@@ -262,6 +263,12 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
             read: Mapping[TopicPartition, Sequence[Any]] = await self._client.getmany(
                 timeout_ms=int(self._timing.poll * 1000), max_records=room
             )
+        except UnicodeDecodeError:  # the name of a header
+            if self._joining_since is not None:
+                return {}
+            is_committed = self._settings.receive.isolation == "read_committed"
+            leases = dict(self._leases)
+            read = await read_leniently(self._client, leases, room, is_committed=is_committed, ask=self._ask)
         except (NoOffsetForPartitionError, OffsetOutOfRangeError) as error:
             if self._joining_since is not None:  # aiokafka has begun before we have said where
                 return {}

@@ -1,14 +1,20 @@
 """Topics for tests: made, filled and removed over an admin client of their own."""
 
 import asyncio
+import gzip
+import struct
 from collections.abc import Mapping
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
+from aiokafka.record.util import calc_crc32c
 
 from tests.brokers.kafka import Kafka
 
 _KNOWN_WITHIN = 30.0  # seconds
+_LENGTH_AT, _CRC_AT, _CODEC_AT, _RECORDS_AT = 8, 17, 22, 61
+"""Where a batch has its parts: the length and the checksum are of what follows them."""
+_GZIP = 1
 
 
 async def create_topic(kafka: Kafka, topic: str, *, partitions: int = 1, **settings: str) -> bool:
@@ -68,3 +74,25 @@ async def produce(kafka: Kafka, topic: str, bodies: Mapping[bytes, int]) -> None
         futures = [await producer.send(topic, body, partition=partition) for body, partition in bodies.items()]
         for future in futures:
             await future
+
+
+async def produce_headers(
+    kafka: Kafka, topic: str, headers: Mapping[bytes, tuple[bytes, bytes]], *, is_compressed: bool = False
+) -> None:
+    """Publish bodies, each with a header whose name is any bytes, as one batch of partition 0; clients allow text alone."""
+    async with AIOKafkaProducer(bootstrap_servers=kafka.bootstrap) as producer:
+        batch = producer.create_batch()
+        for number, (body, (name, value)) in enumerate(headers.items()):
+            batch.append(timestamp=None, key=None, value=body, headers=[(f"{number:0{len(name)}d}", value)])
+        built = bytearray(batch._build())
+        for number, (name, _) in enumerate(headers.values()):
+            written = b"%c%0*d" % (2 * len(name), len(name), number)  # its length as a varint
+            assert built.count(written) == 1
+            built[:] = built.replace(written, written[:1] + name)
+        if is_compressed:
+            built[_RECORDS_AT:] = gzip.compress(bytes(built[_RECORDS_AT:]))
+            struct.pack_into(">i", built, _LENGTH_AT, len(built) - _LENGTH_AT - 4)
+            built[_CODEC_AT] = _GZIP
+        struct.pack_into(">I", built, _CRC_AT, calc_crc32c(bytes(built[_CRC_AT + 4 :])))
+        batch._buffer = built
+        await (await producer.send_batch(batch, topic, partition=0))

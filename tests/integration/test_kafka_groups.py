@@ -15,7 +15,7 @@ from connectors.kafka import KafkaSettings, KafkaSource
 from connectors.kafka.timing import Timing
 from tests.brokers.acls import GROUP, TOPIC, grant
 from tests.brokers.kafka import LIMITED, PASSWORD, Kafka
-from tests.brokers.topics import create_topic, delete_records, delete_topic, produce
+from tests.brokers.topics import create_topic, delete_records, delete_topic, produce, produce_headers
 from tests.connectors.behaviour import PATIENCE, bodies, bodies_of, take
 from tests.integration.test_kafka_source import QUICK, Offsets, create_again, group_position, settings
 
@@ -248,6 +248,33 @@ class AwayAtFirst(Offsets):
             self.is_there = True
             raise NotConnectedError("the store is away")
         return await super().next_offsets(partitions)
+
+
+@pytest.mark.parametrize("is_compressed", [False, True])
+async def test_a_header_whose_name_is_no_text_stops_no_partition_and_loses_nothing_of_others(
+    kafka: Kafka, is_compressed: bool
+) -> None:
+    """Kafka takes any bytes, and aiokafka raises for the whole batch, each time, and forgets what it read of others."""
+    topic = f"t-{uuid4().hex[:12]}"
+    await create_topic(kafka, topic, partitions=2)
+    names = {b"one": b"good", b"two": b"caf\xe9", b"three": b"\xff\xfe", b"four": b"good"}
+    await produce_headers(
+        kafka, topic, {body: (name, b"v") for body, name in names.items()}, is_compressed=is_compressed
+    )
+    others = [b"other %d" % number for number in range(5)]
+    await produce(kafka, topic, {b"five": 0} | dict.fromkeys(others, 1))
+    seen: dict[int, list[Message]] = {0: [], 1: []}
+    async with member(settings(kafka, topic, receive={"session_timeout": 1, "max_in_flight": 2})) as source:
+        for _ in range(10):
+            (message,) = await settled(source, 1)
+            seen[message.properties["partition"]].append(message)
+        async with asyncio.timeout(PATIENCE):
+            while (await source.backlog()).messages != 0:
+                await asyncio.sleep(0.02)
+    assert [message.body for message in seen[0]] == [*names, b"five"]
+    assert [message.body for message in seen[1]] == others
+    found = [dict(message.headers) for message in seen[0]]
+    assert found == [{"good": "v"}, {"caf\\xe9": "v"}, {"\\xff\\xfe": "v"}, {"good": "v"}, {}]
 
 
 async def _has_joined(source: KafkaSource) -> None:

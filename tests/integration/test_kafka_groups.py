@@ -97,9 +97,9 @@ async def _first_of(*sources: KafkaSource) -> list[Message]:
 async def test_a_full_source_is_no_process_that_asks_for_nothing(kafka: Kafka, topic: str) -> None:
     given = settings(kafka, topic, receive={"max_in_flight": 4, "session_timeout": 1, "drain_on_revoke": 0})
     await produce(kafka, topic, dict.fromkeys(bodies(10), 0))
-    async with member(given, timing=replace(QUICK, max_poll=2.0)) as source:
+    async with member(given, timing=replace(QUICK, max_poll=1.0)) as source:
         held = await take(source, 4)
-        for _ in range(30):  # three times as long as a member may be silent
+        for _ in range(15):  # three times as long as a member may be silent
             assert await source.receive(1) == []
         assert not any(message.is_lost() for message in held)
         assert (await source.backlog()).rebalances == 0

@@ -270,18 +270,6 @@ async def test_compaction_leaves_gaps_that_hold_nothing_up(kafka: Kafka) -> None
         await all_settled(source)
 
 
-async def test_a_full_source_reads_no_more_and_keeps_its_membership(kafka: Kafka, topic: str) -> None:
-    receive = {"max_in_flight": 4, "session_timeout": 1, "drain_on_revoke": 0}
-    await produce(kafka, topic, dict.fromkeys(bodies(10), 0))
-    async with member(kafka, topic, receive=receive) as source:
-        held = await take(source, 4)
-        for _ in range(8):  # longer than the session
-            assert await source.receive(1) == []
-        assert not any(message.is_lost() for message in held)
-        await source.settle([(message, ACK) for message in held])
-        assert bodies_of(await take(source, 4)) == bodies(10)[4:8]
-
-
 async def test_tombstones_come_or_are_passed_over_as_the_settings_say(kafka: Kafka, topic: str) -> None:
     async with AIOKafkaProducer(bootstrap_servers=kafka.bootstrap) as producer:
         for value in (b"a", None, b"b"):

@@ -10,6 +10,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from difflib import get_close_matches
 from functools import lru_cache
 from operator import attrgetter
@@ -145,6 +146,8 @@ class Expression:
             raise RenderError(f"{self.text}: {error}") from None
         except TypeError:
             raise RenderError(f"{self.text}: does not go with values of these kinds") from None
+        except ZeroDivisionError:
+            raise RenderError(f"{self.text}: a division by zero") from None
         except Exception as error:  # what an operator raises for this event's values: the event cannot be trusted
             raise RenderError(f"{self.text}: {type(error).__name__}") from None  # its text may hold values
 
@@ -268,20 +271,34 @@ def _check_filter(node: nodes.Filter) -> None:
         free = {id(given["currency"])} if node.name == "money" else set()
         if any(_constant(argument) is None for argument in arguments if id(argument) not in free):
             raise ExpressionError(f"the arguments of {node.name} are constants")
-    if node.name == "round":
-        _check_rounding(node)
+    if node.name in _SAMPLES:
+        _check_arguments(node)
     if node.name in localised.FILTERS:
         _check_localised(node.name, {**given, **given.get("texts", {})})
 
 
-def _check_rounding(node: nodes.Filter) -> None:
-    """What no number can be rounded by. Raises: ExpressionError."""
+_SAMPLES: Mapping[str, Any] = {
+    "join": [],
+    "mask": "text",
+    "replace": "text",
+    "round": Decimal("12.345"),
+    "trim": "text",
+    "truncate": "text" * 256,
+}
+"""For each filter whose arguments may be wrong for all events a value that right ones go with."""
+
+
+def _check_arguments(node: nodes.Filter) -> None:
+    """Arguments that fail for every value, such as what no number can be rounded by. Raises: ExpressionError."""
     arguments = [argument.value for argument in map(_constant, node.args) if argument is not None]
     named = {str(word.key): value.value for word in node.kwargs if (value := _constant(word.value)) is not None}
     try:
-        FILTERS["round"](1, *arguments, **named)
-    except (RenderError, TypeError) as error:
-        raise ExpressionError(f"round: {error}") from None
+        FILTERS[node.name](_SAMPLES[node.name], *arguments, **named)
+    except RenderError as error:
+        raise ExpressionError(f"{node.name}: {error}") from None
+    except (TypeError, ValueError):
+        given = ", ".join([_spelled(value) for value in (*arguments, *named.values())])
+        raise ExpressionError(f"{node.name}: does not take these arguments: {given}") from None
 
 
 def _check_localised(name: str, given: Mapping[str, Any]) -> None:
@@ -340,6 +357,8 @@ def _field(holder: Tree, key: Tree) -> Tree:
 
 
 def _slice(node: nodes.Slice, names: Names) -> Slice:
+    if node.step is not None and (step := _constant(node.step)) is not None and step.value == 0:
+        raise ExpressionError("a slice has no step of 0")
     parts = (None if part is None else _tree_of(part, names) for part in (node.start, node.stop, node.step))
     return Slice(*parts, offset=node.lineno)
 

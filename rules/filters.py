@@ -51,8 +51,13 @@ def _trim(value: Any, chars: str | None = None) -> str:
 
 
 def _truncate(value: Any, length: int, killwords: bool | None = None, end: str = _ELLIPSIS, leeway: int = 0) -> str:
-    """At most `length` characters, and `leeway`; `killwords` false cuts no word, true keeps a space before `end`."""
+    """At most `length` characters, and `leeway`; `killwords` false cuts no word, true keeps a space before `end`.
+
+    Raises: RenderError: `end` alone is longer than `length`, for any value, as in Jinja.
+    """
     text = text_of(value)
+    if length < len(end):
+        raise RenderError(f"a length of {length} leaves no room for its end, of {len(end)}")
     if len(text) <= length + leeway:
         return text
     kept = text[: max(length - len(end), 0)]

@@ -156,11 +156,11 @@ def span(node: Node, problems: Problems, seconds_in: Callable[[str], float]) -> 
         seconds = seconds_in(f"{node.text}s" if is_number else node.text)
     except ValueError:
         mistake = "not a duration; write a number and its unit, such as 30s, 10m, 1h30m or 7d"
+        nearest = nearest_duration(node.text)
     else:
         if seconds <= _LONGEST.total_seconds():
             return timedelta(seconds=seconds)
-        mistake = "longer than a hundred years"
-    nearest = nearest_duration(node.text)
+        mistake, nearest = "longer than a hundred years", ""
     problems.add(node, mistake, f"write {nearest}" if nearest else "")
     return None
 

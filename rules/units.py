@@ -35,6 +35,8 @@ def spelled(span: timedelta) -> str:
 def nearest_duration(text: str) -> str:
     """A duration as other systems write it (`5 minutes`, `PT5M`, `1h30`, `00:05:00`), in our spelling; empty if unknown."""
     folded = text.strip().lower()
+    if not folded.isascii():
+        return ""
     clock = re.fullmatch(r"(\d{1,3}):([0-5]\d):([0-5]\d)", folded)
     if clock:
         return spelled(timedelta(hours=int(clock[1]), minutes=int(clock[2]), seconds=int(clock[3])))

@@ -214,12 +214,15 @@ _EXPRESSION_CURES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
          "write meta.headers.x for a header, meta.x for a property of the broker"),
     )
 )  # fmt: skip
+_ARGUMENTS = re.compile(r"\|\s*\w+\s*\([^()]*\)")
+"""Those of a filter, whose `=` names an argument and compares nothing."""
 _CALL = re.compile(r"(?<!\|)(?<!\| )(?:\.|\b)([A-Za-z_]\w*)\s*\(")
 
 
 def expression_cure(text: str) -> str:
     """What to write instead of what another language writes in an expression that does not compile; empty if unknown."""
     bare = _LITERAL.sub(lambda literal: "'" + "x" * (len(literal[0]) - 2) + "'", text)
+    bare = _ARGUMENTS.sub(lambda arguments: arguments[0].replace("=", " "), bare)
     found: dict[str, int] = {}
     for call in _CALL.finditer(bare):
         name = call[1]

@@ -104,7 +104,7 @@ def test_an_expression_gives(text: str, value: Any) -> None:
         ("data.text | epoch", "data.text | epoch: is not a time"),
         ("data.huge | int", "data.huge | int: is a number too large to write out"),
         ("data.text > 5", "data.text > 5: does not go with values of these kinds"),
-        ("data.n / 0", "data.n / 0: ZeroDivisionError"),
+        ("data.n / 0", "data.n / 0: a division by zero"),
         ("data.nothing | first", "data.nothing | first: is null"),
         ("data.n * 1e308 * 10", "data.n * 1e308 * 10: a number is out of range"),
         ("data.text * 1000000", "data.text * 1000000: * is for numbers"),
@@ -136,6 +136,17 @@ def test_what_cannot_be_evaluated_names_the_variable_and_no_value(text: str, mes
         ("data.x ** 9", "** is not part of the language", ""),
         ("{'a': 1}", "objects cannot be made in an expression", ""),
         ("self", "there is no name 'self'", None),
+        ("data.x | truncate('5')", "truncate: does not take these arguments: '5'", ""),
+        ("data.x | truncate(2.5)", "truncate: does not take these arguments: 2.5", ""),
+        ("data.x | truncate(0)", "truncate: a length of 0 leaves no room for its end, of 1", ""),
+        ("data.x | truncate(len=3)", "truncate: missing a required argument: 'length'", ""),
+        ("data.x | mask('a')", "mask: does not take these arguments: 'a'", ""),
+        ("data.x | trim(1)", "trim: does not take these arguments: 1", ""),
+        ("data.x | replace('a', none)", "replace: is null", ""),
+        ("data.x | join(none)", "join: is null", ""),
+        ("data.x | round(1.5)", "round: does not take these arguments: 1.5", ""),
+        ("data.x[::0]", "a slice has no step of 0", ""),
+        ("data.x = 1", "expected the end, found '='", "write == to compare"),
         ("data.x[1:2, 3]", "a slice stands in brackets alone", ""),
         ("range(9)", "calls are not part of the language, filters are: {{ value | upper }}", ""),
         ("(" * 500 + "1" + ")" * 500, "nested deeper than 40 levels", ""),
@@ -147,6 +158,11 @@ def test_an_expression_that_cannot_be_is_refused_as_it_loads(text: str, message:
         compile_expression(text)
     assert str(refusal.value) == message
     assert hint is None or refusal.value.hint == hint
+
+
+def test_a_division_by_a_zero_of_the_event_is_named() -> None:
+    with pytest.raises(RenderError, match=r"^data\.n / data\.zero: a division by zero$"):
+        compile_expression("data.n / data.zero").evaluate(event({"n": 1, "zero": 0}))
 
 
 @pytest.mark.parametrize(

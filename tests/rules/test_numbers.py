@@ -284,8 +284,8 @@ def test_a_number_compares_as(expression: str, expected: Any) -> None:
         ("data.list | string", "is not a finite number"),
         ("data.true > 0", "does not go with values of these kinds"),
         ("data.true + 1", "does not go with values of these kinds"),
-        ("2.5 / 0.0", "ZeroDivisionError"),
-        ("data.huge % 0", "ZeroDivisionError"),
+        ("2.5 / 0.0", "a division by zero"),
+        ("data.huge % 0", "a division by zero"),
     ],
 )
 def test_a_number_without_an_answer_says_why(expression: str, message: str) -> None:

@@ -47,8 +47,10 @@ _BETWEEN = "0A"
 def unpack_channels(packed: str) -> list[str]:
     """The push channels of packed ones as upper-case hexadecimal digits, with a space between two of them."""
     count = packed.count(" ") + 1
-    if packed.startswith(_PACKED_HEX) and packed.count(f" {_PACKED_HEX}") == count - 1:
-        return packed[2:].split(f" {_PACKED_HEX}")
+    if packed.startswith(_PACKED_HEX):
+        found = packed[len(_PACKED_HEX) :].split(f" {_PACKED_HEX}")
+        if len(found) == count:  # each begins with the mark
+            return found
     text = bytes.fromhex(packed.replace(" ", _BETWEEN))
     if text.isascii() and text.count(b"\n") == count - 1 and not any(bytes([mark]) in text for mark in _MARKS):
         return text.decode().split("\n")

@@ -27,9 +27,10 @@ from hub.engine import Hub
 from hub.errors import StoreError
 from hub.facts import Crashed
 from hub.identity import joined
-from rules.loader import HubScope, Scope, load_rules
+from rules.loader import load_rules
 from rules.node import Mark, Node
 from rules.problems import Problems
+from rules.scope import HubScope, Scope
 
 _PATIENCE = 0.75
 """Of the time between two beats, how much a stage has to answer: so that a stall is named before the second minute ends."""

@@ -1,7 +1,7 @@
 """Reading values off nodes: each function gives the value, or None after complaining."""
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 from enum import Enum
 from functools import cache
@@ -180,3 +180,8 @@ def template(node: Node, problems: Problems) -> Text | None:
 def complain(error: ExpressionError, node: Node, problems: Problems) -> None:
     """Report what is wrong with the text of `node`, at its column where that can be known."""
     problems.add(node, str(error), error.hint, mark=node.at(error.column))
+
+
+def has_later(node: Node, keys: Iterable[str]) -> bool:
+    """Whether an object has one of the keys of a later version, each of which has a complaint of its own."""
+    return isinstance(node.value, dict) and not node.value.keys().isdisjoint(keys)

@@ -30,10 +30,11 @@ from rules.advice.together import check_together
 from rules.content.reader import NamedContent, read_contents
 from rules.document import Drafts, Paths, load_document
 from rules.engine import RuleSet
-from rules.loader import HubScope, RuleReader, Scope, rules_in
+from rules.loader import RuleReader, rules_in
 from rules.node import Mark, Node, RuleNodes
 from rules.problems import Problem, Problems, Severity
 from rules.read_files import ReadFiles
+from rules.scope import HubScope, Scope
 from rules.windows import name_of, read_windows
 
 _WHOLE_FILE = ""

@@ -16,13 +16,13 @@ from bridge.config.origins import with_origins
 from bridge.config.spellings import in_present_spelling
 from rules.document import Paths, load_document
 from rules.engine import Rule
-from rules.loader import PLATFORMS
 from rules.models import Push
 from rules.models import Rule as RuleKeys
 from rules.node import Node, RuleNodes
 from rules.problems import Problems
 from rules.push import PushPlan
 from rules.render import Text
+from rules.scope import PLATFORMS
 from rules.units import spelled
 
 

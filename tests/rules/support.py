@@ -13,9 +13,10 @@ from rules.document import load_document
 from rules.engine import RuleSet
 from rules.event import Event
 from rules.explain import NOWHERE
-from rules.loader import HubScope, Scope, load_rules
+from rules.loader import load_rules
 from rules.node import Node
 from rules.problems import Problems
+from rules.scope import HubScope, Scope
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 

@@ -21,8 +21,9 @@ from rules.content.reader import NamedContent, read_contents
 from rules.content.texts import MAX_LINE, ContentTexts, Reader
 from rules.document import load_document
 from rules.engine import RuleSet
-from rules.loader import HubScope, Scope, load_rules
+from rules.loader import load_rules
 from rules.problems import Problems
+from rules.scope import HubScope, Scope
 from tests.rules.support import NOW, SCOPE, event, shown
 
 DEBIT = """

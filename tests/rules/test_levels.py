@@ -9,7 +9,7 @@ import pytest
 from hub.tags import MaxTags
 from rules.engine import RuleSet
 from rules.explain import RuleResult
-from rules.loader import HubScope, Scope
+from rules.scope import HubScope, Scope
 from tests.rules.support import NOW, event, load
 
 TOPICS = {"debits": [Decimal(100), Decimal("99.95") + 400, Decimal(1000)], "Offers": []}

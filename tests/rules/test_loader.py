@@ -6,7 +6,7 @@ import pytest
 
 from hub.notification import EVERYONE, Priority
 from hub.rate import Rate
-from rules.loader import Scope
+from rules.scope import Scope
 from tests.rules.support import NOW, event, load
 
 

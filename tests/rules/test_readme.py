@@ -9,8 +9,8 @@ import pytest
 import rules
 from hub.notification import Platform
 from rules.filters import FILTERS
-from rules.loader import HubScope, Scope
 from rules.models import OPERATORS
+from rules.scope import HubScope, Scope
 from tests.rules.support import load
 
 README = (Path(rules.__file__).parent / "README.md").read_text(encoding="utf-8")

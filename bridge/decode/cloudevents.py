@@ -7,6 +7,7 @@ import base64
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from urllib.parse import unquote
 
@@ -27,9 +28,11 @@ _HTTP_PREFIX = "ce-"
 _AMQP_PREFIXES = ("cloudevents:", "cloudevents_")
 _KAFKA_PREFIX = "ce_"
 
+_STRUCTURED, _BATCHED = "application/cloudevents+json", "application/cloudevents-batch+json"
+_URL_SAFE = str.maketrans("-_", "+/")
 _BATCH = (
     "a batch of CloudEvents in one message, which is settled as one: send each event as a message of its own"
-    " (HTTP sources take batches)"
+    " (HTTP sources take batches, as application/cloudevents-batch+json)"
 )
 """The AMQP binding (section 1.3) has structured and binary mode only."""
 
@@ -44,9 +47,9 @@ class CloudEventsDecoder:
     def __call__(self, message: Message) -> Decoded:
         """Raises: EventError."""
         media_type = _media_type(message.content_type)
-        if media_type == "application/cloudevents+json":
+        if media_type == _STRUCTURED or (media_type == _BATCHED and message.body.lstrip()[:1] == b"{"):
             return self._structured(message)
-        if media_type == "application/cloudevents-batch+json":
+        if media_type == _BATCHED:
             raise _refused(_BATCH)
         if media_type.startswith("application/cloudevents"):
             raise _refused(f"the CloudEvents format {media_type[:60]!a} is not read: send application/cloudevents+json")
@@ -89,7 +92,7 @@ class CloudEventsDecoder:
         if event.get("data") is not None:
             raise _refused("a CloudEvent with both data and data_base64")
         try:
-            body = base64.b64decode(encoded, validate=True)
+            body = _from_base64(encoded)
         except (TypeError, ValueError) as error:
             raise _refused("data_base64 is not base64") from error
         return self._data(body, content_type)
@@ -121,10 +124,7 @@ def _event(attributes: Mapping[str, Any], data: Any) -> Decoded:
     The trace is that of the event (CloudEvents 1.0, extension "Distributed Tracing"), not that of its last hop.
     """
     if (version := attributes.get("specversion")) != "1.0":
-        shown = f"{version}, " if isinstance(version, str) and _VERSION.fullmatch(version) else ""
-        raise _refused(
-            f"the attribute specversion is not 1.0: {shown or 'it is missing or no version, '}only 1.0 is read"
-        )
+        raise _refused(f"the attribute specversion is not 1.0: {_version(version)}, only 1.0 is read")
     others = {
         name: value for name, value in attributes.items() if name not in _NAMED and value is not None and value != ""
     }
@@ -140,6 +140,23 @@ def _event(attributes: Mapping[str, Any], data: Any) -> Decoded:
         trace=trace,
         tracestate=tracestate,
     )
+
+
+def _version(value: Any) -> str:
+    if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+        return 'a number and no text ("1.0")'
+    return value if isinstance(value, str) and _VERSION.fullmatch(value) else "it is missing or no version"
+
+
+def _from_base64(encoded: Any) -> bytes:
+    """As RFC 4648 has it, and as programs write it too: in lines, for URLs, without padding.
+
+    Raises: TypeError, ValueError.
+    """
+    if not isinstance(encoded, str):
+        raise TypeError
+    text = "".join(encoded.split()).translate(_URL_SAFE).rstrip("=")
+    return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
 
 
 def _required(attributes: Mapping[str, Any], name: str) -> str:

@@ -71,7 +71,9 @@ class CsvReader:
             return [row for row in reader if any(field.strip() for field in row)]
         except csv.Error as error:
             # Not chained: nothing of the record is said, but which of the reader's few complaints it is.
-            raise _refused(f"not CSV: {error} at line {reader.line_num}") from None
+            is_alone = "new-line character" in str(error)
+            complaint = "a carriage return stands alone, and lines end with LF or CR LF" if is_alone else str(error)
+            raise _refused(f"not CSV: {complaint} at line {reader.line_num}") from None
 
 
 def _named(row: Sequence[str]) -> Sequence[str]:

@@ -171,6 +171,7 @@ def test_a_required_attribute_that_is_missing_or_empty_is_named(mode: Any, missi
         (MINIMAL | {"time": "2018-04-05T17:31:00"}, "time is not an RFC 3339 time"),
         (MINIMAL | {"time": 5}, "time is not text"),
         (MINIMAL | {"time": "20180405T173100Z"}, "time is not an RFC 3339 time"),
+        (MINIMAL | {"specversion": 1.0}, r'specversion is not 1.0: a number and no text \("1.0"\)'),
         (MINIMAL | {"specversion": "a secret"}, "specversion is not 1.0: it is missing or no version"),
         (MINIMAL | {"datacontenttype": 5}, "datacontenttype is not text"),
         (MINIMAL | {"data_base64": "?"}, "data_base64 is not base64"),
@@ -182,6 +183,17 @@ def test_an_event_against_the_specification_is_refused(event: Any, complaint: st
     with pytest.raises(EventError, match=complaint) as raised:
         structured(event)
     assert raised.value.reason is Reason.DECODE
+
+
+@pytest.mark.parametrize("encoded", ["+/8hIQ==", "-_8hIQ", "+/8h\r\nIQ==\r\n", " +/8hIQ= "])
+def test_base64_in_lines_for_urls_or_without_padding_is_what_it_says(encoded: str) -> None:
+    event = MINIMAL | {"datacontenttype": "text/plain; charset=latin-1", "data_base64": encoded}
+    assert structured(event).data == {"word": "ûÿ!!"}
+
+
+def test_a_single_event_is_one_under_the_type_of_a_batch() -> None:
+    body = json.dumps(MINIMAL).encode()
+    assert decode(Message(source="s", body=body, content_type="application/cloudevents-batch+json")).id == MINIMAL["id"]
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,7 @@ def test_names_may_be_configured() -> None:
         (b"a,b\n1;2", "1 field in a record, and 2 columns; decode.delimiter"),
         (b"a,\n1,2", "column 2 has no name"),
         (b"a,b, a\n1,2,3", "column 3 has the name of another column"),
+        (b"a,b\r1,2\r", "not CSV: a carriage return stands alone, and lines end with LF or CR LF at line 1"),
         (b'a,b\n1,"2', "not CSV: unexpected end of data at line 2"),
         (b'a,b\n1,"2"3', "not CSV: ',' expected"),
         (b"a,b\n\xff,1", "not utf-8 at byte 4"),

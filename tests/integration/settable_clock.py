@@ -6,6 +6,7 @@ books are looked through each second, and what is past its time is forgotten eac
 
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,21 @@ def set_clock(directory: Path, seconds: float) -> None:
     written = directory / "clock.new"
     written.write_text(f"{seconds}")
     written.replace(directory / "clock")
+
+
+class HostTime:
+    """The time of day of the push services and of a daemon's next start, by one offset."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._offset = timedelta()
+
+    def set(self, offset: timedelta) -> None:
+        self._offset = offset
+        set_clock(self._directory, offset.total_seconds())
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self._offset
 
 
 def _settable() -> float:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from sandbox.phones import VirtualPhone
 from sandbox.services import PushServices
 from tests.integration.daemon import HUB, START_TIMEOUT, Daemon, hubs
 from tests.integration.hook import Hook
-from tests.integration.settable_clock import set_clock
+from tests.integration.settable_clock import HostTime
 from tests.integration.test_drill import told
 
 pytestmark = pytest.mark.processes
@@ -31,25 +31,10 @@ MANY = 1_600
 """More than the thousand answers from which on a share of dead push channels counts."""
 
 
-class _HostTime:
-    """The time of day of the push services and of a daemon's next start, by one offset."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self._offset = timedelta()
-
-    def set(self, offset: timedelta) -> None:
-        self._offset = offset
-        set_clock(self._directory, offset.total_seconds())
-
-    def __call__(self) -> datetime:
-        return utc_now() + self._offset
-
-
 class World:
     """A daemon with an HTTP source and a sink for its hub, the push services, and the phones of one team."""
 
-    def __init__(self, daemon: Daemon, services: PushServices, hook: Hook, time: _HostTime) -> None:
+    def __init__(self, daemon: Daemon, services: PushServices, hook: Hook, time: HostTime) -> None:
         self.daemon, self.services, self.hook, self.time = daemon, services, hook, time
 
     async def phones(self, platforms: Mapping[str, str]) -> list[VirtualPhone]:
@@ -97,7 +82,7 @@ async def until(holds: Callable[[], bool]) -> None:
 
 @asynccontextmanager
 async def running(directory: Path) -> AsyncIterator[World]:
-    time = _HostTime(directory)
+    time = HostTime(directory)
     (directory / "sandbox").mkdir()
     async with PushServices(directory / "sandbox", clock=time) as services, Hook(directory / "hook") as hook:
         (directory / "token").write_text(TOKEN)

@@ -88,15 +88,7 @@ class PushReader:
                 node, "to is missing", "an audience has to be named, even to: everyone", mark=node.key_mark
             )
         given = values(models.Push, entries, self._problems, self._seconds_in)
-        ttl = given.get("ttl")
-        if ttl is not None and re.fullmatch(r"\d+", entries["ttl"].written) and entries["ttl"].text != "0":
-            self._problems.warn(entries["ttl"], "a number alone counts seconds", f"write the unit: {spelled(ttl)}")
-        if ttl == timedelta():
-            self._problems.add(entries["ttl"], "is over before anything is sent")
-        if given.get("ttl_from") is TtlFrom.TIME and ttl is None:
-            self._problems.add(
-                entries["ttl_from"], "there is no ttl that could begin at the event's time", "give ttl: 30s"
-            )
+        self._check_ttl(given.get("ttl"), given.get("ttl_from"), entries)
         if scope.is_remote:
             self._check_can_be_told(entries)
         if hub is None or audience is None:
@@ -112,13 +104,23 @@ class PushReader:
             platforms=platforms,
             priority=given.get("priority") or Priority.HIGH,
             collapse=given.get("collapse"),
-            ttl=ttl,
+            ttl=given.get("ttl"),
             ttl_from=given.get("ttl_from") or TtlFrom.NOW,
             level=level,
             sensitive=given.get("sensitive") is True,
             content=content,
             content_mark=entries["content"].mark if "content" in entries else node.mark,
         )
+
+    def _check_ttl(self, ttl: timedelta | None, ttl_from: TtlFrom | None, entries: Mapping[str, Node]) -> None:
+        if ttl is not None and re.fullmatch(r"\d+", entries["ttl"].written) and entries["ttl"].text != "0":
+            self._problems.warn(entries["ttl"], "a number alone counts seconds", f"write the unit: {spelled(ttl)}")
+        if ttl == timedelta():
+            self._problems.add(entries["ttl"], "is over before anything is sent")
+        if ttl_from is TtlFrom.TIME and ttl is None:
+            self._problems.add(
+                entries["ttl_from"], "there is no ttl that could begin at the event's time", "give ttl: 30s"
+            )
 
     def _level(self, node: Node | None, audience: AudienceTemplate, to: Node, scope: HubScope) -> LevelPick | None:
         """What picks levels; None after complaining, and where no amount is given."""

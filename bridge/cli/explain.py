@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -70,10 +70,7 @@ def explain(
     token_file: TokenFile = None,
 ) -> Answer:
     """Explain what an event would do: decoded, mapped, each rule with its first failed condition, and what would leave."""
-    *named, event = paths
-    config = named or [Path(path) for path in os.environ.get("PUSHBRIDGE_CONFIG", "").split(os.pathsep) if path]
-    if not config:
-        raise fail("name the configuration, and last the file of the event", Exit.WRONG_ARGUMENTS)
+    config, event = _config_and_event(paths)
     if device and store is not None:
         raise fail("--device and --store: only one of them", Exit.WRONG_ARGUMENTS)
     settings = settings_of(config)
@@ -86,20 +83,33 @@ def explain(
         content_type=content_type,
     )
     tried = asyncio.run(_tried(settings, message, device or (), store))
-    from bridge.trial.report import event_report, records_report
-
     if record > len(tried):
         raise fail(f"--record {record}: the body has {len(tried)}", Exit.WRONG_ARGUMENTS)
     tried = [tried[record - 1]] if record else tried
-    if len(tried) == 1:
-        content, show = event_report(tried[0], hide_channels=store is not None), print_explained
-    else:
-        content, show = records_report(tried, most=_SHOWN, hide_channels=store is not None), print_records
+    content, show = _report(tried, hide_channels=store is not None)
     content["hints"] = _not_given(settings, name, tried)
     if send_to:
         target = target_of(url, token_file, config)
         content["sent"] = [sent for each in tried for sent in _sent(target, each, send_to)]
     return Answer(content, show)
+
+
+def _config_and_event(paths: Sequence[Path]) -> tuple[list[Path], Path]:
+    """Raises: typer.Exit: neither an argument nor the environment names a configuration."""
+    *named, event = paths
+    config = named or [Path(path) for path in os.environ.get("PUSHBRIDGE_CONFIG", "").split(os.pathsep) if path]
+    if not config:
+        raise fail("name the configuration, and last the file of the event", Exit.WRONG_ARGUMENTS)
+    return config, event
+
+
+def _report(tried: "Sequence[TriedEvent]", *, hide_channels: bool) -> tuple[dict[str, Any], Callable[[Any], None]]:
+    """What is shown of one event or of many, and what prints that."""
+    from bridge.trial.report import event_report, records_report
+
+    if len(tried) == 1:
+        return event_report(tried[0], hide_channels=hide_channels), print_explained
+    return records_report(tried, most=_SHOWN, hide_channels=hide_channels), print_records
 
 
 def _body(file: Path) -> bytes:

@@ -1,4 +1,4 @@
-"""Topics for tests: made, filled and removed over an admin client of their own."""
+"""Topics for tests: made, filled and removed over clients of their own."""
 
 import asyncio
 import gzip
@@ -69,11 +69,18 @@ async def delete_records(kafka: Kafka, topic: str, *, before: int) -> None:
 
 
 async def produce(kafka: Kafka, topic: str, bodies: Mapping[bytes, int]) -> None:
-    """Publish each body to its partition, in order; returns when the broker has all."""
-    async with AIOKafkaProducer(bootstrap_servers=kafka.bootstrap, linger_ms=5) as producer:
+    """Publish each body to its partition, in order; returns when the broker has all.
+
+    The library's own `async with` leaves a producer open whose start is cancelled.
+    """
+    producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap, linger_ms=5)
+    try:
+        await producer.start()
         futures = [await producer.send(topic, body, partition=partition) for body, partition in bodies.items()]
         for future in futures:
             await future
+    finally:
+        await producer.stop()
 
 
 async def produce_headers(

@@ -4,8 +4,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Tests wait for brokers and deadlines half of their time: four workers for two cores.
-WORKERS ?= 4
+# Tests wait for brokers and deadlines two thirds of their time: six workers for two cores.
+WORKERS ?= 6
 IN_PARALLEL := --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder --durations=40 --durations-min=5 --max-suite-reruns=8 --rerun-show-tracebacks
 STAND_IN := tests/sandbox/servicebus
 JAVASCRIPT := $(VENV)/javascript

@@ -70,10 +70,23 @@ def test_a_fast_run_imports_no_folder_in_which_no_test_is_fast() -> None:
     assert not is_never_fast(ROOT / "tests" / "hub" / "test_tags.py")
 
 
+def names_in_order(*items: Item) -> list[str]:
+    return [item.nodeid.partition("::")[2] for item in longest_first(items)]  # type: ignore[arg-type]
+
+
 def test_workers_begin_with_the_longest_files_and_end_with_the_smallest() -> None:
     last = Item(f"{LONGEST[-1]}::test_z")
-    found = longest_first([OTHER, OWN, Item(f"{STAND_IN}/test_queue.py::test_a2"), last])  # type: ignore[list-item]
-    assert [item.nodeid.partition("::")[2] for item in found] == ["test_z", "test_a", "test_a2", "test_b"]
+    found = names_in_order(OTHER, OWN, Item(f"{STAND_IN}/test_queue.py::test_a2"), last)
+    assert found == ["test_z", "test_a", "test_a2", "test_b"]
+
+
+def test_files_that_wait_and_files_that_compute_take_turns() -> None:
+    waiting = [
+        Item(f"tests/{folder}/test_{name}.py::{name}") for folder, name in (("integration", "w"), ("deploy", "x"))
+    ]
+    computing = [Item(f"tests/hub/test_{name}.py::{name}") for name in "abcd"]
+    assert names_in_order(*computing, *waiting) == ["x", "a", "b", "w", "c", "d"]
+    assert names_in_order(*waiting) == ["x", "w"]
 
 
 def test_the_longest_files_are_there() -> None:

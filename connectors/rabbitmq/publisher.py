@@ -9,6 +9,7 @@ from connectors.errors import NotConnectedError, PublishError
 from connectors.rabbitmq.confirms import Confirms
 from connectors.rabbitmq.properties import read_properties
 from connectors.rabbitmq.settings import RabbitMqPublisherSettings
+from connectors.rabbitmq.timing import Timing
 
 if TYPE_CHECKING:
     from connectors.rabbitmq.connection import Channel, Connection
@@ -17,9 +18,10 @@ if TYPE_CHECKING:
 class RabbitMqPublisher:
     """Publishes persistent, mandatory messages with confirms; `OutMessage.destination` is the routing key."""
 
-    def __init__(self, name: str, settings: RabbitMqPublisherSettings) -> None:
+    def __init__(self, name: str, settings: RabbitMqPublisherSettings, *, timing: Timing = Timing()) -> None:
         self.name = name
         self._settings = settings
+        self._timing = timing
         self._connection: Connection | None = None
         self._channel: Channel | None = None
         self._confirms = Confirms()
@@ -36,6 +38,7 @@ class RabbitMqPublisher:
             name=self.name,
             heartbeat=settings.heartbeat,
             blocked_timeout=settings.blocked_timeout,
+            timing=self._timing,
         )
         try:
             if settings.exchange:

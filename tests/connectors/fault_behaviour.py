@@ -12,6 +12,7 @@ from typing import Any, Protocol, cast
 
 import pytest
 
+from bridge.intake import supervisor
 from bridge.intake.supervisor import Supervisor
 from bridge.observe.facts import IntakeFact, SourceChanged, SourceState
 from connectors.base import ACK, Disposition, Message, Source
@@ -22,7 +23,7 @@ from tests.connectors.behaviour import bodies
 
 PATIENCE = 90.0  # seconds; a source may find out by a heartbeat, and tries again after pauses that grow
 STALL_AFTER = 30.0
-_CONNECT = 10.0
+_CONNECT = 6.0
 AFTER = b'{"number": "after"}'
 
 
@@ -142,6 +143,11 @@ async def supervised(source: Source, *, at_first: Callable[[], None] = lambda: N
 @pytest.mark.timeout(240)
 class FaultBehaviour:
     """Whatever the network does, and wherever it does it: each message comes, is settled, and the source goes on."""
+
+    @pytest.fixture(autouse=True)
+    def first_pause(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """How long the supervisor pauses is its own tests' subject; here each fault would wait for it."""
+        monkeypatch.setattr(supervisor, "_FIRST_PAUSE", 0.2)
 
     @pytest.mark.parametrize(("fault", "phase"), CASES)
     async def test_a_fault_costs_no_message(self, harness: FaultHarness, fault: Fault, phase: Phase) -> None:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import pytest
 
+from bridge import relay
 from bridge.relay import Relay
 from connectors.base import OutMessage, Publisher
 from tests.brokers.faulty_relay import Fault, FaultyRelay, Way
@@ -92,12 +93,11 @@ class Rows:
             await asyncio.sleep(0.02)
 
 
-@pytest.mark.slow
 @asynccontextmanager
 async def publishing(harness: PublisherHarness, rows: Rows) -> AsyncIterator[None]:
     """A relay that publishes the rows; the body has PATIENCE seconds, and no defect may be among the troubles."""
-    relay = Relay("out", harness.publisher(), rows, observe=rows.observe)
-    running = asyncio.create_task(relay.run())
+    publishing = Relay("out", harness.publisher(), rows, observe=rows.observe)
+    running = asyncio.create_task(publishing.run())
     try:
         async with asyncio.timeout(PATIENCE):
             yield
@@ -109,9 +109,16 @@ async def publishing(harness: PublisherHarness, rows: Rows) -> AsyncIterator[Non
     assert not any("defect" in trouble for trouble in rows.troubles), rows.troubles
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 class PublisherFaults:
     """Whatever the network does, and wherever: what counts as published the server has, and all is published in the end."""
+
+    @pytest.fixture(autouse=True)
+    def pauses(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """How long the relay pauses is its own tests' subject; here each fault would wait for it."""
+        monkeypatch.setattr(relay, "_IDLE", 0.1)
+        monkeypatch.setattr(relay, "_FIRST_PAUSE", 0.2)
 
     @pytest.mark.parametrize(("fault", "phase"), CASES)
     async def test_a_fault_costs_no_message(self, harness: PublisherHarness, fault: Fault, phase: Phase) -> None:

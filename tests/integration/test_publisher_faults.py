@@ -18,6 +18,7 @@ from connectors.kafka import KafkaPublisher
 from connectors.kafka.settings import SinkTopic
 from connectors.kafka.timing import Timing as KafkaTiming
 from connectors.rabbitmq import RabbitMqPublisher, RabbitMqPublisherSettings
+from connectors.rabbitmq.timing import Timing as RabbitMqTiming
 from connectors.servicebus.publisher import ServiceBusPublisher
 from connectors.servicebus.settings import SinkEntity
 from sandbox.servicebus import QueueSettings, ServiceBus
@@ -27,6 +28,7 @@ from tests.brokers.kafka import Kafka
 from tests.brokers.rabbitmq import RabbitMq
 from tests.brokers.topics import create_topic
 from tests.connectors.publisher_faults import PublisherFaults
+from tests.connectors.servicebus.quick import close_at_once
 from tests.integration.hook import Hook
 
 
@@ -48,7 +50,8 @@ class RabbitMqPlace(BehindRelay):
     def publisher(self) -> RabbitMqPublisher:
         url = f"amqp://guest:guest@127.0.0.1:{self.relay.port}/%2F"
         given = {"url": url, "heartbeat": 1, "confirm_timeout": 3}
-        return RabbitMqPublisher("out", RabbitMqPublisherSettings.model_validate(given))
+        settings = RabbitMqPublisherSettings.model_validate(given)
+        return RabbitMqPublisher("out", settings, timing=RabbitMqTiming(open=3.0, close=0.5))
 
     async def kept(self, count: int) -> Collection[bytes]:
         found: set[bytes] = set()
@@ -112,7 +115,8 @@ class ServiceBusPlace(BehindRelay):
 
 class TestServiceBus(PublisherFaults):
     @pytest.fixture
-    async def harness(self) -> AsyncIterator[ServiceBusPlace]:
+    async def harness(self, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ServiceBusPlace]:
+        close_at_once(monkeypatch)
         async with ServiceBus() as broker, FaultyRelay(broker.port) as relay:
             broker.create_queue("out", QueueSettings())
             yield ServiceBusPlace(broker, relay)

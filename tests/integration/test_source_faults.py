@@ -10,7 +10,7 @@ import pytest
 
 from connectors.kafka import KafkaSettings, KafkaSource
 from connectors.kafka.timing import Timing as KafkaTiming
-from connectors.rabbitmq import RabbitMqSettings, RabbitMqSource
+from connectors.rabbitmq import RabbitMqSettings, RabbitMqSource, connection
 from connectors.rabbitmq.timing import Timing as RabbitMqTiming
 from connectors.servicebus import ServiceBusSettings, ServiceBusSource
 from connectors.sql import SqlSettings, SqlSource
@@ -25,7 +25,7 @@ from tests.brokers.rabbitmq import RabbitMq
 from tests.brokers.servicebus import ServiceBusQueue, opened
 from tests.brokers.topics import create_topic, produce
 from tests.connectors.fault_behaviour import FaultBehaviour
-from tests.connectors.servicebus.quick import IMPATIENT
+from tests.connectors.servicebus.quick import IMPATIENT, close_at_once
 from tests.integration.sql_databases import SqlDatabase
 
 
@@ -47,7 +47,8 @@ class RabbitMqFaults:
 
 class TestRabbitMq(FaultBehaviour):
     @pytest.fixture
-    async def harness(self, rabbitmq: RabbitMq) -> AsyncIterator[RabbitMqFaults]:
+    async def harness(self, rabbitmq: RabbitMq, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RabbitMqFaults]:
+        monkeypatch.setattr(connection, "REPLY_TIMEOUT", 3.0)
         queue = f"faults.{uuid4().hex[:12]}"
         queues.declare(rabbitmq.url, queue, {"x-queue-type": "quorum"})
         async with FaultyRelay(rabbitmq.port) as relay:
@@ -102,7 +103,8 @@ class ServiceBusFaults:
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # the SDK forgets what it cannot close
 class TestServiceBus(FaultBehaviour):
     @pytest.fixture
-    async def harness(self) -> AsyncIterator[ServiceBusFaults]:
+    async def harness(self, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ServiceBusFaults]:
+        close_at_once(monkeypatch)
         settings = QueueSettings(lock_duration=2000, max_delivery_count=2000)
         async with opened("faults", settings) as queue, FaultyRelay(queue.port) as relay:
             given = {**queue.source, "receive": {"max_wait": 1}}
@@ -121,7 +123,7 @@ class SqlFaults:
     def source(self) -> SqlSource:
         outbox = {"table": "push_outbox", "id": "id"}
         given = {"url": self.url, "body": "body", "poll": 0.05, "outbox": outbox}
-        timing = SqlTiming(idle_wait=0.2, backlog_age=0.0, lock=1.0, connect=2.0, request=3.0, close=0.5, silence=8.0)
+        timing = SqlTiming(idle_wait=0.2, backlog_age=0.0, lock=1.0, connect=2.0, request=3.0, close=0.5, silence=4.0)
         return SqlSource("orders", SqlSettings.model_validate(given), timing=timing)
 
     async def publish(self, wanted: Sequence[bytes]) -> None:

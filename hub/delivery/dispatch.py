@@ -68,7 +68,7 @@ _REFUSED_EVERY = 2.0
 """Seconds between two looks for work of push services that have no credential."""
 
 _IDLE = 4
-"""By how much looks for work are rarer where all work comes from this process and none of it waits."""
+"""By how much looks for work are rarer where none waits that this process knows of."""
 
 _ORPHANS = 16
 """Pages that no service takes any more and that end together: a few at a time, because nothing waits for them."""
@@ -80,7 +80,9 @@ class Timing:
 
     poll: float = 0.25
     """Between two looks for work that has become due: retries, scheduled notifications, work of another process. Four times
-    that where no other process works on the store and nothing waits in it."""
+    that where nothing waits and no other process works on the store, or none has had work for this one for some seconds."""
+    calm_after: float = 5.0
+    """Without work, until looks for that of other processes are rarer."""
     count_every: float = 1.0
     """Between two counts of what waits in the store."""
     sum_every: float = 1.0
@@ -180,6 +182,7 @@ class Dispatcher:
         self._unplanned: Counter[tuple[Lane, Service | None]] = Counter()
         self._draining = False
         self._has_paced = False
+        self._worked_at = time.monotonic()
         self._refused_look_at = dict.fromkeys(Lane, 0.0)  # by the monotonic clock
         self._idle = asyncio.Event()
         self._idle.set()
@@ -312,8 +315,9 @@ class Dispatcher:
 
     def _next_look(self) -> float:
         """When to look for work that has become due, by the monotonic clock: at the same moments in both lanes, and seldom
-        while this process is the only one and the store holds nothing of it."""
-        is_idle = not self.pending and self._store.fleet().live == 1
+        while the store holds nothing and this process is the only one, or has had no work for some time."""
+        is_calm = time.monotonic() - self._worked_at >= self._timing.calm_after or self._store.fleet().live == 1
+        is_idle = not self.pending and is_calm
         pause = _IDLE * self._timing.poll if is_idle else self._timing.poll
         return (time.monotonic() // pause + 1) * pause
 
@@ -414,6 +418,7 @@ class Dispatcher:
             piece.taken_at = now
             self._slots -= piece.lane is Lane.SINGLE
             self._in_hand[id(piece)] = piece
+        self._worked_at = time.monotonic()
         self._idle.clear()
 
     def _drop(self, work: Iterable[Work]) -> None:

@@ -25,6 +25,7 @@ from hub.notification import NativeContent, Notification, Platform
 from hub.outcome import NotificationDetails, OutcomeName, Reaction, State
 from hub.precedence import Precedence
 from hub.push import PageVerdict, PushPage, SendResult, host_of
+from hub.store.contracts.fleet import FleetState, Member
 from hub.store.contracts.outbox import PAGE_SIZE, Service, Work
 from hub.store.health import StoreHealth
 from hub.target import Target
@@ -307,6 +308,17 @@ async def test_a_dispatcher_that_is_alone_and_has_nothing_looks_for_work_at_ever
     async for _ in run(Delivery(store, clock, timing=replace(QUICK, poll=poll))):
         await asyncio.sleep(polls * poll)
         assert store.calls["take"] <= 2 * (1 + polls / 4 + 1)  # in each lane one as it begins
+
+
+async def test_a_dispatcher_beside_others_looks_as_seldom_once_it_had_no_work_for_some_seconds(
+    store: FlakyStore, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    members = [Member(id=id_, version="", queues=32, share=32, is_this=id_ == "a") for id_ in ("a", "b")]
+    monkeypatch.setattr(store, "fleet", lambda: FleetState(queues=64, unowned=0, members=members))
+    poll, polls = 0.02, 20
+    async for _ in run(Delivery(store, clock, timing=replace(QUICK, poll=poll, calm_after=0.0))):
+        await asyncio.sleep(polls * poll)
+        assert store.calls["take"] <= 2 * (1 + polls / 4 + 1)
 
 
 async def test_a_dispatcher_without_work_leaves_the_writer_alone(tmp_path: Path, clock: FakeClock) -> None:

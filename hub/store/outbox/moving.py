@@ -51,10 +51,18 @@ RELEASE = Statement(
     " (SELECT n FROM notification WHERE queue = :queue AND lane = :waiting AND service = '' AND due <= :time_of_day"
     " ORDER BY due, n LIMIT :slice) RETURNING due, CASE WHEN quiet_until IS NULL THEN '' ELSE hub END",
 )
+
+
+def _first_waiting(table: str) -> str:
+    return (
+        f"SELECT w.queue, w.due FROM (SELECT queue, due FROM {table} WHERE queue = :queue AND lane = :waiting"
+        " AND service = '' AND due IS NOT NULL ORDER BY due LIMIT 1) AS w"
+    )
+
+
 NEXT_RELEASE = Statement(
     "notification.next_release",
-    "SELECT queue, due FROM notification WHERE queue = :queue AND lane = :waiting AND service = '' AND due IS NOT NULL"
-    " ORDER BY due LIMIT 1",
+    f"{_first_waiting('notification')} UNION ALL {_first_waiting('page')}",
     columns=(("queue", "bigint"), ("waiting", "bigint")),
 )
 RELEASE_SLICE = 1000
@@ -207,7 +215,7 @@ def cancel(connection: Connection, hub: str, notification_id: str, *, now: float
 
 def next_releases(connection: Connection, queues: Sequence[int]) -> dict[int, float]:
     """When the first of what is scheduled, or held by quiet hours, in each queue is due, by the time of day."""
-    first = quieting.next_releases(connection, queues)
+    first: dict[int, float] = {}
     for queue, due in connection.read_many(NEXT_RELEASE, [(queue, SCHEDULED) for queue in queues]):
         first[queue] = min(due, first.get(queue, due))
     return first

@@ -6,7 +6,7 @@ large; when their time has come they become pages that can be sent.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from pyroaring import BitMap
@@ -61,12 +61,6 @@ DUE = Statement(
     "SELECT number, home, notification, hub, quiet_service, attempt, ordinals, quiet_until, quiet_count FROM page"
     " WHERE queue = :queue AND lane = :waiting AND service = '' AND due <= :time_of_day ORDER BY due, number LIMIT :slice",
     columns=(("queue", "bigint"), ("waiting", "bigint"), ("time_of_day", "double precision"), ("slice", "bigint")),
-)
-NEXT = Statement(
-    "page.next_held",
-    "SELECT queue, due FROM page WHERE queue = :queue AND lane = :waiting AND service = '' AND due IS NOT NULL"
-    " ORDER BY due LIMIT 1",
-    columns=(("queue", "bigint"), ("waiting", "bigint")),
 )
 RELEASE = Statement(
     "page.release",
@@ -213,11 +207,6 @@ def release(
             pages.append((into, BROADCAST, service))
     connection.write_all([(INSERT_PAGE, cut)])
     return Released(pages, pushes, len(waiting))
-
-
-def next_releases(connection: Connection, queues: Iterable[int]) -> dict[int, float]:
-    """When the first part of each queue that has one is due, by the time of day."""
-    return dict(connection.read_many(NEXT, [(queue, SCHEDULED) for queue in queues]))
 
 
 def usage(connection: Connection, owner: str) -> QuietUsage:

@@ -32,6 +32,12 @@ NEXT = Statement(
     "SELECT min(ended_at), max(ended_at) FROM (SELECT ended_at FROM notification WHERE queue = :queue AND ended_at > :since"
     " AND ended_at <= :until ORDER BY ended_at LIMIT :slice) AS next",
 )
+ENDED = Statement(
+    "notification.tally_any",
+    "SELECT queue FROM notification WHERE queue = :queue AND ended_at > :since AND ended_at <= :until"
+    " ORDER BY ended_at LIMIT 1",
+    columns=(("queue", "bigint"), ("since", "double precision"), ("until", "double precision")),
+)
 SUMS = Statement(
     "notification.tally_sums",
     "SELECT hub, state, counts, count(*) FROM notification WHERE queue = :queue AND ended_at > :since"
@@ -77,6 +83,12 @@ def marks(connection: Connection, queues: Sequence[int]) -> dict[int, float]:
     """Until when the notifications of each queue are summed."""
     known: dict[int, float] = dict(connection.read_many(MARKS, [(queue,) for queue in queues]))
     return {queue: known.get(queue, 0.0) for queue in queues}
+
+
+def queues_due(connection: Connection, queues: Sequence[int], *, until: float) -> list[int]:
+    """Queues in which notifications have ended that are in no sum."""
+    rows = [(queue, since, until) for queue, since in marks(connection, queues).items()]
+    return [queue for (queue,) in connection.read_many(ENDED, rows)]
 
 
 def fold(connection: Connection, queue: int, *, until: float) -> bool:

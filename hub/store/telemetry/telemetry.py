@@ -120,7 +120,8 @@ class SqlTelemetry:
             rows = tallying.operation_rows(operations, queue=queue, now=now)
             await self._database.write(lambda connection: connection.insert_many(tallying.ADD, rows))
         until, more = self._clock.now() - tallying.LAG, False
-        for queue in self._queues.own_queues:
+        own = self._queues.own_queues
+        for queue in await self._database.read(lambda connection: tallying.queues_due(connection, own, until=until)):
             with suppress(ConflictError):  # whose queue it is now does so
                 more |= await self._database.write(partial(tallying.fold, queue=queue, until=until))
         return more

@@ -43,7 +43,7 @@ class Releaser:
         """Learn of what other processes have put into own queues that waits for its time, or for another of its key.
         Raises: StoreError."""
         mine, known = self._queues.own_queues, self._work.next_release
-        found = await self._database.read(lambda connection: moving.next_releases(connection, mine))
+        found = await self._database.look(lambda connection: moving.next_releases(connection, mine))
         for queue in mine:
             if queue in self._own.fences:
                 known[queue] = min(found.get(queue, math.inf), known.get(queue, math.inf))

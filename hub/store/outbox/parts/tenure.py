@@ -122,7 +122,7 @@ class Tenure:
         if moved:
             await self._queues.write(lambda connection: moving.move(connection, moved))
         mine = [one.queue for one in claimed]
-        self._work.next_release |= await self._database.read(lambda connection: moving.next_releases(connection, mine))
+        self._work.next_release |= await self._database.look(lambda connection: moving.next_releases(connection, mine))
         self._work.recount.end()
 
     async def _give_back(self, ownership: Ownership, excess: int) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -69,17 +70,21 @@ class AccessTokens:
 
     async def _ask(self) -> tuple[str | SendResult, float]:
         """The provider's answer, and until when it is good: a token for its time, a failure for no later caller."""
-        import httpx  # only who needs a token pays for it: httpx is a third of the time to start
+        try:
+            context, form = await asyncio.to_thread(self._prepare)
+        except OSError as error:  # a file of certificates is gone
+            return _trouble(OutcomeName.TOKEN_PROVIDER_UNREACHABLE, f"{self._url}: {error}"), float("-inf")
+        import httpx
 
         proxy = self._egress.proxy_for(urlsplit(self._url).hostname or "")
         try:
             async with httpx.AsyncClient(
-                verify=(self._egress.tls or Tls()).client_context(),
+                verify=context,
                 proxy=None if proxy is None else proxy.url,
                 trust_env=False,
                 timeout=_PATIENCE,
             ) as client:
-                response = await client.post(self._url, data=dict(self._form()))
+                response = await client.post(self._url, data=form)
         except httpx.ProxyError as error:
             assert proxy is not None
             reason = f"{self._url}: {refusal(proxy, int(str(error)[:3]))}"
@@ -94,6 +99,13 @@ class AccessTokens:
             return answer, float("-inf")
         token, lifetime = answer
         return token, self._clock() + max(lifetime - _EARLY, lifetime / 2)
+
+
+    def _prepare(self) -> tuple[ssl.SSLContext, dict[str, str]]:
+        """What takes the processor for long, in a thread: all other pushes would wait for the loop meanwhile."""
+        import httpx  # noqa: F401  # only who needs a token pays for it: httpx is a third of the time to start
+
+        return (self._egress.tls or Tls()).client_context(), dict(self._form())
 
 
 def token_from(status: int, headers: Mapping[str, str], body: bytes) -> tuple[str, float] | SendResult:

@@ -1,6 +1,7 @@
 """Access tokens: one request for all who wait, renewed in time, and failures that say what to do."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -213,3 +214,17 @@ async def test_a_provider_that_cannot_be_reached_or_trusted_is_trouble(provider:
         assert isinstance(result, SendResult)
         assert (result.reaction, result.outcome) == (Reaction.RETRY, OutcomeName.TOKEN_PROVIDER_UNREACHABLE)
         assert not result.timed_out
+
+
+async def test_pushes_go_on_while_an_assertion_is_signed_and_a_client_made_ready(provider: Provider) -> None:
+    may_go_on = threading.Event()
+
+    def sign() -> dict[str, str]:
+        assert may_go_on.wait(timeout=60)
+        return {"grant_type": "test"}
+
+    waiting = asyncio.ensure_future(AccessTokens(provider.url, sign, egress=provider.egress).get(deadline=60))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    may_go_on.set()
+    assert await waiting == "abc"

@@ -100,7 +100,6 @@ class AccessTokens:
         token, lifetime = answer
         return token, self._clock() + max(lifetime - _EARLY, lifetime / 2)
 
-
     def _prepare(self) -> tuple[ssl.SSLContext, dict[str, str]]:
         """What takes the processor for long, in a thread: all other pushes would wait for the loop meanwhile."""
         import httpx  # noqa: F401  # only who needs a token pays for it: httpx is a third of the time to start

@@ -72,14 +72,15 @@ async def until_there(file: Path, word: str) -> None:
         raise AssertionError(f"{word!r} is not in {file.read_text()!r}") from None
 
 
-async def followed(daemon: Daemon, file: Path, id: str) -> None:
-    """Post events until one is followed: a look may begin behind the first."""
+async def followed(daemon: Daemon, file: Path, id: str) -> int:
+    """Post events until one is followed, for a look may begin behind the first; how many it took."""
     async with asyncio.timeout(START_TIMEOUT):
         number = 0
         while f"{id}-" not in file.read_text():
             await post(daemon, f"{id}-{number}")
             number += 1
             await asyncio.sleep(0.5)
+    return number
 
 
 async def test_following_outlasts_a_daemon_that_goes_away_and_comes_back(
@@ -143,6 +144,7 @@ async def test_top_keeps_its_last_figures_while_the_daemon_is_away(services: Pus
             os.close(child)
 
 
+@pytest.mark.timeout(400)
 async def test_a_full_disk_is_named_by_each_and_ends_none(services: PushServices, tmp_path: Path) -> None:
     async with Daemon(tmp_path, configuration(services)) as daemon:
         await daemon.start()
@@ -151,7 +153,7 @@ async def test_a_full_disk_is_named_by_each_and_ends_none(services: PushServices
             _, hard = resource.prlimit(daemon.pid, resource.RLIMIT_FSIZE)
             resource.prlimit(daemon.pid, resource.RLIMIT_FSIZE, (size, hard))
             try:
-                async with asyncio.timeout(START_TIMEOUT):
+                async with asyncio.timeout(3 * START_TIMEOUT):  # for twenty commands, on a busy machine
                     number = 0
                     top = status = ""
                     while "NOT READY" not in top or not re.search(r"store +failing", status):
@@ -182,14 +184,14 @@ async def test_a_clock_that_is_set_stalls_nothing_and_each_command_goes_on(
     async with Daemon(tmp_path, config, module="tests.integration.settable_clock") as daemon:
         await daemon.start()
         await register_android(daemon, services)
-        await post(daemon, "before")
-        await services.journal.wait_for(lambda entry: entry.accepted)
         async with following(daemon) as (output, _):
+            before = await followed(daemon, output, "before")
+            await services.journal.wait_for(lambda entry: entry.accepted, count=before)
             services.fcm.faults.answer(503, "UNAVAILABLE", times=1)
             await post(daemon, "tried again")
             set_clock(tmp_path, step)
             await post(daemon, "behind the step")
-            await services.journal.wait_for(lambda entry: entry.accepted, count=3)
+            await services.journal.wait_for(lambda entry: entry.accepted, count=before + 2)
             await until_there(output, "behind the step")
             await asyncio.sleep(15)
             status = await told(daemon, "status")

@@ -193,6 +193,7 @@ async def world(services: PushServices, tmp_path: Path) -> AsyncIterator[World]:
         yield world
 
 
+@pytest.mark.timeout(600)  # for a hundred commands, on a busy machine
 async def test_every_command_of_a_page_runs(world: World) -> None:
     done: set[str] = set()
     failed: list[str] = []

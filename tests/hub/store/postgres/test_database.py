@@ -287,7 +287,7 @@ def test_each_statement_is_prepared_by_the_server_and_few_have_a_text_of_their_o
     postgres: Postgres, database: str
 ) -> None:
     known = {each.name for each in statements()}
-    assert set(OWN_TEXTS) == {"store.time"}
+    assert set(OWN_TEXTS) == {"store.time", "registry_target_columns"}
     assert set(OWN_TEXTS) | set(ROW_LOCKS) <= known
     with psycopg.connect(postgres.url(database)) as connection:
         for each in statements():

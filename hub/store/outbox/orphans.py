@@ -2,11 +2,13 @@
 
 Rows stand in order of due, and neither their age nor their expiry is in that order. To look at all of them each second kept
 the thread that reads from the pushes of other services, for longer the more waited. So a look passes a bounded number of
-rows, and the next look goes on behind them.
+rows, and the next look goes on behind them. A place is read from its start again once all was passed that was due when its
+reading began: what becomes due as fast as a look reads would keep it from those before it, which grow old meanwhile.
 """
 
 from collections import Counter
 from collections.abc import Collection
+from typing import NamedTuple
 
 from hub.store.connection import Connection, Statement
 from hub.store.outbox.in_hand import START, Candidate, InHand, Place, Position
@@ -64,12 +66,19 @@ OLD_PAGES = Statement(
 )
 
 
+class _Reading(NamedTuple):
+    """How far a place was read, and when its reading began, in seconds of the store's clock."""
+
+    position: Position
+    began_at: float
+
+
 class Orphans:
     """How far each place has been looked through. One look at a time; any thread."""
 
     def __init__(self, *, rows: int = ROWS) -> None:
         self._rows = rows
-        self._read: dict[tuple[Place, bool], Position] = {}
+        self._read: dict[tuple[Place, bool], _Reading] = {}
 
     def take(
         self, connection: Connection, places: Collection[Place], hand: InHand, limit: int, *, now: float, begun: float
@@ -79,14 +88,17 @@ class Orphans:
         behind = max(_LEAST, self._rows // max(1, len(places))) - 1
         most = {place: limit + hand.count(place) for place in places}
         found: list[Candidate] = []
-        read: dict[tuple[Place, bool], Position] = {}
+        read: dict[tuple[Place, bool], _Reading] = {}
         for is_page, statement in ((True, OLD_PAGES), (False, OLD_NOTIFICATIONS)):
-            starts = {place: self._read.get((place, is_page), START) for place in places}
-            rows = [(*place, now, *starts[place], most[place], begun, behind) for place in places]
+            starts = {place: self._read.get((place, is_page), _Reading(START, now)) for place in places}
+            rows = [(*place, now, *starts[place].position, most[place], begun, behind) for place in places]
             said = connection.read_many(statement, rows)
             old = candidates((row[:-1] for row in said if row[-1]), is_page=is_page)
             ends = candidates((row[:-1] for row in said if not row[-1]), is_page=is_page)
-            read |= {(end.place, is_page): (end.due, end.n) for end in ends}
+            for end in ends:
+                began_at = starts[end.place].began_at
+                if end.due <= began_at:
+                    read[end.place, is_page] = _Reading((end.due, end.n), began_at)
             counts = Counter(one.place for one in old)
             read |= {(place, is_page): starts[place] for place, count in counts.items() if count >= most[place]}
             found += old

@@ -38,10 +38,10 @@ def wait(database: apsw.Connection, *numbers: int, accepted_at: float = YOUNG, e
     database.executemany(INSERT, rows)
 
 
-def look(database: apsw.Connection, orphans: Orphans, hand: InHand, *, limit: int = 16) -> list[int]:
+def look(database: apsw.Connection, orphans: Orphans, hand: InHand, *, limit: int = 16, now: float = NOW) -> list[int]:
     """The numbers of what a look finds that was accepted more than 500 s ago or has expired."""
     connection = SqliteConnection(database)
-    found, _ = orphans.take(connection, [PLACE], hand, limit, now=NOW, begun=NOW - 500)
+    found, _ = orphans.take(connection, [PLACE], hand, limit, now=now, begun=now - 500)
     return [one.n for one in found]
 
 
@@ -76,6 +76,18 @@ def test_what_is_old_behind_others_is_found_by_a_later_look_and_then_the_first_a
     wait(database, 130, accepted_at=1.0)
     database.execute("UPDATE notification SET accepted_at = 1.0 WHERE n = 3")
     assert [look(database, orphans, hand) for _ in range(3)] == [[3], [70], [110, 130]]
+
+
+def test_what_grew_old_is_found_though_more_becomes_due_than_a_look_passes(database: apsw.Connection) -> None:
+    orphans, hand = Orphans(rows=50), InHand()
+    for second in range(10):
+        more = range(1 + 100 * second, 101 + 100 * second)
+        rows = [(n, b"%d" % n, YOUNG, SINGLE, SERVICE, NOW + second, None) for n in more]
+        database.executemany(INSERT, rows)
+        if found := look(database, orphans, hand, now=NOW + second):
+            break
+        database.execute("UPDATE notification SET accepted_at = 1.0 WHERE n = 1")
+    assert found == [1]
 
 
 def test_more_than_is_asked_for_stays_where_the_next_look_finds_it(database: apsw.Connection) -> None:

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import orjson
 
-from hub.acceptance import ConfigurationVersion, JournalEntry
+from hub.acceptance import MAX_EVENT_ID, ConfigurationVersion, JournalEntry
 from hub.frozen import frozen_dataclass
 from hub.notification import Notification
 from hub.people import people_of
@@ -19,6 +19,8 @@ FORWARDED: Final = "forwarded"
 """The member of a journal entry's `detail` that says that another pushbridge took the event."""
 
 _MAX_HEADER: Final = 4096
+_MAX_SOURCE: Final = 500
+"""Bytes, as UTF-8."""
 _SOURCE: Final = re.compile(r"[\w.-]{1,100}/[\w .-]{1,200}")
 """The other's name and its source. No source of one configuration has `/` in its name, so none is taken for the other's."""
 
@@ -68,5 +70,7 @@ def origin_in(headers: Mapping[str, str]) -> Origin | None:
     source, event_id, rule = said.get("source", ""), said.get("event", ""), said.get("rule", "")
     if not _SOURCE.fullmatch(source) or not event_id or not rule or any("\0" in value for value in said.values()):
         return None  # a NUL is what PostgreSQL cannot keep
+    if len(source.encode()) > _MAX_SOURCE or len(event_id.encode()) > MAX_EVENT_ID:
+        return None
     version = ConfigurationVersion(revision=said.get("revision", "")[:200], hash=said.get("hash", "")[:64])
     return Origin(source=source, event_id=event_id, rule=rule, configuration=version)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, tzinfo
 from operator import attrgetter
 from typing import Any
 
+from hub.acceptance import MAX_EVENT_ID
 from hub.frozen import frozen_dataclass
 from hub.times import is_no_time, parse_time
 from rules.errors import MappingError, RenderError
@@ -73,8 +74,8 @@ class EventMap:
         position; else a random one, by which a redelivery cannot be known. Without any other word the type is the name
         of the source, and the time is that of arrival at the broker, or `now`.
 
-        Raises: MappingError: a property is missing, is not what it is mapped to, or is longer than MAX_ATTRIBUTE; the error
-            says whom the message is about if the rest of the `map` alone is to blame.
+        Raises: MappingError: a property is missing, is not what it is mapped to, or is longer than MAX_ATTRIBUTE, or an id
+            than MAX_EVENT_ID; the error says whom the message is about if the rest of the `map` alone is to blame.
         """
         person = "" if self.person is None else _bounded("person", self._whom(self.person, message))
         try:
@@ -93,7 +94,7 @@ class EventMap:
 
     def _event(self, message: DecodedMessage, person: str, now: datetime) -> Event:
         return Event(
-            id=_bounded("id", self._filled("id", self.id, message) or _identity(message)),
+            id=_bounded_id(self._filled("id", self.id, message) or _identity(message)),
             origin=self.origin,
             source=_bounded(
                 "source", self._filled("source", self.source, message) or message.source or f"/{self.origin}"
@@ -158,6 +159,13 @@ def _spelled(attribute: str, value: Any) -> str:
 def _bounded(attribute: str, text: str) -> str:
     if len(text) > MAX_ATTRIBUTE:
         raise MappingError(f"the {attribute} of {len(text)} characters is too long, {MAX_ATTRIBUTE} are allowed")
+    return text
+
+
+def _bounded_id(text: str) -> str:
+    size = len(_bounded("id", text).encode("utf-8", "surrogatepass"))
+    if size > MAX_EVENT_ID:
+        raise MappingError(f"the id of {size} bytes is too long, {MAX_EVENT_ID} are allowed")
     return text
 
 

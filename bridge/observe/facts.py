@@ -15,7 +15,7 @@ from bridge.observe.stages import HeartbeatStage
 from bridge.observe.tracing.spans import EventTrace
 from bridge.schemas.client import LookupResult
 from connectors.base import Message
-from hub.acceptance import NO_CONFIGURATION, ConfigurationVersion, DeadLetter
+from hub.acceptance import MAX_EVENT_ID, NO_CONFIGURATION, ConfigurationVersion, DeadLetter
 from hub.explained import Explained
 from hub.facts import Crashed, DeadLettersStored, HubFact
 from hub.flow import Suppression, Withdrawal
@@ -146,7 +146,10 @@ class InFlightEvent:
         """The event's id, or of what never became an event, the best that names it, cut where an id would be too long."""
         if self.event is not None:
             return self.event.id
-        return (self.message.id or self.message.position or "")[:MAX_ATTRIBUTE]
+        text = (self.message.id or self.message.position or "")[:MAX_ATTRIBUTE]
+        if len(text) * 4 <= MAX_EVENT_ID:
+            return text
+        return text.encode("utf-8", "surrogatepass")[:MAX_EVENT_ID].decode("utf-8", "ignore")
 
     @property
     def trace(self) -> str:

@@ -6,11 +6,13 @@ from typing import Any, get_args, get_type_hints
 import pytest
 
 from bridge.observe.fact_log import FactLog
-from bridge.observe.facts import Fact, MessagesGivenUp
+from bridge.observe.facts import Fact, InFlightEvent, MessagesGivenUp
 from bridge.observe.metrics import Metrics
 from bridge.observe.recent import RecentEvents
 from bridge.observe.silence_log import SilenceLog
 from bridge.observe.telemetry import Taker, Telemetry
+from connectors.base import Message
+from hub.acceptance import MAX_EVENT_ID
 from hub.facts import ResultsLate, StoreRecovered
 from hub.work import Lane
 
@@ -71,3 +73,10 @@ def test_takers_hear_in_their_order_of_the_facts_they_know_and_of_no_other() -> 
     telemetry.observe(MessagesGivenUp(events=[]))
     telemetry.observe(StoreRecovered(seconds=1.0))
     assert said == ["first ResultsLate", "second ResultsLate", "first StoreRecovered"]
+
+
+@pytest.mark.parametrize("id", ["x" * 5000, "\N{GRINNING FACE}" * 1024, "a" + "\N{GRINNING FACE}" * 1024])
+def test_what_names_a_message_that_never_became_an_event_fits_where_an_id_does(id: str) -> None:
+    cut = InFlightEvent(Message(source="hr", body=b"", id=id)).event_id
+    assert id.startswith(cut)
+    assert MAX_EVENT_ID // 2 <= len(cut.encode()) <= MAX_EVENT_ID

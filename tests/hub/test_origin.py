@@ -38,6 +38,9 @@ def test_an_id_that_is_too_long_is_not_sent_along() -> None:
         "source=a/b&event=1&rule=r&revision=%00",
         "source=a/b/c&event=1&rule=r",
         "source=a/b&rule=r&event=" + "x" * 5000,
+        "source=a/b&rule=r&event=" + "x" * 2049,  # more than an index of PostgreSQL takes
+        "source=a/b&rule=r&event=" + "%F0%9F%98%80" * 100 + "x" * 1649,
+        "source=a/" + "%E6%9D%B1" * 180 + "&rule=r&event=1",
         "%ff",
     ],
 )

@@ -1,10 +1,12 @@
 """The contract `Journal`: what became of each event, for a time and within a bound."""
 
+import random
+import string
 from dataclasses import replace
 
 import pytest
 
-from hub.acceptance import ConfigurationVersion, Ingest, JournalEntry
+from hub.acceptance import MAX_EVENT_ID, ConfigurationVersion, Ingest, JournalEntry
 from hub.store.contracts.journal import JournalUsage
 from hub.store.journal import bounding
 from hub.store.store import SqlStore
@@ -30,6 +32,15 @@ class Journal(Suite):
         assert (kept.outcome, kept.detail, kept.content) == ("accepted", ENTRY.detail, ENTRY.content)
         assert kept.configuration == VERSION
         assert not await store.journaled("e3", limit=10)
+
+    async def test_an_event_whose_id_has_as_many_bytes_as_an_id_may_have_is_kept(self, store: SqlStore) -> None:
+        # What can be compressed takes less of an index.
+        chance = random.Random(1)
+        longest = "".join(chance.choices([chr(code) for code in range(0x10000, 0x20000)], k=MAX_EVENT_ID // 4))
+        source = "".join(chance.choices(string.ascii_letters, k=500))
+        await store.accept([told(event_id=longest, source=source)], start=0)
+        (kept,) = await store.journaled(longest, limit=10)
+        assert kept.event_id == longest
 
     async def test_a_repeated_event_has_the_entry_of_the_first(self, store: SqlStore) -> None:
         event = replace(told(), notifications=[notification()])

@@ -21,7 +21,7 @@ class Commits:
 
     def forget(self) -> None:
         """The partitions were dealt out again: others may have committed in between."""
-        self._committed.clear()
+        self._committed = {}  # not cleared: what is still under way was said before
 
     async def commit(self, leases: Mapping[TopicPartition, Lease]) -> None:
         """What is new in these. The broker may refuse: the store knows it, and a rebalance is what it refuses for."""
@@ -33,6 +33,7 @@ class Commits:
         if not due:
             return
         # Not cut off: aiokafka's own task goes on without who asked, and its failure would be an error line of asyncio's.
+        committed = self._committed
         committing = asyncio.ensure_future(self._client.commit(due))
         self._running.add(committing)
         committing.add_done_callback(self._end)
@@ -40,7 +41,7 @@ class Commits:
         if done and not committing.cancelled():
             error = committing.exception()
             if error is None:
-                self._committed |= due
+                committed |= due
             elif not isinstance(error, (KafkaError, TimeoutError)):
                 raise error
 

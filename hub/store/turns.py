@@ -64,16 +64,19 @@ class Turns(Generic[T]):
 
     def _all_of(self, flows: Sequence[str]) -> list[T]:
         jobs: list[T] = []
+        rows = 0
         for flow in flows:
             waiting = self._flows[flow]
-            is_last = False
-            while waiting and len(jobs) < _JOBS and not is_last:
+            while waiting:
+                if jobs and (len(jobs) >= _JOBS or rows + waiting[0].rows > _ROWS):
+                    return jobs  # the flow is the first of the next such group
                 entry = self._take(flow)
                 jobs.append(entry.job)
-                is_last = entry.is_last
+                rows += entry.rows
+                if entry.is_last:
+                    self._pass_on(flow)
+                    return jobs
             self._pass_on(flow)
-            if is_last:
-                break
         return jobs
 
     def _next_round(self) -> list[T]:

@@ -42,6 +42,18 @@ def test_light_flows_that_never_end_have_every_other_commit() -> None:
     assert alone == [True, False] * 3
 
 
+def test_a_group_of_light_flows_has_no_more_jobs_and_rows_than_others_and_the_rest_come_first_next_time() -> None:
+    turns = Turns[str]()
+    turns.add("flood", "flood", rows=5_000)
+    for number in range(100):
+        turns.add(f"light {number}", f"{number}", rows=16)
+    groups = [turns.group() for _ in range(8)]
+    assert [job for group in groups for job in group if job != "flood"][:16] == [str(number) for number in range(16)]
+    assert max(len(group) for group in groups) == 16
+    taken = [int(job) for group in groups for job in group if job != "flood"]
+    assert taken[:64] == list(range(64))
+
+
 def test_few_rows_share_one_commit_whosever_they_are() -> None:
     turns = Turns[str]()
     turns.add("much", "much", rows=60)

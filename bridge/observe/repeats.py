@@ -1,7 +1,7 @@
 """Warnings that repeat: the first few of a cause are written, and then how many more there were."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from time import monotonic
 from typing import Any
@@ -12,7 +12,10 @@ MOST = 10
 """Lines of one cause that are written of each `SECONDS`."""
 SECONDS = 10.0
 _MAX_CAUSES = 500
-"""Causes that are told apart in one time. More of them share one count for each kind of line."""
+"""Causes that are told apart in one time. More of them share one count for each kind of line, source and hub: what floods
+one source hides no other's."""
+_MAX_COUNTS = 2 * _MAX_CAUSES
+_PLACES = ("source", "hub")
 
 _OF_ONE = frozenset(
     {
@@ -52,9 +55,12 @@ class RepeatedWarnings:
             self.end()
             self._begin()
         cause = {name: value for name, value in line.items() if name not in _OF_ONE}
-        key = (event, *(f"{name}={value}" for name, value in cause.items()))
+        key = _key(event, cause)
         if key not in self._counts and len(self._counts) >= _MAX_CAUSES:
-            key, cause = (event,), {}
+            cause = {name: cause[name] for name in _PLACES if name in cause}
+            key = _key(event, cause)
+            if key not in self._counts and len(self._counts) >= _MAX_COUNTS:
+                key, cause = (event,), {}
         count = self._counts.get(key, (0,))[0]
         self._counts[key] = count + 1, event, cause
         if count < MOST:
@@ -78,3 +84,7 @@ class RepeatedWarnings:
     def _run_out(self) -> None:
         self._ends = 0.0
         self.end()
+
+
+def _key(event: str, cause: Mapping[str, Any]) -> tuple[str, ...]:
+    return (event, *(f"{name}={value}" for name, value in cause.items()))

@@ -89,7 +89,23 @@ def test_causes_without_end_share_a_count(clock: Clock, lines: Lines) -> None:
         "log_level": "warning",
         "line": "event refused",
         "times": 2000 - 500 - MOST,
+        "source": "hr",
     }
+
+
+def test_causes_without_end_of_one_source_hide_no_line_of_another(clock: Clock, lines: Lines) -> None:
+    warnings = RepeatedWarnings(clock=clock)
+    for number in range(2000):
+        refused(warnings, 1, detail=f"column {number}")
+    warnings.warning("event refused", event_id="1", source="bank", reason="map", detail="no id")
+    assert lines[-1]["source"] == "bank"
+
+
+def test_what_is_counted_has_a_bound(clock: Clock, lines: Lines) -> None:
+    warnings = RepeatedWarnings(clock=clock)
+    for number in range(3000):
+        warnings.warning("event refused", source=f"source {number}", detail="no id")
+    assert len(warnings._counts) == 1001
 
 
 async def test_a_flood_that_has_ended_is_told_of_without_a_line_after_it(

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 from urllib.parse import parse_qsl, urlencode
 
 import orjson
 
-from hub.acceptance import MAX_EVENT_ID, ConfigurationVersion, JournalEntry
+from hub.acceptance import MAX_EVENT_ID, NO_CONFIGURATION, ConfigurationVersion, JournalEntry
 from hub.frozen import frozen_dataclass
 from hub.notification import Notification
 from hub.people import people_of
@@ -74,3 +75,24 @@ def origin_in(headers: Mapping[str, str]) -> Origin | None:
         return None
     version = ConfigurationVersion(revision=said.get("revision", "")[:200], hash=said.get("hash", "")[:64])
     return Origin(source=source, event_id=event_id, rule=rule, configuration=version)
+
+
+class Origins:
+    """Reads the origins of requests, and takes no more than `most` different configurations from them.
+
+    The store keeps each configuration for ever, and whoever may send can say that there was another one for each send.
+    """
+
+    def __init__(self, *, most: int = 1000) -> None:
+        self._most = most
+        self._versions: set[ConfigurationVersion] = set()
+
+    def read(self, headers: Mapping[str, str]) -> Origin | None:
+        """As `origin_in`; without the configuration where there were too many."""
+        origin = origin_in(headers)
+        if origin is None or origin.configuration in self._versions:
+            return origin
+        if len(self._versions) >= self._most:
+            return replace(origin, configuration=NO_CONFIGURATION)
+        self._versions.add(origin.configuration)
+        return origin

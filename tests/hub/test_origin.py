@@ -1,12 +1,14 @@
 """Where a send of another pushbridge comes from: written, read again, and never a reason to refuse the send."""
 
+from dataclasses import replace
+
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.acceptance import ConfigurationVersion
-from hub.origin import ORIGIN_HEADER, Origin, origin_in
+from hub.origin import ORIGIN_HEADER, Origin, Origins, origin_in
 from tests.hub.examples import notification
 
 ORIGIN = Origin(
@@ -46,6 +48,15 @@ def test_an_id_that_is_too_long_is_not_sent_along() -> None:
 )
 def test_what_cannot_be_understood_is_nothing(text: str) -> None:
     assert origin_in({ORIGIN_HEADER: text}) is None
+
+
+def test_configurations_that_are_made_up_for_each_send_are_kept_to_a_number() -> None:
+    origins = Origins(most=3)
+    said = [replace(ORIGIN, configuration=ConfigurationVersion(hash=str(number))) for number in range(5)]
+    for _ in range(2):
+        read = [origins.read({ORIGIN_HEADER: each.header}) for each in said]
+        assert read == [*said[:3], *[replace(each, configuration=ConfigurationVersion()) for each in said[3:]]]
+    assert origins.read({}) is None
 
 
 @given(st.text(max_size=100))

@@ -23,7 +23,7 @@ from hub.api.wire.tested import outcome_xml
 from hub.dates import parse_date
 from hub.errors import ConfirmationError, InvalidRequestError, PayloadTooLargeError, TagError
 from hub.notification import EVERYONE, SENSITIVE_HEADER, Audience, Content, NativeContent, Notification
-from hub.origin import origin_in
+from hub.origin import Origins
 from hub.platforms.table import traits_of
 from hub.tags import MaxTags, parse
 from hub.trace_context import TraceContext, trace_from
@@ -60,7 +60,7 @@ class Messages:
         self._gate = gate
         self._clock = clock
         self._trace = trace
-        self._keeps_origins = keeps_origins
+        self._origins = Origins() if keeps_origins else None
 
     def routes(self) -> list[Route]:
         return [
@@ -87,7 +87,7 @@ class Messages:
 
     async def _send(self, request: Request, notification: Notification) -> str:
         """Raises: InvalidRequestError: it is for more registrations than its client confirms."""
-        origin = origin_in(request.headers) if self._keeps_origins else None
+        origin = None if self._origins is None else self._origins.read(request.headers)
         try:
             return await self._service.send(notification, confirmed=_confirmed(request), origin=origin)
         except ConfirmationError as error:

@@ -125,16 +125,16 @@ class Approval:
     actor: str
 
 
-MAX_EVENT_ID: Final = 2048
-"""Bytes of an event's id as UTF-8. It stands in an index together with its source, and PostgreSQL takes no entry of more
-than 2,704 bytes: the transaction would fail each time that it is tried."""
+MAX_INDEXED: Final = 2048
+"""Bytes as UTF-8 of an event's id, and of the key of its person. They stand in indexes, the id with its source, and
+PostgreSQL takes no entry of more than 2,704 bytes: the transaction would fail each time that it is tried."""
 
 
 @frozen_dataclass(frozen=True, slots=True, kw_only=True)
 class JournalEntry:
     """What is kept of an event, to say afterwards what became of it and why.
 
-    `event_id` has MAX_EVENT_ID bytes at most, and `source` 500.
+    `event_id` and the key of `person` have MAX_INDEXED bytes at most, and `source` 500.
     `detail` is JSON without any value of the event. `content` is JSON with values, kept for a shorter time; None where
     it is not to be kept. `person` is whom the event is about, empty where that is not known. `flow` is JSON of what flow
     control did, as acceptance found it; empty for nothing.

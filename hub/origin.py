@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import orjson
 
-from hub.acceptance import MAX_EVENT_ID, NO_CONFIGURATION, ConfigurationVersion, JournalEntry
+from hub.acceptance import MAX_INDEXED, NO_CONFIGURATION, ConfigurationVersion, JournalEntry
 from hub.frozen import frozen_dataclass
 from hub.notification import Notification
 from hub.people import people_of
@@ -71,7 +71,7 @@ def origin_in(headers: Mapping[str, str]) -> Origin | None:
     source, event_id, rule = said.get("source", ""), said.get("event", ""), said.get("rule", "")
     if not _SOURCE.fullmatch(source) or not event_id or not rule or any("\0" in value for value in said.values()):
         return None  # a NUL is what PostgreSQL cannot keep
-    if len(source.encode()) > _MAX_SOURCE or len(event_id.encode()) > MAX_EVENT_ID:
+    if len(source.encode()) > _MAX_SOURCE or len(event_id.encode()) > MAX_INDEXED:
         return None
     version = ConfigurationVersion(revision=said.get("revision", "")[:200], hash=said.get("hash", "")[:64])
     return Origin(source=source, event_id=event_id, rule=rule, configuration=version)

@@ -7,8 +7,9 @@ from datetime import UTC, datetime, tzinfo
 from operator import attrgetter
 from typing import Any
 
-from hub.acceptance import MAX_EVENT_ID
+from hub.acceptance import MAX_INDEXED
 from hub.frozen import frozen_dataclass
+from hub.people import person_key
 from hub.times import is_no_time, parse_time
 from rules.errors import MappingError, RenderError
 from rules.event import Event
@@ -75,9 +76,10 @@ class EventMap:
         of the source, and the time is that of arrival at the broker, or `now`.
 
         Raises: MappingError: a property is missing, is not what it is mapped to, or is longer than MAX_ATTRIBUTE, or an id
-            than MAX_EVENT_ID; the error says whom the message is about if the rest of the `map` alone is to blame.
+            or a person than MAX_INDEXED; the error says whom the message is about if the rest of the `map` alone is to
+            blame.
         """
-        person = "" if self.person is None else _bounded("person", self._whom(self.person, message))
+        person = "" if self.person is None else _person(self._whom(self.person, message))
         try:
             return self._event(message, person, now)
         except MappingError as error:
@@ -163,10 +165,19 @@ def _bounded(attribute: str, text: str) -> str:
 
 
 def _bounded_id(text: str) -> str:
-    size = len(_bounded("id", text).encode("utf-8", "surrogatepass"))
-    if size > MAX_EVENT_ID:
-        raise MappingError(f"the id of {size} bytes is too long, {MAX_EVENT_ID} are allowed")
+    _check_indexed("id", _bounded("id", text))
     return text
+
+
+def _person(text: str) -> str:
+    _check_indexed("person", person_key(_bounded("person", text)))
+    return text
+
+
+def _check_indexed(attribute: str, text: str) -> None:
+    size = len(text.encode("utf-8", "surrogatepass"))
+    if size > MAX_INDEXED:
+        raise MappingError(f"the {attribute} of {size} bytes is too long, {MAX_INDEXED} are allowed")
 
 
 def _identity(message: DecodedMessage) -> str:

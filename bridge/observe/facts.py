@@ -15,7 +15,7 @@ from bridge.observe.stages import HeartbeatStage
 from bridge.observe.tracing.spans import EventTrace
 from bridge.schemas.client import LookupResult
 from connectors.base import Message
-from hub.acceptance import MAX_EVENT_ID, NO_CONFIGURATION, ConfigurationVersion, DeadLetter
+from hub.acceptance import MAX_INDEXED, NO_CONFIGURATION, ConfigurationVersion, DeadLetter
 from hub.explained import Explained
 from hub.facts import Crashed, DeadLettersStored, HubFact
 from hub.flow import Suppression, Withdrawal
@@ -147,9 +147,9 @@ class InFlightEvent:
         if self.event is not None:
             return self.event.id
         text = (self.message.id or self.message.position or "")[:MAX_ATTRIBUTE]
-        if len(text) * 4 <= MAX_EVENT_ID:
+        if len(text) * 4 <= MAX_INDEXED:
             return text
-        return text.encode("utf-8", "surrogatepass")[:MAX_EVENT_ID].decode("utf-8", "ignore")
+        return text.encode("utf-8", "surrogatepass")[:MAX_INDEXED].decode("utf-8", "ignore")
 
     @property
     def trace(self) -> str:

@@ -12,7 +12,7 @@ from bridge.observe.recent import RecentEvents
 from bridge.observe.silence_log import SilenceLog
 from bridge.observe.telemetry import Taker, Telemetry
 from connectors.base import Message
-from hub.acceptance import MAX_EVENT_ID
+from hub.acceptance import MAX_INDEXED
 from hub.facts import ResultsLate, StoreRecovered
 from hub.work import Lane
 
@@ -79,4 +79,4 @@ def test_takers_hear_in_their_order_of_the_facts_they_know_and_of_no_other() -> 
 def test_what_names_a_message_that_never_became_an_event_fits_where_an_id_does(id: str) -> None:
     cut = InFlightEvent(Message(source="hr", body=b"", id=id)).event_id
     assert id.startswith(cut)
-    assert MAX_EVENT_ID // 2 <= len(cut.encode()) <= MAX_EVENT_ID
+    assert MAX_INDEXED // 2 <= len(cut.encode()) <= MAX_INDEXED

@@ -98,11 +98,12 @@ def test_an_attribute_has_a_longest_length(attribute: str, length: int) -> None:
     assert str(refusal.value) == f"the {attribute} of {length} characters is too long, 1024 are allowed"
 
 
-def test_an_id_has_no_more_bytes_than_an_index_of_the_store_takes() -> None:
-    mapped = event_map(id="{{ data.text }}")
+@pytest.mark.parametrize("attribute", ["id", "person"])
+def test_an_id_has_no_more_bytes_than_an_index_of_the_store_takes(attribute: str) -> None:
+    mapped = event_map(**{attribute: "{{ data.text }}"})
     longest = "\U0001f600" * 512
-    assert mapped.event(DecodedMessage(data={"text": longest}, meta={}), now=NOW).id == longest
-    with pytest.raises(MappingError, match="the id of 2049 bytes is too long, 2048 are allowed"):
+    assert getattr(mapped.event(DecodedMessage(data={"text": longest}, meta={}), now=NOW), attribute) == longest
+    with pytest.raises(MappingError, match=f"the {attribute} of 2049 bytes is too long, 2048 are allowed"):
         mapped.event(DecodedMessage(data={"text": longest + "x"}, meta={}), now=NOW)
 
 

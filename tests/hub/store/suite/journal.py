@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from hub.acceptance import MAX_EVENT_ID, ConfigurationVersion, Ingest, JournalEntry
+from hub.acceptance import MAX_INDEXED, ConfigurationVersion, Ingest, JournalEntry
 from hub.store.contracts.journal import JournalUsage
 from hub.store.journal import bounding
 from hub.store.store import SqlStore
@@ -36,9 +36,11 @@ class Journal(Suite):
     async def test_an_event_whose_id_has_as_many_bytes_as_an_id_may_have_is_kept(self, store: SqlStore) -> None:
         # What can be compressed takes less of an index.
         chance = random.Random(1)
-        longest = "".join(chance.choices([chr(code) for code in range(0x10000, 0x20000)], k=MAX_EVENT_ID // 4))
+        longest = "".join(chance.choices([chr(code) for code in range(0x10000, 0x20000)], k=MAX_INDEXED // 4))
         source = "".join(chance.choices(string.ascii_letters, k=500))
-        await store.accept([told(event_id=longest, source=source)], start=0)
+        about = notification(person=longest)
+        event = replace(told(event_id=longest, source=source, person=longest), notifications=[about])
+        await store.accept([event], start=0)
         (kept,) = await store.journaled(longest, limit=10)
         assert kept.event_id == longest
 

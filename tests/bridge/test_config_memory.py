@@ -118,7 +118,8 @@ def test_giving_up_does_not_look_into_what_is_no_part_of_a_configuration() -> No
 
 
 def test_while_a_configuration_is_read_only_young_garbage_is_looked_for() -> None:
-    before, frozen = gc.get_threshold(), gc.get_freeze_count()
+    gc.unfreeze()  # what other tests of this process froze goes when its last user does, while this one counts
+    before = gc.get_threshold()
     gc.collect()
     made = [[number] for number in range(7 * before[0])]
     assert gc.get_count()[1] >= 5, "looks that came before the reading"
@@ -126,10 +127,10 @@ def test_while_a_configuration_is_read_only_young_garbage_is_looked_for() -> Non
         assert min(gc.get_threshold()[1:]) > 1_000_000
         made = [[number] for number in range(1000)]
     assert gc.get_threshold() == before
-    assert gc.get_freeze_count() == frozen, "a look at so little takes no time"
+    assert gc.get_freeze_count() == 0, "a look at so little takes no time"
     with kept():
         made = [[number] for number in range(150_000)]
-    assert gc.get_freeze_count() >= frozen + len(made)
+    assert gc.get_freeze_count() >= len(made)
     gc.unfreeze()
 
 

@@ -40,6 +40,7 @@ class Precedence:
         self._done: dict[str, float] = {}
         self._all = 0.0
         self._as_of = clock()
+        self._has_light = False  # of late
         self._under_way: dict[object, float] = {}  # since when, the oldest first
         self._standing_back: deque[asyncio.Future[None]] = deque()
 
@@ -74,6 +75,10 @@ class Precedence:
         newest = next(reversed(self._under_way.values()))
         return self._clock() - newest < _LONGEST and not self.is_light(flow)
 
+    def is_awaited(self, flow: str | None = None) -> bool:
+        """Whether work of the flow may have to stand back at any moment: a light flow did something of late."""
+        return self._has_light and not self.is_light(flow)
+
     async def give_way(self, flow: str | None = None) -> None:
         """Let what is ahead end, or go on for a few milliseconds. What stands back goes on one by one, in order."""
         if self.is_light(flow) or not (self.is_asked() or self._standing_back):
@@ -101,6 +106,7 @@ class Precedence:
         self._as_of = now
         self._done = {flow: left for flow, done in self._done.items() if (left := done * factor) > 0.01}
         self._all = math.fsum(self._done.values())
+        self._has_light = any(map(self.is_light, self._done))
 
 
 def _resolve(turn: asyncio.Future[None]) -> None:

@@ -10,11 +10,14 @@ SLICE = 0.002
 """Seconds after which the others get their turn."""
 
 SHORT_SLICE = 0.0005
-"""The same while something of a light flow is under way."""
+"""The same while something of a light flow is under way, or may come: a request is not seen before the slice has ended that
+it comes in, nor taken before another of each task that has long work."""
 
 _TURNS = 4
 """Turns of the loop that the others get between two slices. To answer a request takes ten of them, one after the other:
 with one turn a slice it would wait for ten slices of each task that has long work. A turn of an idle loop costs 10 µs."""
+_TURNS_TO_BE_SEEN = 2
+"""The same after a short slice: in one a request is read, in the next its source has it, and then others stand back."""
 
 
 class TimeSlice:
@@ -49,9 +52,16 @@ class TimeSlice:
             return
         if self._precedence is not None and self._precedence.is_asked(self._flow):
             await self._precedence.give_way(self._flow)
+        elif self._precedence is not None and self._precedence.is_awaited(self._flow):
+            await _pass(_TURNS_TO_BE_SEEN)
         elif taken > self._seconds:
-            for _ in range(_TURNS):
-                await asyncio.sleep(0)
+            await _pass(_TURNS)
         else:
             return
         self._began_at = self._clock()
+
+
+async def _pass(turns: int) -> None:
+    """Let so many turns of the loop go by."""
+    for _ in range(turns):
+        await asyncio.sleep(0)

@@ -62,6 +62,57 @@ async def test_long_work_stands_back_for_a_light_flow_after_a_short_slice() -> N
     await work
 
 
+def _after_a_light_flow(clock: _Clock) -> Precedence:
+    """A flood, and a request of another flow that has ended."""
+    precedence = Precedence(clock=clock)
+    precedence.did("flood", 1000)
+    precedence.did("calls", 1)
+    clock.now += 0.1
+    precedence.did("flood", 100)
+    return precedence
+
+
+async def test_a_request_of_a_light_flow_waits_for_a_short_slice_until_it_is_seen() -> None:
+    clock = _Clock()
+    turn = TimeSlice(precedence=_after_a_light_flow(clock), flow="flood", clock=clock)
+    seen = asyncio.Event()
+    began = clock.now
+
+    async def take() -> None:
+        await asyncio.sleep(0)  # read from its socket, and handed to its source
+        seen.set()
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(take())
+        while not seen.is_set():
+            clock.now += SHORT_SLICE / 5  # a step of the work
+            await turn.yield_if_spent()
+    assert clock.now - began <= 1.3 * SHORT_SLICE
+
+
+async def test_where_no_light_flow_has_been_for_seconds_a_slice_is_long() -> None:
+    clock = _Clock()
+    precedence = _after_a_light_flow(clock)
+    clock.now += 5.0
+    precedence.did("flood", 1000)
+    turn = TimeSlice(precedence=precedence, flow="flood", clock=clock)
+    others = asyncio.ensure_future(asyncio.sleep(0))
+    clock.now += 0.9 * SLICE
+    await turn.yield_if_spent()
+    assert not others.done()
+    await others
+
+
+async def test_a_light_flow_that_waits_for_others_of_its_kind_keeps_its_slice() -> None:
+    clock = _Clock()
+    turn = TimeSlice(precedence=_after_a_light_flow(clock), flow="calls", clock=clock)
+    others = asyncio.ensure_future(asyncio.sleep(0))
+    clock.now += 0.9 * SLICE
+    await turn.yield_if_spent()
+    assert not others.done()
+    await others
+
+
 async def test_work_of_a_light_flow_keeps_its_slice() -> None:
     clock = _Clock()
     precedence = Precedence(patience=3600.0, clock=clock)

@@ -9,7 +9,7 @@ from hub.installation import Registration
 from hub.notification import Notification, Platform
 from hub.outcome import ENDED_WELL
 from hub.platforms.table import traits_of
-from hub.store.decide.registering import template_id
+from hub.store.decide.device import template_id
 
 _NONE = "-"
 _MANY = 1000

@@ -13,7 +13,7 @@ from hub.follow_up import FollowedPushes, FollowUpOutcome, UnopenedPush
 from hub.notification import Notification
 from hub.outcome import DeviceAnswer, OutcomeName, State, Unreached
 from hub.phone_report import KeptReport, PhoneEvent
-from hub.store.decide.registering import StoredDevice
+from hub.store.decide.device import StoredDevice
 from hub.store.decide.tracing import Failure, Sent, push_answer
 
 _OPENS = frozenset([PhoneEvent.OPENED, PhoneEvent.ACTED])

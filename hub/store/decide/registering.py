@@ -3,188 +3,16 @@
 A write reads the devices concerned, lets a `Registering` play the changes on them in order, and writes its `changes()`.
 """
 
-import hashlib
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
-
-import orjson
+from dataclasses import replace
 
 from hub.errors import GoneError, InvalidRequestError, NotFoundError, PreconditionError
 from hub.installation import ANY_ETAG, Installation, Registration, SecondaryTile, Template
 from hub.notification import Platform
-from hub.self_description import time_zone_of
-from hub.store.decide.tag_index import DEAD, Carried, TagChanges, kind_id, tag_id, words_of, zone_id
-from hub.tags import installation_tag, tag_key, user_tag
-
-_DERIVED = 2
-"""The last number in the id of a registration that derives from an installation; a minted id of others ends with 1."""
-_DERIVED_ID = re.compile(rf"[0-9]{{1,19}}-([0-9]{{1,10}})-{_DERIVED}")
+from hub.store.decide.changes import Changes
+from hub.store.decide.device import DeviceTemplate, StoredDevice, id_key, template_id, tile_key
 
 MOVED = "another user registered this push channel"
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceTemplate:
-    """A template registration of a device: its ordinal, the id of the template, and its tags beyond the device's.
-
-    A template of an installation has its name among its tags.
-    """
-
-    ordinal: int
-    template: int
-    name: str
-    tags: tuple[str, ...] = ()
-
-
-@dataclass(slots=True, kw_only=True)
-class StoredDevice:
-    """A device as it is kept: an installation, or a single registration, which has an id of its own instead.
-
-    One with neither id is a push channel that a direct send named: it carries the tag of that send and is of no kind, so
-    nothing else reaches it and no list shows it. One with both is a secondary tile of the installation: `registration_id`
-    is its key (`tile_key`).
-
-    `tiles` are the ids of the secondary tiles that an installation has, each a device of its own; of a tile, and of a
-    single registration of one, its own id alone.
-
-    `ordinal` is that of its native registration; of the template's, where it is a single template registration.
-    """
-
-    ordinal: int
-    platform: Platform
-    push_channel: str
-    installation_id: str | None = None
-    registration_id: str | None = None
-    user_id: str | None = None
-    tags: tuple[str, ...] = ()
-    templates: tuple[DeviceTemplate, ...] = ()
-    tiles: tuple[str, ...] = ()
-    push_variables: Mapping[str, str] = field(default_factory=dict)
-    etag: int = 1
-    registered_at: float = 0.0
-    expires_at: float | None = None
-    sibling: bool = False
-    dead_at: float | None = None
-    dead_reason: str | None = None
-    locale: str = ""
-    time_zone: str = ""
-
-    def lives_at(self, now: float) -> bool:
-        """Whether its push channel is alive and its time has not passed."""
-        return self.dead_at is None and (self.expires_at is None or self.expires_at > now)
-
-    @property
-    def zone(self) -> str:
-        """The time zone that the phone says it is in, empty where it says none."""
-        return time_zone_of(self.time_zone, self.push_variables) if self.time_zone or self.push_variables else ""
-
-    @property
-    def has_native(self) -> bool:
-        return self.installation_id is not None or not self.templates
-
-    @property
-    def is_direct(self) -> bool:
-        return self.installation_id is None and self.registration_id is None
-
-    @property
-    def is_tile(self) -> bool:
-        return self.installation_id is not None and self.registration_id is not None
-
-    @property
-    def key(self) -> str:
-        """What it is called where it may be an installation, with its tiles, or a single registration."""
-        return f"r:{self.registration_id}" if self.installation_id is None else f"i:{self.installation_id}"
-
-    @property
-    def tile_keys(self) -> list[str]:
-        """Of the tiles that an installation has."""
-        own = self.installation_id
-        return [] if own is None or self.is_tile else [tile_key(own, each) for each in self.tiles]
-
-    @property
-    def native_tags(self) -> tuple[str, ...]:
-        """The tags of its native registration, service tags first; one that repeats another may be there twice."""
-        if self.installation_id is None:
-            return self.tags
-        own = installation_tag(self.installation_id)
-        return (own, *self.tags) if self.user_id is None else (own, user_tag(self.user_id), *self.tags)
-
-    def registrations(self) -> Iterator[tuple[int, int | None]]:
-        """(ordinal, template) of each, the native one first."""
-        if self.has_native:
-            yield self.ordinal, None
-        for template in self.templates:
-            yield template.ordinal, template.template
-
-    def carried(self) -> list[Carried]:
-        """Under what its registrations stand in the index of tags.
-
-        The tag of an installation is among it for a tile alone: who else carries that, the installation itself says.
-        """
-        common = [tag_id(tag) for tag in self.tags]
-        if self.user_id is not None and self.installation_id is not None:
-            common.append(tag_id(user_tag(self.user_id)))
-        if self.installation_id is not None and self.is_tile:
-            common.append(tag_id(installation_tag(self.installation_id)))
-        if self.dead_at is not None:
-            common.append(DEAD)
-        if zone := self.zone:
-            common.append(zone_id(zone))
-        ordinals = [each.ordinal for each in self.templates]
-        has_native = self.has_native
-        carried: list[Carried] = [(common, words_of([self.ordinal, *ordinals] if has_native else ordinals))]
-        if has_native and not self.is_direct:
-            kinds = [kind_id("native", self.platform)]
-            if self.sibling:
-                kinds.append(kind_id("sibling", self.platform))
-            carried.append((kinds, words_of((self.ordinal,))))
-        for each in self.templates:
-            own = [kind_id("template", self.platform), *[tag_id(tag) for tag in self.tags_of(each)]]
-            carried.append((own, words_of((each.ordinal,))))
-        return carried
-
-    def left_behind(self) -> list[Carried]:
-        """What the index keeps to know by when it is gone: that there was such an installation."""
-        own = self.installation_id
-        return [] if own is None or self.is_tile else [((tag_id(installation_tag(own)),), words_of((self.ordinal,)))]
-
-    def carries_as(self, other: "StoredDevice") -> bool:
-        """Whether `carried` of both is the same, for two states of one device."""
-        return (
-            self.tags == other.tags
-            and self.user_id == other.user_id
-            and self.platform is other.platform
-            and self.sibling is other.sibling
-            and (self.dead_at is None) is (other.dead_at is None)
-            and self.templates == other.templates
-            and self.zone == other.zone
-        )
-
-    def tags_of(self, template: DeviceTemplate) -> tuple[str, ...]:
-        """What a template registration carries beyond the tags of the device."""
-        return template.tags if self.installation_id is None else (*template.tags, template.name)
-
-
-@dataclass(slots=True, kw_only=True)
-class Changes:
-    """Rows to write: devices to put and to drop, (ordinal, device, template) of registrations, free ordinals, tags.
-
-    `earlier` are (ordinal, template) of registrations that have that template no longer.
-
-    `first_new` is an ordinal that no registration ever had, of those that have something in `tags.new`; `first_gone` one of
-    those that have something in `tags.gone`.
-    """
-
-    put: list[StoredDevice] = field(default_factory=list)
-    dropped: list[StoredDevice] = field(default_factory=list)
-    registrations: list[tuple[int, int, int | None]] = field(default_factory=list)
-    freed: list[int] = field(default_factory=list)
-    earlier: list[tuple[int, int]] = field(default_factory=list)
-    tags: TagChanges = field(default_factory=TagChanges)
-    first_new: int | None = None
-    first_gone: int | None = None
 
 
 class Registering:
@@ -355,23 +183,10 @@ class Registering:
         for ordinal, before in self._before.items():
             after = self._devices.get(ordinal)
             if before is not None:
-                _change(changes, before, after, at_once=self._at_once)
-                if before.templates:
-                    changes.earlier += _earlier_templates(before, after)
+                changes.change(before, after, at_once=self._at_once)
             elif after is not None:
-                self._add_to(changes, after)
+                changes.create(after, used=self._used)
         return changes
-
-    def _add_to(self, changes: Changes, device: StoredDevice) -> None:
-        """A device that there was not."""
-        registrations = [(each, device.ordinal, template) for each, template in device.registrations()]
-        changes.put.append(device)
-        changes.registrations += registrations
-        if self._used is None or (self._used and any(each in self._used for each, _, _ in registrations)):
-            changes.tags.add(device.carried())
-        else:
-            changes.tags.add_new(device.carried())
-            changes.first_new = device.ordinal
 
     # The devices at hand
 
@@ -447,7 +262,9 @@ class Registering:
         if known is None or known.dead_at is None or known.dead_reason == MOVED or known.is_direct:
             return 0
         alive = replace(known, dead_at=None, dead_reason=None)
-        if not alive.lives_at(self._now) or any(_user_of(other) != _user_of(alive) for other in self._others_of(alive)):
+        if not alive.lives_at(self._now) or any(
+            other.user_key() != alive.user_key() for other in self._others_of(alive)
+        ):
             return 0
         self._change(known, alive)
         self._flag_siblings(alive)
@@ -457,15 +274,33 @@ class Registering:
 
     def _derive(self, installation: Installation, old: StoredDevice | None) -> StoredDevice:
         """Writing an installation again brings a dead one back: its phone has spoken for it."""
+        return self._derived(installation, installation, old, tiles=tuple(installation.secondary_tiles))
+
+    def _derive_tile(
+        self, installation: Installation, id: str, tile: SecondaryTile, old: StoredDevice | None
+    ) -> StoredDevice:
+        return self._derived(installation, tile, old, tiles=(id,), registration_id=tile_key(installation.id, id))
+
+    def _derived(
+        self,
+        installation: Installation,
+        part: Installation | SecondaryTile,
+        old: StoredDevice | None,
+        *,
+        tiles: tuple[str, ...],
+        registration_id: str | None = None,
+    ) -> StoredDevice:
+        """The device of an installation or of one of its tiles: channel, tags and templates are the part's own."""
         return StoredDevice(
             ordinal=next(self._ordinals) if old is None else old.ordinal,
             installation_id=installation.id,
+            registration_id=registration_id,
             platform=installation.platform,
-            push_channel=installation.push_channel,
+            push_channel=part.push_channel,
             user_id=installation.user_id,
-            tags=installation.tags,
-            templates=self._derive_templates(installation.templates, old),
-            tiles=tuple(installation.secondary_tiles),
+            tags=part.tags,
+            templates=self._derive_templates(part.templates, old),
+            tiles=tiles,
             push_variables=installation.push_variables,
             locale=installation.locale,
             time_zone=installation.time_zone,
@@ -490,27 +325,6 @@ class Registering:
             ]
         )
 
-    def _derive_tile(
-        self, installation: Installation, id: str, tile: SecondaryTile, old: StoredDevice | None
-    ) -> StoredDevice:
-        return StoredDevice(
-            ordinal=next(self._ordinals) if old is None else old.ordinal,
-            installation_id=installation.id,
-            registration_id=tile_key(installation.id, id),
-            platform=installation.platform,
-            push_channel=tile.push_channel,
-            user_id=installation.user_id,
-            tags=tile.tags,
-            templates=self._derive_templates(tile.templates, old),
-            tiles=(id,),
-            push_variables=installation.push_variables,
-            locale=installation.locale,
-            time_zone=installation.time_zone,
-            etag=1 if old is None else old.etag + 1,
-            registered_at=self._now,
-            expires_at=None if installation.expires_at is None else installation.expires_at.timestamp(),
-        )
-
     def _others_of(self, device: StoredDevice) -> list[StoredDevice]:
         """Other devices of the same push channel that live."""
         ordinals = self._by_channel[device.platform, device.push_channel]
@@ -522,7 +336,7 @@ class Registering:
     def _take_from_other_users(self, device: StoredDevice) -> None:
         """Hide what other users' installations registered for this push channel: the phone is this user's now."""
         for other in self._others_of(device):
-            if other.installation_id is not None and _user_of(other) != _user_of(device):
+            if other.installation_id is not None and other.user_key() != device.user_key():
                 self._change(other, replace(other, dead_at=self._now, dead_reason=MOVED))
 
     def _flag_siblings(self, device: StoredDevice) -> None:
@@ -533,78 +347,6 @@ class Registering:
         for sibling in (device, *others) if others else ():
             if not sibling.sibling:
                 self._change(sibling, replace(sibling, sibling=True))
-
-
-def _earlier_templates(before: StoredDevice, after: StoredDevice | None) -> Iterator[tuple[int, int]]:
-    """What registrations had as template that have another one now; of a device that is gone nothing is shown."""
-    if after is None or after.templates == before.templates:
-        return
-    now = {each.ordinal: each.template for each in after.templates}
-    for each in before.templates:
-        if each.ordinal in now and now[each.ordinal] != each.template:
-            yield each.ordinal, each.template
-
-
-def _change(changes: Changes, before: StoredDevice, after: StoredDevice | None, *, at_once: bool) -> None:
-    """Add what becomes of a device that there was."""
-    old = dict(before.registrations())
-    new = {} if after is None else dict(after.registrations())
-    if after is None:
-        changes.dropped.append(before)
-        carried = before.carried() + before.left_behind()
-        if at_once:
-            changes.tags.replace(carried, ())
-        else:
-            changes.tags.drop(carried)
-            changes.first_gone = before.ordinal
-    else:
-        changes.put.append(after)
-        if not after.carries_as(before):
-            changes.tags.replace(before.carried(), after.carried())
-    changes.registrations += [
-        (each, before.ordinal, new[each]) for each in new if each not in old or old[each] != new[each]
-    ]
-    changes.freed += [each for each in old if each not in new]
-
-
-def derived_id(device: StoredDevice, ordinal: int) -> str:
-    """The registration id of what derives from an installation, stable while its ordinal is: see `ordinal_of`."""
-    text = f"{device.installation_id}\n{ordinal}".encode("utf-8", "surrogatepass")
-    digest = hashlib.blake2b(text, digest_size=8, usedforsecurity=False).digest()
-    return f"{int.from_bytes(digest) >> 2}-{ordinal}-{_DERIVED}"
-
-
-def ordinal_of(registration_id: str) -> int | None:
-    """The ordinal in an id that `derived_id` may have made; None: it did not."""
-    found = _DERIVED_ID.fullmatch(registration_id)
-    return None if found is None else int(found[1])
-
-
-def tile_key(installation_id: str, tile: str) -> str:
-    """Under what a secondary tile is kept; no registration id holds a line feed, and no tile's id does."""
-    return f"{id_key(installation_id)}\n{tile}"
-
-
-@lru_cache(maxsize=1 << 12)
-def id_key(installation_id: str) -> str:
-    """What ids of installations are compared by: that of their tag."""
-    return tag_key("$" + installation_id)[1:]
-
-
-def template_id(template: Template) -> int:
-    """8 bytes of the hash of what a template says, as a signed number."""
-    return _template_id(template.body, tuple(template.headers.items()), template.expiry)
-
-
-@lru_cache(maxsize=1 << 12)
-def _template_id(body: str, headers: tuple[tuple[str, str], ...], expiry: str | None) -> int:
-    text = orjson.dumps([body, dict(headers), expiry])
-    return int.from_bytes(hashlib.blake2b(text, digest_size=8, usedforsecurity=False).digest(), signed=True)
-
-
-def _user_of(device: StoredDevice) -> str | None:
-    """The key of the tag that names the user of an installation, if one does."""
-    return next((key for key in map(tag_key, device.native_tags) if key.startswith("$userid:")), None)
 
 
 def _check_etag(device: StoredDevice, if_match: int | None) -> None:

@@ -10,7 +10,7 @@ from hub.notification import Audience, Everyone, Platform
 from hub.outcome import DeviceAnswer, OutcomeName, State
 from hub.quiet import Fate, QuietHours, held_text, reason_for
 from hub.store.contracts.telemetry import TracedRegistration
-from hub.store.decide.registering import StoredDevice
+from hub.store.decide.device import StoredDevice
 from hub.tags import And, Or, TagExpression, matches, tag_key
 
 

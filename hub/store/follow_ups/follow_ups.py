@@ -12,9 +12,9 @@ from hub.phone_report import KeptReport, PhoneEvent
 from hub.report import Report, Reporter
 from hub.store.clock import StoreClock
 from hub.store.connection import Connection, Database, Statement
+from hub.store.decide.device import StoredDevice
 from hub.store.decide.following import DueFollowUp, Followed, Found, found
 from hub.store.decide.recording import Key
-from hub.store.decide.registering import StoredDevice
 from hub.store.decide.tracing import Failure, Sent
 from hub.store.registry import statements
 from hub.store.registry.places import Place

@@ -12,7 +12,7 @@ from hub.people import installation_person
 from hub.registry.documents import document_of
 from hub.store.connection import Connection, Row, Statement
 from hub.store.contracts.people import Kept, KeptOfPerson
-from hub.store.decide.registering import StoredDevice
+from hub.store.decide.device import StoredDevice
 from hub.store.decide.tag_index import tag_id
 from hub.store.registry import statements
 from hub.store.registry.places import Place, read_templates

@@ -11,7 +11,8 @@ from hub.store.connection import Connection, Row
 from hub.store.contracts.listing import ListPage
 from hub.store.contracts.registry import DeadChannel, Device, DeviceRegistration
 from hub.store.decide.audience import matching
-from hub.store.decide.registering import MOVED, StoredDevice, derived_id, id_key, ordinal_of
+from hub.store.decide.device import StoredDevice, derived_id, id_key, ordinal_of
+from hub.store.decide.registering import MOVED
 from hub.store.decide.tag_index import DEAD, key_id, kind_id, tag_id
 from hub.store.registry import statements
 from hub.store.registry.places import Place, read_templates

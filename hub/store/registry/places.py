@@ -16,7 +16,7 @@ from pyroaring import BitMap
 from hub.errors import InvalidRequestError
 from hub.installation import Template
 from hub.store.connection import Connection, Database
-from hub.store.decide.registering import template_id
+from hub.store.decide.device import template_id
 from hub.store.registry import statements
 from hub.store.registry.rows import template_row
 from hub.target import StoredTemplate

@@ -22,7 +22,7 @@ from hub.store.contracts.registry import (
     GoneChannel,
     RenamedChannel,
 )
-from hub.store.decide.registering import ordinal_of
+from hub.store.decide.device import ordinal_of
 from hub.store.registry import audience, listing, previewing, singly, targets, writing
 from hub.store.registry.places import Place, Places, read_templates
 from hub.store.registry.singly import SingleWrite, SingleWrites

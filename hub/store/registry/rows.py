@@ -18,7 +18,7 @@ from hub.installation import Installation, Registration, SecondaryTile, Template
 from hub.notification import PLATFORM_NAMED, Platform
 from hub.self_description import with_said
 from hub.store.connection import Row
-from hub.store.decide.registering import DeviceTemplate, StoredDevice, derived_id, id_key
+from hub.store.decide.device import DeviceTemplate, StoredDevice, derived_id, id_key
 from hub.tags import tag_key
 from hub.target import StoredTemplate
 

@@ -14,7 +14,8 @@ from hub.errors import StoreError
 from hub.installation import Installation, Registration
 from hub.notification import Platform
 from hub.store.contracts.mirrors import Found
-from hub.store.decide.registering import Registering, tile_key
+from hub.store.decide.device import tile_key
+from hub.store.decide.registering import Registering
 
 MOST = 64
 """Writes that one transaction takes, at most: bounds how long the first of them, and an event to be accepted, wait for it.

@@ -7,7 +7,8 @@ from typing import NamedTuple
 from pyroaring import BitMap
 
 from hub.store.connection import Connection, Row
-from hub.store.decide.registering import Changes, StoredDevice, id_key
+from hub.store.decide.changes import Changes
+from hub.store.decide.device import StoredDevice, id_key
 from hub.store.decide.tag_index import (
     BLOCK_BITS,
     FOLD_AT,

@@ -7,7 +7,7 @@ import orjson
 
 from hub.notification import PLATFORM_NAMED
 from hub.store.connection import Connection, Row
-from hub.store.decide.registering import StoredDevice
+from hub.store.decide.device import StoredDevice
 from hub.store.registry import statements
 from hub.store.registry.places import Place
 from hub.store.registry.rows import unpack_channel, unpack_channels, unpack_templates

@@ -13,7 +13,9 @@ from hub.store.connection import Connection, Row, Statement
 from hub.store.contracts.mirrors import Found
 from hub.store.contracts.outbox import Failed
 from hub.store.contracts.registry import GoneChannel, RenamedChannel
-from hub.store.decide.registering import Changes, Registering, StoredDevice, id_key, tile_key
+from hub.store.decide.changes import Changes
+from hub.store.decide.device import StoredDevice, id_key, tile_key
+from hub.store.decide.registering import Registering
 from hub.store.decide.tag_index import DEAD, TagChanges, key_id, tag_id, words_of
 from hub.store.mirrors.statements import BY_KEY, FOUND, MARK
 from hub.store.registry import statements

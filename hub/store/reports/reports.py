@@ -22,8 +22,8 @@ from hub.phone_report import (
 from hub.report import Reporter
 from hub.store.clock import StoreClock
 from hub.store.connection import Connection, Database, Row, Statement
+from hub.store.decide.device import StoredDevice
 from hub.store.decide.recording import Key
-from hub.store.decide.registering import StoredDevice
 from hub.store.registry.listing import get_device
 from hub.store.registry.places import Place
 from hub.store.reports.reading import reports_of_phone

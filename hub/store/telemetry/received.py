@@ -10,8 +10,8 @@ from hub.phone_report import KeptReport
 from hub.self_description import locale_of, time_zone_of
 from hub.store.connection import Connection, Row, Statement
 from hub.store.contracts.telemetry import ReceivedPush, ReceivedPushes
+from hub.store.decide.device import StoredDevice
 from hub.store.decide.recording import Key
-from hub.store.decide.registering import StoredDevice
 from hub.store.decide.tracing import Failure, Sent, TracedNotification, answer_for
 from hub.store.registry.places import Place
 from hub.store.reports.reading import reports_of_phone

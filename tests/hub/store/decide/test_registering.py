@@ -9,7 +9,9 @@ import pytest
 from hub.errors import HubError, InvalidRequestError, NotFoundError, PreconditionError
 from hub.installation import Installation, Registration, Template
 from hub.notification import Platform
-from hub.store.decide.registering import MOVED, Changes, Registering, StoredDevice, template_id
+from hub.store.decide.changes import Changes
+from hub.store.decide.device import StoredDevice, template_id
+from hub.store.decide.registering import MOVED, Registering
 from hub.store.decide.tag_index import DEAD, MARK, WORD_BITS, TagId, kind_id, tag_id
 from tests.hub.examples import GREETING, installation
 

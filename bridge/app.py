@@ -4,7 +4,7 @@ import asyncio
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -33,12 +33,10 @@ from bridge.admin.playground.process import Playground
 from bridge.admin.server import RequestMetrics, admin_app, health_routes, open_app
 from bridge.config.memory import give_up
 from bridge.config.models.document import Settings
-from bridge.config.models.hubs import HubSettings
 from bridge.config.reload import Reloader, waiting_for_restart
-from bridge.config.unstored import handed_over_at_once
 from bridge.heartbeat import Heartbeat, stages_of
-from bridge.held_words import held_words
 from bridge.housekeeping import Housekeeping
+from bridge.hub_wiring import HubWiring
 from bridge.inlets import Inlets
 from bridge.intake.expecting import Expectations
 from bridge.intake.journaling import Journaling
@@ -70,26 +68,20 @@ from bridge.reports.follow_ups import FollowUpLoop
 from bridge.reports.sinks import SinkManager
 from bridge.schemas.registry import SchemaRegistries
 from bridge.scraping import Gauges
-from bridge.senders import expiries_of, remotes_of, senders_of
+from bridge.senders import expiries_of
 from bridge.stores import DaemonStore, store_of
 from bridge.wiring import (
     access_of,
-    guards_of,
     metric_names,
     rates_of,
-    report_policies_of,
     routes_of,
 )
 from hub.acceptance import ConfigurationVersion
 from hub.api.access import HubAccess
 from hub.api.app import create_app, utc_now
 from hub.api.wire.lines import DescriptionLines
-from hub.delivery.retry import RetryPolicy
-from hub.engine import Hub
 from hub.facts import Crashed, HubFact, WorkLeftOver
 from hub.jobs.runner import JobRunner
-from hub.notification import Notification
-from hub.origin import Origin
 from hub.precedence import Precedence
 from hub.store.health import HealthTiming
 from hub.work import Lane
@@ -134,7 +126,6 @@ class Daemon:
         self.reloader = None if reload is None else reload(self)
         self.recent_events = RecentEvents()
         self._clock = clock
-        self._timing = timing
         self._precedence = Precedence()
         self._sink_troubles: dict[str, str] = {}
         self._stop = asyncio.Event()
@@ -142,7 +133,6 @@ class Daemon:
         self._loop: asyncio.AbstractEventLoop | None = None
         self.loaded_at = clock()
         self._drain_until = 0.0  # by the loop's clock
-        local = {name: hub for name, hub in settings.hubs.items() if hub.is_kept_here}
         engine = POSTGRES if settings.bridge.store.is_postgres else SQLITE
         self.metrics = Metrics(version=version("pushbridge"), engine=engine, **metric_names(settings))
         self.traces = Traces(version=version("pushbridge"), instance=socket.gethostname(), report=self._traced)
@@ -152,8 +142,14 @@ class Daemon:
         )
         self.mirrors = Mirrors(observer=self.telemetry, is_shared=settings.bridge.store.is_postgres)
         self.store = self._build_store()
-        self.hub = self._build_hub(local)
-        self.mirrors.apply(settings.hubs, self.hub.store)
+        self._hub_wiring = HubWiring(
+            settings=lambda: self.settings,
+            config_hash=lambda: self.config_hash,
+            mirrors=self.mirrors,
+            observer=self.telemetry,
+            precedence=self._precedence,
+        )
+        self.hub = self._hub_wiring.build(self.store, timing=timing.store)
         self.phones = PhoneServices(self.hub, observer=self.telemetry)
         self._housekeeping = Housekeeping(self.hub, settings=lambda: self.settings, observer=self.telemetry)
         self.pipeline = Pipeline({}, RuleSet(), self.hub, observer=self.telemetry, precedence=self._precedence)
@@ -172,32 +168,13 @@ class Daemon:
             self.hub.store, observer=self.telemetry, start=self._start, troubles=self._sink_troubles
         )
         self._follow_ups = FollowUpLoop(self.hub.store, observer=self.telemetry)
-        self._heartbeat = Heartbeat(
-            stages_of(
-                settings,
-                self.hub,
-                offload=self.pipeline.offload,
-                sinks=self._sinks.pulse.felt,
-                follow_ups=self._follow_ups.pulse.felt,
-                housekeeping=self._housekeeping.pulse.felt,
-            ),
-            observer=self.telemetry,
-            every=lambda: self.settings.bridge.heartbeat,
-        )
+        self._heartbeat = self._build_heartbeat()
         self._loop_guard = LoopGuard(
             observer=self.telemetry, bound=lambda: self.settings.bridge.watchdog.loop_held_after
         )
         self._console = console
         self._served: tuple[object, ...] = ()
-        self._gauges = Gauges(
-            self.metrics,
-            self.store,
-            self.hub,
-            self.mirrors,
-            self._registries,
-            settings=lambda: self.settings,
-            statuses=lambda: self._statuses,
-        )
+        self._gauges = self._build_gauges()
         self.listeners = Listeners(
             settings, metrics=self.metrics.process, observer=self.telemetry, crashed=self._crashed
         )
@@ -207,43 +184,37 @@ class Daemon:
     def _build_store(self) -> DaemonStore:
         return store_of(self.settings, observe=self.metrics.store.observe, on_broken=self._store_broken)
 
+    def _build_heartbeat(self) -> Heartbeat:
+        return Heartbeat(
+            stages_of(
+                self.settings,
+                self.hub,
+                offload=self.pipeline.offload,
+                sinks=self._sinks.pulse.felt,
+                follow_ups=self._follow_ups.pulse.felt,
+                housekeeping=self._housekeeping.pulse.felt,
+            ),
+            observer=self.telemetry,
+            every=lambda: self.settings.bridge.heartbeat,
+        )
+
+    def _build_gauges(self) -> Gauges:
+        return Gauges(
+            self.metrics,
+            self.store,
+            self.hub,
+            self.mirrors,
+            self._registries,
+            settings=lambda: self.settings,
+            statuses=lambda: self._statuses,
+        )
+
     def _store_broken(self, reason: str) -> None:
         """Only a new process can go on with the store; called from a thread of the store."""
         _log.error("store broken", reason=reason)
         self._failed = self.store_is_broken = True
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._stop.set)
-
-    def _build_hub(self, local: Mapping[str, HubSettings]) -> Hub:
-        retry = self.settings.delivery.retry
-        return Hub(
-            self.store,
-            senders_of(local),
-            hubs=list(local),
-            remotes=remotes_of(self.settings.hubs, on_sent=self.mirrors.sent, origin_of=self._origin_of),
-            at_once=handed_over_at_once(self.settings.hubs),
-            guards=guards_of(self.settings.hubs),
-            rates=rates_of(self.settings),
-            reports=report_policies_of(self.settings.hubs),
-            observer=self.telemetry,
-            policy=RetryPolicy(base=retry.backoff.base, cap=retry.backoff.cap, max_age=retry.max_age),
-            max_pending=self.settings.bridge.store.max_pending,
-            max_in_flight=self.settings.delivery.max_in_flight,
-            health_timing=self._timing.store,
-            precedence=self._precedence,
-            renderer=held_words,
-        )
-
-    def _origin_of(self, notification: Notification) -> Origin | None:
-        """What a remote hub is told of the event; the configuration is the one in force when it is handed over."""
-        if not notification.event_id or not notification.rule:
-            return None
-        return Origin(
-            source=f"{self.settings.bridge.name}/{notification.source}",
-            event_id=notification.event_id,
-            rule=notification.rule,
-            configuration=ConfigurationVersion(revision=self.settings.bridge.revision, hash=self.config_hash),
-        )
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -374,7 +345,10 @@ class Daemon:
         expiries = expiries_of(settings.hubs)
         names = await asyncio.to_thread(metric_names, settings)
         replaced = [self.settings.rules]
-        exchange_hubs, exchange_rules = self._hubs_exchange(settings), self._rules_exchange(settings, config_hash)
+        exchange_hubs, exchange_rules = (
+            self._hub_wiring.exchange(self.hub, settings),
+            self._rules_exchange(settings, config_hash),
+        )
 
         def between() -> None:
             self.settings, self.config_hash = settings, config_hash
@@ -403,29 +377,6 @@ class Daemon:
         """A configuration was read again: one that is applied has been reported by then."""
         if not applied:
             self.telemetry.observe(ConfigurationRefused())
-
-    def _hubs_exchange(self, settings: Settings) -> Callable[[], None]:
-        """Clients for the hubs that are new or differ, and the exchange; those gone or replaced finish what they have."""
-        before = self.settings.hubs
-        changed = {name: hub for name, hub in settings.hubs.items() if before.get(name) != hub}
-        gone = [name for name in before if name in changed or name not in settings.hubs]
-        local = {name: hub for name, hub in changed.items() if hub.is_kept_here}
-        replace = partial(
-            self.hub.replace_hubs,
-            gone=gone,
-            hubs=list(local),
-            senders=senders_of(local),
-            remotes=remotes_of(changed, on_sent=self.mirrors.sent, origin_of=self._origin_of),
-            at_once=handed_over_at_once(changed),
-            guards=guards_of(changed),
-            reports=report_policies_of(changed),
-        )
-
-        def exchange() -> None:
-            self.mirrors.apply(settings.hubs, self.hub.store)
-            replace()
-
-        return exchange
 
     def _rules_exchange(self, settings: Settings, config_hash: str) -> Callable[[], None]:
         version = ConfigurationVersion(revision=settings.bridge.revision, hash=config_hash)

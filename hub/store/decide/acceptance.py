@@ -98,9 +98,7 @@ def marks_of(batch: Sequence[Ingest]) -> list[bytes | None]:
 
 def duplicates_in(batch: Sequence[Ingest], marks: Sequence[bytes | None], claims: Claims) -> frozenset[int]:
     """Indices of events that the store or the batch had before, by their offset or their mark."""
-    passed, _ = _passed(batch, claims.offsets)
-    marked, _ = _repetitions([None if index in passed else mark for index, mark in enumerate(marks)], claims.marks)
-    return marked | passed
+    return _seen(batch, marks, claims)[0]
 
 
 def decide_acceptance(
@@ -120,28 +118,61 @@ def decide_acceptance(
     with `time_of_day`, for it follows the clock on the wall, and states of flow control with `flow_now`, which nothing
     sets; all else is the store's time `now`.
     """
-    passed, offsets = _passed(batch, claims.offsets)
-    marks = [None if index in passed else mark for index, mark in enumerate(marks)] if passed else marks
-    marked, fresh_marks = _repetitions(marks, claims.marks)
-    duplicates = marked | passed
+    duplicates, fresh_marks, offsets = _seen(batch, marks, claims)
+    flow = BatchFlow(claims.flow, now=flow_now, wall=time_of_day) if any(ingest.flow for ingest in batch) else None
+    new = _admit(batch, duplicates, keys, claims, flow, start=start, now=now, time_of_day=time_of_day)
     letters: list[DeadLetter] = []
-    audits: list[AuditEntry] = []
     journal: list[tuple[JournalEntry, ConfigurationVersion]] = []
     journaled: dict[int, int] = {}
-    admitted: list[Admitted] = []
-    approvals: list[tuple[int, Approval]] = []
-    repeated: set[str] = set()
-    known = set(claims.notifications)
-    flow = BatchFlow(claims.flow, now=flow_now, wall=time_of_day) if any(ingest.flow for ingest in batch) else None
-    number = -1
     for index, ingest in enumerate(batch):
         if index in duplicates:
-            number += len(ingest.notifications)
             continue
         letters += ingest.dead_letters
         if ingest.journal is not None:
             journaled[index] = len(journal)
             journal.append((ingest.journal, ingest.configuration))
+    admission = Admission(
+        duplicates=duplicates,
+        repeated=frozenset(new.repeated),
+        marks=fresh_marks,
+        notifications=new.admitted,
+        dead_letters=letters,
+        audits=new.audits,
+        journal=journal,
+        offsets=offsets,
+        approvals=new.approvals,
+    )
+    return admission if flow is None else _with_flow(admission, batch, flow, journaled)
+
+
+class _New(NamedTuple):
+    """What is new in a batch; the lists are filled event by event."""
+
+    admitted: list[Admitted]
+    approvals: list[tuple[int, Approval]]
+    audits: list[AuditEntry]
+    repeated: set[str]
+
+
+def _admit(
+    batch: Sequence[Ingest],
+    duplicates: Set[int],
+    keys: Sequence[bytes],
+    claims: Claims,
+    flow: BatchFlow | None,
+    *,
+    start: int,
+    now: float,
+    time_of_day: float,
+) -> _New:
+    """The notifications that the events which are no duplicates add, and how each of these stands."""
+    new = _New([], [], [], set())
+    known = set(claims.notifications)
+    number = -1
+    for index, ingest in enumerate(batch):
+        if index in duplicates:
+            number += len(ingest.notifications)
+            continue
         if flow is not None:
             flow.begin(index, ingest)
         has_new = False
@@ -149,53 +180,55 @@ def decide_acceptance(
             number += 1
             key = keys[number]
             if key in known:
-                repeated.add(notification.id)
+                new.repeated.add(notification.id)
                 continue
             if flow is not None and flow.holds_back(notification, number):
                 continue
             known.add(key)
             has_new = True
             if ingest.approval is not None:
-                approvals.append((number, ingest.approval))
-            state, due, follows = State.ENQUEUED, now, None
-            schedule_at = notification.schedule_at
+                new.approvals.append((number, ingest.approval))
             silence = silence_for(notification, claims.silences) if claims.silences else None
-            if silence is not None and silence.action is SilenceAction.DROP:
-                admitted.append(
-                    Admitted(number, notification, key, State.HELD, now, ingest.configuration, silence=silence)
-                )
-                continue
-            if schedule_at is not None and (at := schedule_at.timestamp()) > time_of_day:
-                state, due = State.SCHEDULED, at
-                if flow is not None:
-                    flow.waits(notification)
-            elif flow is not None and notification.in_order:
-                follows = flow.before(notification, key)
-                if follows is not None:
-                    flow.waits(notification)
-            if state is State.ENQUEUED and follows is None and silence is not None:
-                state = State.HELD
-                if flow is not None:
-                    flow.waits(notification)
-            elif state is State.ENQUEUED and follows is None and start > 0:
+            waiting = _waiting(notification, key, silence, flow, now, time_of_day)
+            if waiting is not None:
+                state, due, follows = waiting
+            else:
+                state, due, follows = (State.PROCESSING if start > 0 else State.ENQUEUED), now, None
                 start -= 1
-                state = State.PROCESSING
             held_by = silence if state is State.HELD else None
-            admitted.append(Admitted(number, notification, key, state, due, ingest.configuration, follows, held_by))
+            new.admitted.append(Admitted(number, notification, key, state, due, ingest.configuration, follows, held_by))
         if has_new and ingest.audit is not None:
-            audits.append(ingest.audit)
-    admission = Admission(
-        duplicates=duplicates,
-        repeated=frozenset(repeated),
-        marks=fresh_marks,
-        notifications=admitted,
-        dead_letters=letters,
-        audits=audits,
-        journal=journal,
-        offsets=offsets,
-        approvals=approvals,
-    )
-    return admission if flow is None else _with_flow(admission, batch, flow, journaled)
+            new.audits.append(ingest.audit)
+    return new
+
+
+def _waiting(
+    notification: Notification,
+    key: bytes,
+    silence: Silence | None,
+    flow: BatchFlow | None,
+    now: float,
+    time_of_day: float,
+) -> tuple[State, float, bytes | None] | None:
+    """The state in which a notification waits, when it is due, and which one it follows; None: it may start.
+
+    One that a silence drops is kept as held, and waits for nothing of its flow key.
+    """
+    if silence is not None and silence.action is SilenceAction.DROP:
+        return State.HELD, now, None
+    schedule_at = notification.schedule_at
+    waiting: tuple[State, float, bytes | None]
+    if schedule_at is not None and (at := schedule_at.timestamp()) > time_of_day:
+        waiting = State.SCHEDULED, at, None
+    elif flow is not None and notification.in_order and (follows := flow.before(notification, key)) is not None:
+        waiting = State.ENQUEUED, now, follows
+    elif silence is not None:
+        waiting = State.HELD, now, None
+    else:
+        return None
+    if flow is not None:
+        flow.waits(notification)
+    return waiting
 
 
 def _with_flow(
@@ -236,6 +269,16 @@ def _with_flow(
         failed=ended.failed,
         not_sent=ended.not_sent - len(begun),
     )
+
+
+def _seen(
+    batch: Sequence[Ingest], marks: Sequence[bytes | None], claims: Claims
+) -> tuple[frozenset[int], list[bytes], Mapping[Partition, int]]:
+    """Indices of events that the store or the batch had before, the marks of the others, and the offsets that go on."""
+    passed, offsets = _passed(batch, claims.offsets)
+    marks = [None if index in passed else mark for index, mark in enumerate(marks)] if passed else marks
+    marked, fresh = _repetitions(marks, claims.marks)
+    return marked | passed, fresh, offsets
 
 
 def _passed(

@@ -12,12 +12,10 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, cast
 
 import httptools
-import uvicorn
-from uvicorn._types import ASGI3Application
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from bridge.admin.connections import ConnectionLimits
 from bridge.admin.roles import CERTIFICATE
+from bridge.web_server import ASGI3Application, HttpToolsProtocol, RequestResponseCycle, uvicorn
 
 REQUEST_TIME = 60.0
 """Seconds that a client has to send a request, headers and body; who drips it in only holds a connection."""

@@ -7,7 +7,6 @@ import ssl
 from collections.abc import Callable, Iterator
 from functools import partial
 
-import uvicorn
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -18,6 +17,7 @@ from bridge.config.models.listeners import Listen
 from bridge.errors import BridgeError
 from bridge.logger import structlog
 from bridge.observe.facts import Limit
+from bridge.web_server import uvicorn
 
 _REFUSED_HEAD = 2.0
 """Seconds that a connection over the limit has for its header: it holds one of few places."""

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import Protocol
 
 from bridge.config.models.listeners import Connections
 from bridge.observe.facts import Limit
@@ -23,13 +24,14 @@ class ConnectionLimits:
     """`total` and `per_client` count connections; `head` and `idle` are in seconds.
 
     A client is an IPv4 address or an IPv6 network of 64 bits. `head` is the time from a connection's or request's first
-    moment to the end of its header, `idle` that between two requests.
+    moment to the end of its header, `idle` that between two requests: a load balancer that keeps connections for 60 s, as
+    most do, would otherwise send requests on connections that are being closed.
     """
 
     total: int = 2000
     per_client: int = 500
     head: float = 10.0
-    idle: float = 5.0
+    idle: float = 75.0
 
 
 def limits_of(connections: Connections, *, allowed: int) -> ConnectionLimits:
@@ -89,14 +91,20 @@ class Admission:
             f" for one client, and {self._refused} were refused"
         )
 
+    def limit_reached(self, address: str) -> Limit | None:
+        """The limit that one connection more from `address` would be over."""
+        if self._clients[client_of(address)] >= self.limits.per_client:
+            return Limit.PER_CLIENT
+        return Limit.TOTAL if self.open >= self.limits.total else None
+
     def admit(self, address: str) -> Standing:
         """What becomes of a connection from `address`, which counts from now on."""
         client = client_of(address)
-        is_client_full = self._clients[client] >= self.limits.per_client
-        if not is_client_full and self.open < self.limits.total:
+        limit = self.limit_reached(address)
+        if limit is None:
             self._clients[client] += 1
             return Standing.ADMITTED
-        self._on_refused(Limit.PER_CLIENT if is_client_full else Limit.TOTAL)
+        self._on_refused(limit)
         now = self._clock()
         self._refused = self._refused + 1 if now - self._refused_at < _TOLD_FOR else 1
         self._refused_at = now
@@ -112,6 +120,46 @@ class Admission:
         counted[client] -= 1
         if not counted[client]:
             del counted[client]
+
+
+class Closable(Protocol):
+    """A connection that may be closed to make room."""
+
+    def give_up(self) -> bool:
+        """Close it at once and let it leave its `Admission`; False, and nothing done, if it has an answer to write."""
+        ...
+
+
+class IdleConnections:
+    """Connections between two requests, in the order in which they became idle: a new one needs their places more."""
+
+    def __init__(self) -> None:
+        self._clients: dict[Closable, str] = {}
+        self._of_client: dict[str, dict[Closable, None]] = {}
+
+    def add(self, connection: Closable, address: str) -> None:
+        """A request of the connection was answered, and no other has begun."""
+        self.remove(connection)
+        client = self._clients[connection] = client_of(address)
+        self._of_client.setdefault(client, {})[connection] = None
+
+    def remove(self, connection: Closable) -> None:
+        """A request begins, or the connection has ended; nothing where it was not idle."""
+        client = self._clients.pop(connection, None)
+        if client is not None:
+            of_client = self._of_client[client]
+            del of_client[connection]
+            if not of_client:
+                del self._of_client[client]
+
+    def make_room(self, limit: Limit, address: str) -> None:
+        """Close the connection that has been idle longest, for one more from `address`: of the same client, if its limit
+        was reached."""
+        found = self._clients if limit is Limit.TOTAL else self._of_client.get(client_of(address), {})
+        for connection in list(found):
+            if connection.give_up():
+                self.remove(connection)
+                return
 
 
 def client_of(address: str) -> str:

@@ -43,6 +43,10 @@ def _end_of(certificate: Mapping[str, Any]) -> float:
     return ssl.cert_time_to_seconds(certificate["notAfter"]) if "notAfter" in certificate else math.inf
 
 
+def _ignore(*_: object) -> None:
+    """No one has to be told."""
+
+
 class _AmbiguousRequestError(Exception):
     """The parser would take the request, and a proxy may have read another one."""
 
@@ -67,7 +71,11 @@ class Http1Protocol(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
-        self.on_lost: Callable[[], None] = lambda: None
+        self.on_lost: Callable[[], None] = _ignore
+        """Called once, when the connection ends or is given up."""
+        self.on_idle: Callable[[bool], None] = _ignore
+        """Called with True when all requests are answered, and with False when bytes of another come, or none can."""
+        self._is_idle = False
         self._answering: RequestResponseCycle | None = None
         self._is_in_head = self._is_refused = self._is_repeated = False
         self._certificate: Collection[str] = ()
@@ -90,6 +98,7 @@ class Http1Protocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._is_refused:
             return
+        self._idle_no_more()
         self._unset_keepalive_if_required()
         self._idle_bytes += len(data)
         try:
@@ -106,7 +115,26 @@ class Http1Protocol(HttpToolsProtocol):
         self._wait_no_more()
         self._wait_for_head_no_more()
         super().connection_lost(exc)
-        self.on_lost()
+        self._leave()
+
+    def give_up(self) -> bool:
+        """Close an idle connection at once, without the end of TLS, for which a client may take its time. False, and
+        nothing done, where the client has not taken all of an answer or the connection is closing by itself."""
+        if not self._is_idle or self.transport.is_closing() or self.transport.get_write_buffer_size():
+            return False
+        self.transport.abort()
+        self._leave()  # its place is free now, and not only when the loop has told of the end
+        return True
+
+    def _leave(self) -> None:
+        self._idle_no_more()
+        on_lost, self.on_lost = self.on_lost, _ignore
+        on_lost()
+
+    def _idle_no_more(self) -> None:
+        if self._is_idle:
+            self._is_idle = False
+            self.on_idle(False)
 
     def prove_again(self) -> None:
         """End a connection that a client certificate was shown on, behind the request under way: what certificates are good
@@ -207,6 +235,9 @@ class Http1Protocol(HttpToolsProtocol):
         self._wait_no_more()  # until the next request begins, uvicorn's own time to keep alive counts
         self._answering = None
         super().on_response_complete()
+        if self.timeout_keep_alive_task is not None and not self._is_in_head:
+            self._is_idle = True  # also where it was answered before the end of its body, which may never come
+            self.on_idle(True)
         # For the rest of this request, answered early, or of the next one, which was here already.
         if self._is_in_head or self.cycle.more_body:
             self._wait()

@@ -10,7 +10,7 @@ from functools import partial
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bridge.admin.connections import Admission, ConnectionLimits, Standing
+from bridge.admin.connections import Admission, ConnectionLimits, IdleConnections, Standing
 from bridge.admin.http1 import REQUEST_TIME, Http1Protocol
 from bridge.config.models.credentials import ListenerTls
 from bridge.config.models.listeners import Listen
@@ -46,9 +46,10 @@ class ListenError(BridgeError):
 class Listener(uvicorn.Server):
     """A uvicorn server inside our own loop: it starts when `open` is called, leaves signals alone and stops quickly.
 
-    Over the limits a connection is answered 503 or closed; requests for `always` are answered all the same. A client has
-    `request_time` seconds for each request. The listener accepts
-    connections itself, because uvicorn counts one only after its TLS handshake, and who never begins one never.
+    At a limit the connection that has been idle longest makes room for a new one. Where none is idle, a connection over the
+    limits is answered 503 or closed; requests for `always` are answered all the same. A client has `request_time` seconds
+    for each request. The listener accepts connections itself, because uvicorn counts one only after its TLS handshake, and
+    who never begins one never.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Listener(uvicorn.Server):
         self.closing = asyncio.Event()
         """Set when it begins to close; a response without an end watches it."""
         self.admission = Admission(limits, on_refused=on_refused)
+        self._idle = IdleConnections()
         self.name = name
         self.address = listen
         """Where it listens; with port 0, once it is open, what the system chose."""
@@ -179,6 +181,8 @@ class Listener(uvicorn.Server):
                 self._warn("connections cannot be accepted", error=str(error))
                 await asyncio.sleep(_NO_DESCRIPTOR)
                 continue
+            if (limit := self.admission.limit_reached(address)) is not None:
+                self._idle.make_room(limit, address)
             standing = self.admission.admit(address)
             if standing is not Standing.ADMITTED:
                 self._warn("connections refused", detail=self.admission.trouble)
@@ -201,6 +205,8 @@ class Listener(uvicorn.Server):
             made.request_time = self._request_time
             if standing is not Standing.ADMITTED:
                 made.app = _Refusing(made.app, self._always)
+            else:
+                made.on_idle = lambda is_idle: self._idle.add(made, address) if is_idle else self._idle.remove(made)
             made.on_lost = partial(self.admission.leave, address, standing)
             return made
 

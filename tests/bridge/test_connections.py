@@ -9,10 +9,18 @@ from pathlib import Path
 import httpx
 import pytest
 from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bridge import descriptors
-from bridge.admin.connections import SPARE, Admission, ConnectionLimits, Standing, client_of, limits_of
+from bridge.admin.connections import (
+    SPARE,
+    Admission,
+    ConnectionLimits,
+    IdleConnections,
+    Standing,
+    client_of,
+    limits_of,
+)
 from bridge.admin.listener import Listener
 from bridge.config.models.credentials import ListenerTls
 from bridge.config.models.listeners import Connections, Listen
@@ -205,4 +213,93 @@ async def test_between_two_requests_a_connection_is_kept_for_the_idle_time() -> 
             await asyncio.sleep(0.3)  # longer than a header may take
         async with asyncio.timeout(20):
             assert await reader.read() == b""
+        writer.close()
+
+
+class Kept:
+    """An idle connection that is closed when asked, or has an answer to write."""
+
+    def __init__(self, *, writes: bool = False) -> None:
+        self.writes = writes
+        self.is_closed = False
+
+    def give_up(self) -> bool:
+        self.is_closed = not self.writes
+        return self.is_closed
+
+
+def test_the_connection_that_has_been_idle_longest_makes_room() -> None:
+    idle = IdleConnections()
+    kept = [Kept(), Kept(writes=True), Kept(), Kept(), Kept()]
+    for connection, client in zip(kept, ("a", "b", "b", "a", "b"), strict=True):
+        idle.add(connection, client)
+    idle.remove(kept[0])  # it has a request
+    idle.make_room(Limit.TOTAL, "c")
+    assert [connection.is_closed for connection in kept] == [False, False, True, False, False]
+    idle.make_room(Limit.PER_CLIENT, "b")
+    assert [connection.is_closed for connection in kept] == [False, False, True, False, True]
+    idle.add(kept[0], "a")
+    idle.make_room(Limit.PER_CLIENT, "a")
+    idle.make_room(Limit.PER_CLIENT, "c")
+    assert [connection.is_closed for connection in kept] == [False, False, True, True, True]
+
+
+def test_a_listener_waits_longer_for_a_request_than_load_balancers_keep_connections() -> None:
+    assert limits_of(Connections(), allowed=2000).idle == ConnectionLimits().idle == 75
+
+
+@pytest.mark.parametrize("total, per_client", [(2, 3), (3, 2)])
+@pytest.mark.parametrize("is_secure", [False, True])
+async def test_at_a_limit_a_new_connection_has_the_place_of_an_idle_one(
+    total: int, per_client: int, is_secure: bool, tmp_path: Path
+) -> None:
+    authority, pair = Authority(tmp_path), tmp_path / "server.pem"
+    tls = ListenerTls(cert=pair, key=pair) if is_secure else None
+    context = ssl.create_default_context(cafile=authority.ca_file) if is_secure else None
+    limits = ConnectionLimits(total=total, per_client=per_client)
+    async with listening(limits, tls=tls) as listener, asyncio.timeout(20):
+        opened = []
+        for _ in range(6):
+            reader, writer = await asyncio.open_connection("localhost", listener.address.port, ssl=context)
+            opened.append((reader, writer))
+            writer.write(GET % b"/")
+            assert (await reader.readuntil(b"hello")).startswith(b"HTTP/1.1 200 ")
+            assert listener.admission.open <= 2
+        for reader, _ in opened[:4]:
+            assert await everything(reader) == b""
+        for reader, writer in opened[4:]:
+            writer.write(GET % b"/")
+            assert (await reader.readuntil(b"hello")).startswith(b"HTTP/1.1 200 ")
+        assert listener.admission.trouble == ""
+        for _, writer in opened:
+            writer.close()
+
+
+async def test_a_connection_with_a_request_under_way_or_an_answer_to_write_makes_no_room() -> None:
+    asked, answer = asyncio.Event(), asyncio.Event()
+    long = PlainTextResponse("x" * 20_000_000)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/long":
+            await long(scope, receive, send)
+        else:
+            if scope["path"] == "/slow":
+                asked.set()
+                await answer.wait()
+            await HELLO(scope, receive, send)
+
+    async with listening(ConnectionLimits(total=2, per_client=2), app) as listener, asyncio.timeout(20):
+        unread, behind = await asyncio.open_connection(*listener.address)
+        behind.write(GET % b"/long")
+        await unread.readuntil(b"\r\n\r\n")
+        reader, writer = await asyncio.open_connection(*listener.address)
+        writer.write(GET % b"/")
+        await reader.readuntil(b"hello")  # idle now, and not any more:
+        writer.write(GET % b"/slow")
+        await asked.wait()
+        assert (await ask(listener, b"/")).startswith(b"HTTP/1.1 503 ")
+        answer.set()
+        assert (await reader.readuntil(b"hello")).startswith(b"HTTP/1.1 200 ")
+        assert len(await unread.readexactly(20_000_000)) == 20_000_000
+        behind.close()
         writer.close()

@@ -44,8 +44,9 @@ class Connections(Section):
     """Connections of one address, never more than half of all."""
     header_timeout: Positive = 10.0
     """How long a request's line and headers may take to arrive."""
-    idle_timeout: Positive = 5.0
-    """How long an open connection may stay without a request."""
+    idle_timeout: Positive = 75.0
+    """How long an open connection may stay without a request; behind a load balancer, longer than that keeps it. At a limit
+    the connection that has been idle longest is closed for a new one."""
 
 
 class ListenerSettings(Section):

@@ -131,16 +131,19 @@ class Closable(Protocol):
 
 
 class IdleConnections:
-    """Connections between two requests, in the order in which they became idle: a new one needs their places more."""
+    """Connections between two requests, in the order in which they became idle: a new one needs their places more.
+
+    A client is as `client_of` has it; the caller asks once a connection, as to read an address costs more than all of this.
+    """
 
     def __init__(self) -> None:
         self._clients: dict[Closable, str] = {}
         self._of_client: dict[str, dict[Closable, None]] = {}
 
-    def add(self, connection: Closable, address: str) -> None:
+    def add(self, connection: Closable, client: str) -> None:
         """A request of the connection was answered, and no other has begun."""
         self.remove(connection)
-        client = self._clients[connection] = client_of(address)
+        self._clients[connection] = client
         self._of_client.setdefault(client, {})[connection] = None
 
     def remove(self, connection: Closable) -> None:
@@ -152,10 +155,10 @@ class IdleConnections:
             if not of_client:
                 del self._of_client[client]
 
-    def make_room(self, limit: Limit, address: str) -> None:
-        """Close the connection that has been idle longest, for one more from `address`: of the same client, if its limit
+    def make_room(self, limit: Limit, client: str) -> None:
+        """Close the connection that has been idle longest, for one more from `client`: of the same client, if its limit
         was reached."""
-        found = self._clients if limit is Limit.TOTAL else self._of_client.get(client_of(address), {})
+        found = self._clients if limit is Limit.TOTAL else self._of_client.get(client, {})
         for connection in list(found):
             if connection.give_up():
                 self.remove(connection)

@@ -10,7 +10,7 @@ from functools import partial
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bridge.admin.connections import Admission, ConnectionLimits, IdleConnections, Standing
+from bridge.admin.connections import Admission, ConnectionLimits, IdleConnections, Standing, client_of
 from bridge.admin.http1 import REQUEST_TIME, Http1Protocol
 from bridge.config.models.credentials import ListenerTls
 from bridge.config.models.listeners import Listen
@@ -182,7 +182,7 @@ class Listener(uvicorn.Server):
                 await asyncio.sleep(_NO_DESCRIPTOR)
                 continue
             if (limit := self.admission.limit_reached(address)) is not None:
-                self._idle.make_room(limit, address)
+                self._idle.make_room(limit, client_of(address))
             standing = self.admission.admit(address)
             if standing is not Standing.ADMITTED:
                 self._warn("connections refused", detail=self.admission.trouble)
@@ -199,6 +199,8 @@ class Listener(uvicorn.Server):
         head_time = self.admission.limits.head if standing is Standing.ADMITTED else _REFUSED_HEAD
         secure = {"ssl_handshake_timeout": head_time, "ssl_shutdown_timeout": _TLS_GOODBYE} if self.tls else {}
 
+        client = client_of(address)
+
         def protocol() -> asyncio.Protocol:
             made = Http1Protocol(self.config, self.server_state, self.lifespan.state)
             made.head_time = head_time
@@ -206,7 +208,7 @@ class Listener(uvicorn.Server):
             if standing is not Standing.ADMITTED:
                 made.app = _Refusing(made.app, self._always)
             else:
-                made.on_idle = lambda is_idle: self._idle.add(made, address) if is_idle else self._idle.remove(made)
+                made.on_idle = lambda is_idle: self._idle.add(made, client) if is_idle else self._idle.remove(made)
             made.on_lost = partial(self.admission.leave, address, standing)
             return made
 

@@ -1,6 +1,6 @@
 """What is kept of a person deleted, a slice a transaction, so that other writes get their turn in between."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -104,8 +104,3 @@ ERASING: Mapping[Kept, Erasing] = {
     Kept.REPORT: partial(_erase, REPORTS, forgetting.DROP_REPORT),
     Kept.SINK: partial(_erase, SINKS, DROP_SINK),
 }
-
-
-def in_parts(keys: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(keys), SLICE):
-        yield keys[start : start + SLICE]

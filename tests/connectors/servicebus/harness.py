@@ -25,7 +25,6 @@ from tests.sandbox.servicebus.raw import raw_client
 
 TOPIC, SUBSCRIPTION = "hr", "bridge"
 PATH = f"{TOPIC}/Subscriptions/{SUBSCRIPTION}"
-DEAD_LETTERS = f"{PATH}/$DeadLetterQueue"
 
 
 def connection(broker: ServiceBus) -> dict[str, str]:

@@ -19,8 +19,8 @@ import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from benchmarks.nginx import free_port
 from benchmarks.pinning import cpu_seconds, on_the_measured_core, resident_mib
+from tests.ports import free_ports
 
 HUB = "bench"
 _KEY_NAME, _KEY = "full", secrets.token_urlsafe(32)
@@ -122,15 +122,15 @@ def configuration(
 
     Every log line of the default level is written, to a file.
     """
-    ports = port or free_port(), free_port()
+    admin_port, api_port = free_ports(2)
     config = {
         "bridge": {
-            "http": {"listen": f"127.0.0.1:{ports[0]}"},
+            "http": {"listen": f"127.0.0.1:{port or admin_port}"},
             "store": {"url": f"sqlite:///{directory}/bench.db", "max_pending": 200_000},
         },
         "sources": dict(sources or {}),
         "rules": [dict(rule) for rule in rules],
-        "hub_api": {"listen": f"127.0.0.1:{ports[1]}"},
+        "hub_api": {"listen": f"127.0.0.1:{api_port}"},
         "hubs": {
             HUB: {
                 "access_policies": [{"name": _KEY_NAME, "rights": ["Manage", "Send", "Listen"], "key": _KEY}],

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.tls import Authority
+from tests.ports import free_ports
 
 _CONFIG = """\
 daemon off;
@@ -95,7 +96,7 @@ def fast_push_service(directory: Path) -> Iterator[FastPushService]:
     directory.mkdir()
     authority = Authority(directory)
     names = ("port", "logged_port", "echoing_port", "status_port")
-    ports = {name: free_port() for name in names}
+    ports = dict(zip(names, free_ports(len(names)), strict=True))
     config = directory / "nginx.conf"
     config.write_text(_CONFIG.format(directory=directory, **ports))
     process = subprocess.Popen([nginx, "-c", str(config), "-p", str(directory)], stderr=subprocess.DEVNULL)
@@ -112,13 +113,6 @@ def fast_push_service(directory: Path) -> Iterator[FastPushService]:
     finally:
         process.terminate()
         process.wait(10)
-
-
-def free_port() -> int:
-    """A port of loopback that nobody has at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _await_port(port: int) -> None:

@@ -18,7 +18,6 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
 from benchmarks.bare import QUEUE, TABLE, TOPIC
-from benchmarks.nginx import free_port
 from benchmarks.postings import posting
 from connectors.base import OutMessage
 from connectors.rabbitmq import RabbitMqPublisher, RabbitMqPublisherSettings
@@ -28,6 +27,7 @@ from tests.brokers.kafka import native as native_kafka
 from tests.brokers.postgres import native as native_postgres
 from tests.brokers.rabbitmq import native as native_rabbitmq
 from tests.brokers.topics import create_topic
+from tests.ports import free_ports
 
 GROUP = "daemon"
 _TOGETHER = 1000
@@ -151,7 +151,7 @@ async def _lag(broker: Kafka) -> int:
 @contextmanager
 def http(phones: int) -> Iterator[Way]:
     """A request an event, on 64 connections that stay open; each waits for its answer."""
-    port = free_port()
+    (port,) = free_ports(1)
     yield Way(
         name="http",
         source={"http": {"path": "/in/bank"}},

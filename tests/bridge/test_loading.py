@@ -43,6 +43,23 @@ def measured(rules: list[str], directory: Path) -> tuple[int, float, int]:
     return int(number), float(seconds), int(megabytes)
 
 
+def assert_tenfold_takes_tenfold(rules: list[str], directory: Path, *, megabytes: int) -> None:
+    """All of the rules take at most 15 times the seconds of a tenth of them, and so many MB; three turns are tried.
+
+    A neighbour of the same core costs a turn up to half as much again, so one turn proves nothing.
+    """
+    turns = []
+    for _ in range(3):
+        _, a_tenth, _ = measured(rules[: len(rules) // 10], directory)
+        number, seconds, used = measured(rules, directory)
+        assert number == len(rules)
+        assert used <= megabytes
+        turns.append(seconds / a_tenth)
+        if turns[-1] < 15:
+            break
+    assert min(turns) < 15, turns
+
+
 def test_ten_thousand_rules_take_ten_times_what_a_thousand_take_and_sixty_megabytes_at_most(tmp_path: Path) -> None:
     """How many seconds that are is for the machine, and for `make bench`."""
     rules = [
@@ -55,16 +72,7 @@ def test_ten_thousand_rules_take_ten_times_what_a_thousand_take_and_sixty_megaby
 """
         for number in range(10_000)
     ]
-    turns = []
-    for _ in range(3):  # a neighbour of the same core costs a turn up to half as much again
-        _, a_tenth, _ = measured(rules[:1000], tmp_path)
-        number, seconds, megabytes = measured(rules, tmp_path)
-        assert number == 10_000
-        assert megabytes <= 60
-        turns.append(seconds / a_tenth)
-        if turns[-1] < 15:
-            break
-    assert min(turns) < 15, turns
+    assert_tenfold_takes_tenfold(rules, tmp_path, megabytes=60)
 
 
 def test_rules_that_stop_are_not_compared_with_each_other_one_by_one(tmp_path: Path) -> None:
@@ -72,6 +80,4 @@ def test_rules_that_stop_are_not_compared_with_each_other_one_by_one(tmp_path: P
         f"  - {{ name: r{number}, match: {{ data: {{ customer: c{number}, n: {{ gte: 3 }} }} }}, stop: true }}\n"
         for number in range(3_000)
     ]
-    number, seconds, _ = measured(rules, tmp_path)
-    assert number == 3_000
-    assert seconds < 2
+    assert_tenfold_takes_tenfold(rules, tmp_path, megabytes=60)

@@ -2,7 +2,6 @@
 
 import os
 import re
-import socket
 import subprocess
 import time
 import uuid
@@ -28,6 +27,7 @@ from sandbox.credentials import Issued, pem
 from sandbox.provider_certificate import ProviderCertificates
 from sandbox.tls import Authority
 from tests.fakes.pushes import Push, page_of, results_of
+from tests.ports import free_ports
 
 ROOT = Path(__file__).parents[3]
 JARS = ROOT / ".venv" / "pushy"
@@ -85,17 +85,11 @@ class SecondApns:
         return found
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def pushy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecondApns]:
     assert list(JARS.glob("pushy-*.jar")), f"pushy is not installed: run make {JARS.relative_to(ROOT)}/.installed"
     directory = tmp_path_factory.mktemp("pushy")
-    authority, issued, port = Authority(directory), Issued.made(), free_port()
+    authority, issued, (port,) = Authority(directory), Issued.made(), free_ports(1)
     certificates = ProviderCertificates(directory, bundle_id=TOPIC, password="secret")
     public = issued.apns_key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     (directory / "public.pem").write_bytes(public)

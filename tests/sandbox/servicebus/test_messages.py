@@ -227,19 +227,26 @@ async def test_peeking_shows_and_takes_nothing(bus: Bus) -> None:
 async def test_scheduled_messages_wait_for_their_time(bus: Bus) -> None:
     sender, receiver = await bus.new_ends()
     soon = datetime.now(UTC) + timedelta(seconds=1)
-    numbers = await sender.schedule_messages(numbered(2), soon)
+    await sender.schedule_messages(ServiceBusMessage("by call"), soon)
     late = ServiceBusMessage("by property")
     late.scheduled_enqueue_time_utc = soon
     await sender.send_messages(late)
-    (peeked, *_) = await receiver.peek_messages(max_message_count=3)
-    assert peeked.state is ServiceBusMessageState.SCHEDULED
-    await sender.cancel_scheduled_messages(numbers[0])
     received = await receive(receiver, 2)
-    assert sorted(bodies(received)) == ["1", "by property"]
+    assert sorted(bodies(received)) == ["by call", "by property"]
     for message in received:
         assert message.enqueued_time_utc is not None
         assert message.enqueued_time_utc >= soon - timedelta(milliseconds=5)
         assert message.scheduled_enqueue_time_utc is None
+
+
+@together
+async def test_scheduled_messages_are_seen_and_cancelled_before_their_time(bus: Bus) -> None:
+    sender, receiver = await bus.new_ends()
+    numbers = await sender.schedule_messages(numbered(2), datetime.now(UTC) + timedelta(hours=1))
+    (peeked, *_) = await receiver.peek_messages(max_message_count=3)
+    assert peeked.state is ServiceBusMessageState.SCHEDULED
+    await sender.cancel_scheduled_messages(numbers[0])
+    assert bodies(await receiver.peek_messages(max_message_count=3, sequence_number=1)) == ["1"]
     with pytest.raises(MessageNotFoundError):
         await sender.cancel_scheduled_messages(numbers[0])
 

@@ -23,7 +23,7 @@ class SchemaVersion:
     readable_from: int
 
 
-_READABLE_FROM = {1: 1, 2: 1, 3: 1, 4: 1, 5: 1, 6: 1, 7: 1, 8: 1}
+_READABLE_FROM = {1: 1, 2: 1, 3: 1, 4: 1, 5: 1, 6: 1, 7: 1, 8: 1, 9: 1}
 """For each version, the oldest version whose program can work with it."""
 
 

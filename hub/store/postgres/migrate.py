@@ -101,7 +101,7 @@ def pending_sql(address: PostgresAddress) -> str:
     parts = [_HEAD] if current == 0 else []
     for version in shipped_versions():
         if version.number > current:
-            parts += [version.sql.strip(), _stamp(version)]
+            parts += [part for part in (version.sql.strip(), _stamp(version)) if part]
     return "\n".join(["BEGIN;", *parts, "COMMIT;", ""]) if parts else ""
 
 

@@ -216,14 +216,15 @@ async def test_what_is_no_database_of_ours_or_of_another_version_is_named_and_le
     assert "belongs to another program" in await refused(address)
     postgres.run("DROP TABLE schema", database=name)
     migrate_now(address)
-    postgres.run("UPDATE schema SET version = 9, readable_from = 1", database=name)
+    following = shipped_versions()[-1].number + 1
+    postgres.run(f"UPDATE schema SET version = {following}, readable_from = 1", database=name)
     newer = PostgresDatabase(address)
     await newer.open()
     await newer.close()
-    postgres.run("UPDATE schema SET readable_from = 9", database=name)
+    postgres.run(f"UPDATE schema SET readable_from = {following}", database=name)
     assert "run the newer pushbridge" in await refused(address)
     postgres.run(
-        f"UPDATE schema SET version = {shipped_versions()[-1].number}, readable_from = 1; DROP INDEX page_due",
+        f"UPDATE schema SET version = {following - 1}, readable_from = 1; DROP INDEX page_due",
         database=name,
     )
     assert "lacks page_due of its schema" in await refused(address)

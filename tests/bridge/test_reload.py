@@ -177,7 +177,7 @@ async def test_files_that_change_are_noticed(daemon: Daemon, directory: Path) ->
             await asyncio.sleep(0.05)
 
 
-@pytest.mark.parametrize("part", ["senders_of", "remotes_of", "routes_of"])
+@pytest.mark.parametrize("part", ["hub_wiring.senders_of", "hub_wiring.remotes_of", "app.routes_of"])
 async def test_what_cannot_be_applied_leaves_the_old_configuration_in_force_and_the_next_one_counts(
     daemon: Daemon, directory: Path, part: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,7 +186,7 @@ async def test_what_cannot_be_applied_leaves_the_old_configuration_in_force_and_
     (directory / "second.yaml").write_text("hubs: { second: {} }")
     (directory / "base.yaml").write_text(BASE.replace("app: {}", "app: { default: true }"))
     with monkeypatch.context() as patched:
-        patched.setattr(f"bridge.app.{part}", lambda settings: 1 / 0)
+        patched.setattr(f"bridge.{part}", lambda settings, **_: 1 / 0)
         assert not await reload(daemon)
     assert (sources(daemon), daemon.settings) == (before, settings)
     assert value(daemon, "pushbridge_config_last_reload_successful") == 0

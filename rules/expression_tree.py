@@ -198,12 +198,22 @@ class Path(Tree):
                 if isinstance(value, Opaque):
                     raise RenderError(f"{shown} is {value.kind}, which is not read") from None
                 if isinstance(value, list) and isinstance(key, str) and any(isinstance(one, Mapping) for one in value):
-                    raise MissingValueError(
-                        f"{shown} is a list of {len(value)}: write {shown}[0] or {shown} | first for one of them; "
-                        "name it in decode.lists if a single one is to be a list too"
-                    ) from None
+                    raise MissingValueError(_list_met(shown, len(value))) from None
                 raise MissingValueError(f"{'.'.join(map(str, self.parts))} is missing") from None
         return value
+
+
+def _list_met(path: str, count: int) -> str:
+    """What to do about a list where one was meant: JSON's is split into events, XML's may be one of one by chance.
+
+    A body that is a list as a whole is JSON: a document of XML has one element.
+    """
+    cures = [f"write {path}[0] or {path} | first for one of them"]
+    if path == "data" or path.startswith("data."):
+        cures.append(f"decode.split: {path} makes an event of each in JSON")
+    if path != "data":
+        cures.append("decode.lists names it in XML if a single one is to be a list too")
+    return f"{path} is a list of {count}: {'; '.join(cures)}"
 
 
 def _is_alone(value: Any, key: Any) -> bool:

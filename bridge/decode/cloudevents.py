@@ -162,8 +162,21 @@ def _from_base64(encoded: Any) -> bytes:
 def _required(attributes: Mapping[str, Any], name: str) -> str:
     value = attributes.get(name)
     if not isinstance(value, str) or not value:
-        raise _refused(f"the attribute {name} is missing, empty or not text")
+        raise _refused(f"the attribute {name} is {_no_text(value)}")
     return value
+
+
+def _no_text(value: Any) -> str:
+    """What a value is that should be a text with something in it; the value itself is not said."""
+    match value:
+        case None:
+            return "missing"
+        case "":
+            return "empty"
+        case int() | float() | Decimal() if not isinstance(value, bool):
+            return 'a number and no text: its sender writes it in quotes, such as "42"'
+        case _:
+            return "not text"
 
 
 def _time(value: Any) -> datetime | None:

@@ -1,6 +1,7 @@
 """CSV bodies (RFC 4180), of one record each: `decode.split: lines` makes an event of every record of a body."""
 
 import csv
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, tzinfo
 from typing import Any
@@ -13,13 +14,22 @@ from bridge.errors import EventError, Reason
 
 MAX_COLUMNS = 1000
 
+_SEPARATOR = re.compile(r"""(?P<quote>"?)sep=(?P<separator>[^"\r\n])(?P=quote)\s*""", re.IGNORECASE)
+
+
+def separator_in(line: str) -> str | None:
+    """What stands between fields, by a first line such as `sep=;`, as spreadsheets write it; None: no such line."""
+    found = _SEPARATOR.fullmatch(line)
+    return None if found is None else found["separator"]
+
 
 class CsvReader:
     """Reads a record into its fields by the names of columns.
 
     The names are `columns`, else those of the first line; with both, the first line is passed over. A field is text, or
     what `types` says of its column; white space around it stays. A record has as many fields as there are columns. Line
-    ends within quotes are part of a field. Lines of white space and separators alone are passed over.
+    ends within quotes are part of a field. Lines of white space and separators alone are passed over. A first line such as
+    `sep=;` counts more than `delimiter`, and is no record.
     """
 
     def __init__(
@@ -66,7 +76,10 @@ class CsvReader:
     def _rows(self, text: str) -> list[list[str]]:
         """The records with something in them."""
         lines = text.replace("\r\n", "\n").replace("\x85", "\n").split("\n")
-        reader = csv.reader((f"{line}\n" for line in lines), delimiter=self._delimiter, strict=True)
+        separator = separator_in(lines[0])
+        if separator is not None:
+            lines[0] = ""  # left as a blank line, so that complaints count lines as the sender does
+        reader = csv.reader((f"{line}\n" for line in lines), delimiter=separator or self._delimiter, strict=True)
         try:
             return [row for row in reader if any(field.strip() for field in row)]
         except csv.Error as error:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from bridge.decode.base import DecodeSettings
 from bridge.decode.charset import is_ebcdic, python_charset, said_charset
+from bridge.decode.csv import separator_in
 from bridge.decode.json import read_json
 from bridge.decode.wrapping import may_be_wrapped, unwrapped
 from bridge.errors import EventError, Reason
@@ -153,8 +154,13 @@ class _Csv:
     def __call__(self, message: Message) -> Iterator[bytes]:
         text = _Text(message, self._encoding)
         lines = text.lines()
-        reader = csv.reader((f"{line.decode(text.charset, 'replace')}\n" for line in lines), delimiter=self._delimiter)
-        names: bytes | None = None if self._has_names else b""
+        head = b""
+        separator = separator_in(lines[0].decode(text.charset, "replace")) if lines else None
+        if separator is not None:
+            head, lines[0] = lines[0] + text.line_end, b""
+        decoded = (f"{line.decode(text.charset, 'replace')}\n" for line in lines)
+        reader = csv.reader(decoded, delimiter=separator or self._delimiter)
+        names: bytes | None = None if self._has_names else head
         at = 0
         try:
             for row in reader:
@@ -162,7 +168,7 @@ class _Csv:
                 if not any(field.strip() for field in row):
                     continue
                 if names is None:
-                    names = record + text.line_end
+                    names = head + record + text.line_end
                 else:
                     yield text.mark + names + record
         except csv.Error as error:

@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any, Final, get_args
 
 from bridge.decode.base import FieldType
-from bridge.decode.csv import MAX_COLUMNS
+from bridge.decode.csv import MAX_COLUMNS, separator_in
 from bridge.decode.fixed_width import NUMBERS_IN_BYTES
 
 _DELIMITERS: Final = ";\t|,"
@@ -45,7 +45,10 @@ class Table:
 
 def csv_of(text: str) -> Table | None:
     """None where a text has no columns."""
-    tables = {each: rows for each in _DELIMITERS if (rows := _rows(text, each)) is not None}
+    first, _, rest = text.partition("\n")
+    separator = separator_in(first)
+    likely, text = (_DELIMITERS, text) if separator is None else ([separator], rest)
+    tables = {each: rows for each in likely if (rows := _rows(text, each)) is not None}
     if not tables:
         return None
     delimiter = max(tables, key=lambda each: len(tables[each][0]))

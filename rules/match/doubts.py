@@ -2,11 +2,14 @@
 
 import re
 from functools import lru_cache
+from typing import Any
 
 from hub.spelling import did_you_mean, flag_meant
 from rules.advice.foreign import comparison_cure, folded, may_be_field, operator_cure
+from rules.match.tree import number_in, scalar_of
 from rules.models import OPERATORS
 from rules.node import Node
+from rules.numbers import is_number
 from rules.problems import Problems
 
 MISTAKABLE = ("prefix", "suffix", "between", "exists", "cidr", "ignore_case")
@@ -110,11 +113,23 @@ def doubt_bounds(entries: dict[str, Node], problems: Problems) -> None:
     for low in entries.keys() & {"gt", "gte"}:
         for high in entries.keys() & {"lt", "lte"}:
             lowest, highest = entries[low].value, entries[high].value
-            if type(lowest) not in (int, float) or type(highest) not in (int, float):
-                continue
-            if lowest > highest or (lowest == highest and (low, high) != ("gte", "lte")):  # type: ignore[operator] # numbers
-                hint = "either of them is a list: [ { lt: 10 }, { gt: 20 } ]"
+            hint = "either of them is a list: [ { lt: 10 }, { gt: 20 } ]"
+            match lowest, highest:
+                case (str(), str()):
+                    is_empty = _is_empty(low, lowest, high, highest)
+                case (str(), _) | (_, str()) if is_number(lowest) or is_number(highest):
+                    is_empty, hint = True, "both are numbers, or both are texts"
+                case _ if is_number(lowest) and is_number(highest):
+                    ends = (number_in(scalar_of(entries[name]))[0] for name in (low, high))
+                    is_empty = _is_empty(low, next(ends), high, next(ends))
+                case _:
+                    continue  # no bound: that is said where it is read
+            if is_empty:
                 problems.warn(entries[low], f"nothing is {low} {lowest} and {high} {highest} at once", hint)
+
+
+def _is_empty(low: str, lowest: Any, high: str, highest: Any) -> bool:
+    return bool(lowest > highest) or (lowest == highest and (low, high) != ("gte", "lte"))
 
 
 def doubt_number(node: Node, problems: Problems) -> None:

@@ -142,7 +142,15 @@ IDOC = "<IDOC><E1BUDGET><AMOUNT>1</AMOUNT></E1BUDGET><E1BUDGET><AMOUNT>2</AMOUNT
             f"<I>{IDOC}</I>",
             "{{ data.IDOC.E1BUDGET.AMOUNT }}",
             "data.IDOC.E1BUDGET is a list of 2: write data.IDOC.E1BUDGET[0] or data.IDOC.E1BUDGET | first for one of them; "
-            "name it in decode.lists if a single one is to be a list too",
+            "decode.split: data.IDOC.E1BUDGET makes an event of each in JSON; "
+            "decode.lists names it in XML if a single one is to be a list too",
+        ),
+        (
+            "{ format: json }",
+            '[{"id": 1}, {"id": 2}]',
+            "{{ data.id }}",
+            "data is a list of 2: write data[0] or data | first for one of them; "
+            "decode.split: data makes an event of each in JSON",
         ),
         # a text's groups have types, too
         (

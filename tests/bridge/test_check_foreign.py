@@ -173,6 +173,14 @@ def test_a_field_may_have_a_name_like_an_operator(match: str, tmp_path: Path) ->
         ('{ data: { a: { between: ["1", "9"] } } }', "write 1"),
         ("{ data: { a: { gte: 100, lt: 50 } } }", "nothing is gte 100 and lt 50 at once"),
         ("{ data: { a: { any: { gt: 5, lte: 5 } } } }", "nothing is gt 5 and lte 5 at once"),
+        ("{ data: { a: { gte: 1e400, lt: 5 } } }", "a number out of range"),
+        ("{ data: { a: { gte: b, lt: a } } }", "nothing is gte b and lt a at once"),
+        ("{ data: { a: { gt: b, lte: b } } }", "nothing is gt b and lte b at once"),
+        (
+            "{ data: { a: { gte: x, lt: 5 } } }",
+            "nothing is gte x and lt 5 at once (both are numbers, or both are texts)",
+        ),
+        ("{ data: { a: { all: { gt: 5.5, lt: x } } } }", "nothing is gt 5.5 and lt x at once"),
         ("{ data: { pin: 0123 } }", "quote it"),
     ],
 )

@@ -55,6 +55,25 @@ def test_a_number_may_have_a_comma_before_its_fraction(text: str, number: str | 
         assert reader(body)["n"] == Decimal(number)
 
 
+@pytest.mark.parametrize("first", ["sep=;", "SEP=;", '"sep=;"', "sep=; ", "sep=;\r", "\ufeffsep=;"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_a_first_line_may_say_what_stands_between_fields(first: str, delimiter: str) -> None:
+    body = f"{first}\nid;note\n1;a,b".encode()
+    assert CsvReader(delimiter=delimiter)(body) == {"id": "1", "note": "a,b"}
+    assert CsvReader(columns=("a", "b"), has_names=False)(f"{first}\n1;2".encode()) == {"a": "1", "b": "2"}
+
+
+@pytest.mark.parametrize("first", ["sep=", "sep=;;", "separator=;", "a,sep=;"])
+def test_a_first_line_that_only_looks_so_has_the_names_of_columns(first: str) -> None:
+    columns = first.split(",")
+    assert CsvReader()(f"{first}\n{','.join('1' for _ in columns)}".encode()) == dict.fromkeys(columns, "1")
+
+
+def test_complaints_count_the_line_that_says_what_stands_between_fields() -> None:
+    with pytest.raises(EventError, match="at line 3"):
+        CsvReader()(b'sep=;\nid;b\n1;"2" x')
+
+
 def test_names_may_be_configured() -> None:
     assert CsvReader(columns=("a", "b"), has_names=False, delimiter="\t")(b"1\t2") == {"a": "1", "b": "2"}
     assert CsvReader(columns=("a", "b"), has_names=True)(b"A,B\n1,2") == {"a": "1", "b": "2"}

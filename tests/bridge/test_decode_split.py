@@ -51,6 +51,16 @@ def test_a_record_has_the_id_of_its_message_and_a_number() -> None:
     assert (nameless.id, nameless.position, nameless.properties) == (None, None, {"record": 1})
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp037"])
+def test_records_of_csv_are_found_by_the_separator_that_the_first_line_says(encoding: str) -> None:
+    end = "\x85" if encoding == "cp037" else "\r\n"
+    options: dict[str, Any] = {"format": "csv", "split": "lines", "encoding": encoding}
+    body = end.join(["sep=;", "id;note", "1;a,b", "2;c"]).encode(encoding)
+    assert data(body, **options) == [{"id": "1", "note": "a,b"}, {"id": "2", "note": "c"}]
+    bare = end.join(["sep=;", "1;x", "2;y"]).encode(encoding)
+    assert data(bare, **options, columns=("a", "b")) == [{"a": "1", "b": "x"}, {"a": "2", "b": "y"}]
+
+
 @pytest.mark.parametrize(
     "body, path, expected",
     [

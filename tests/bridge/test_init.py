@@ -114,6 +114,12 @@ TABLES: dict[str, tuple[bytes, Sequence[str], Sequence[str], Sequence[str]]] = {
         ["columns: [a, column2, column3]", "header: true"],
         ['the name "a" a second time', "a column without a name"],
     ),
+    "a line that says the delimiter": (
+        b"sep=;\r\nid;name\r\n1;Zoe\r\n",
+        [],
+        ['{ format: csv, delimiter: ";", split: lines }'],
+        [],
+    ),
     "two delimiters that fit": (b"a;b,c;d\n1;2,3;4\n", [], ['delimiter: ";"'], []),
     "fields that are not as many in each line": (
         b"a;b\n1;2;3\n",

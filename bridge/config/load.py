@@ -266,5 +266,9 @@ def _timezone(plain: Mapping[str, Any]) -> tzinfo:
     name = mapping(plain.get("bridge")).get("timezone", "UTC")
     try:
         return ZoneInfo(str(name))
-    except (ZoneInfoNotFoundError, ValueError):
+    except (
+        ZoneInfoNotFoundError,
+        ValueError,
+        OSError,
+    ):  # OSError: a part of a name, such as Europe, or a very long one
         return UTC

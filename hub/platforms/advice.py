@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-import orjson
+from hub.exact_json import dumps
 
 _ALONE = re.compile(r"\{\{(?:(?!\}\}).)*\}\}", re.DOTALL)
 
@@ -72,7 +72,7 @@ def without_placeholders(text: str) -> str:
 
 def json_size(node: Written) -> int:
     """Bytes of a tree as JSON, at least."""
-    return len(orjson.dumps(_smallest(node)))
+    return len(dumps(_smallest(node), wide=True))
 
 
 def _smallest(node: Written) -> Any:

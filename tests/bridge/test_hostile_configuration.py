@@ -59,6 +59,11 @@ REFUSED: Mapping[str, str] = {
     "an audience of parentheses": _rule(push={"to": "(" * LONG}),
     "an audience of negations": _rule(push={"to": "!" * LONG + "a"}),
     "an audience of tags": _rule(push={"to": "a && " * 20_000 + "a"}),
+    "an integer in a payload that JSON does not hold": _rule(
+        push={"native": {"apns": {"payload": {"aps": {"alert": "x", "badge": 2**64}}}}}
+    ),
+    "a part of a time zone's name": BASE + "rules: []\nbridge: { timezone: America }",
+    "a long name of a time zone": BASE + "rules: []\nbridge: { timezone: " + "x" * LONG + " }",
     "a long network": _rule(match={"data": {"a": {"cidr": "1" * LONG}}}),
     **{
         f"{name} in {place}": _rule(**{place: f"{opened}{text}{closed}"})

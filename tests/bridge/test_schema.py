@@ -26,7 +26,7 @@ SCHEMA = json_schema()
 PATTERNS: tuple[dict[str, Any], ...] = (
     {"type": ["order", {"prefix": "order."}], "subject": {"exists": False}, "time": {"gte": "2026-03-02"}},
     {"data": {"a": None, "b": [1, "x", True, {"not": None}], "c": {}, "d": {"cidr": ["10.0.0.0/8"]}}},
-    {"data": {"a": {"gt": 1, "lte": "x"}, "b": {"between": [1, 2]}, "c": {"exists": True}, "d": {"e": {"all": 1}}}},
+    {"data": {"a": {"gt": 1, "lte": 9}, "b": {"between": [1, 2]}, "c": {"exists": True}, "d": {"e": {"all": 1}}}},
     {"data": {"a": {"ignore_case": ["x", {"glob": "*"}]}, "b": {"ignore_case": {"prefix": ["x", "y"]}}}},
     {"data": {"prefixes": 1, "global": 2, "note": 3, "call": 4}, "meta": {"headers": {"content-type": "text/plain"}}},
     {"data": {"any": {"name": "x"}}},

@@ -266,9 +266,5 @@ def _timezone(plain: Mapping[str, Any]) -> tzinfo:
     name = mapping(plain.get("bridge")).get("timezone", "UTC")
     try:
         return ZoneInfo(str(name))
-    except (
-        ZoneInfoNotFoundError,
-        ValueError,
-        OSError,
-    ):  # OSError: a part of a name, such as Europe, or a very long one
-        return UTC
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return UTC  # an OSError is of a part of a name, such as Europe, or of a very long one

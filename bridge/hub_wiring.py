@@ -90,7 +90,7 @@ class HubWiring:
         return exchange
 
     def _origin_of(self, notification: Notification) -> Origin | None:
-        """What a remote hub is told of the event; the configuration is the one in force when it is handed over."""
+        """What a remote hub is told of a notification's event, with the configuration in force at the hand-over."""
         if not notification.event_id or not notification.rule:
             return None
         bridge = self._settings().bridge

@@ -8,10 +8,10 @@ from types import ModuleType
 
 @contextmanager
 def standing_in(name: str, module: ModuleType | None) -> Iterator[None]:
-    """Let what is imported meanwhile find `module` under that name; None has it find that there is none.
+    """Give `module` to all that import `name` in the block; with None such an import fails, as of a missing package.
 
-    The name is free again afterwards, so that who needs the real module imports it. A module that was imported before
-    keeps its name: nothing is saved then.
+    After the block an import of `name` gets the real module. A module that was imported before the block stays: nothing is
+    saved then.
     """
     if name in sys.modules:
         yield

@@ -40,7 +40,7 @@ class Precedence:
         self._done: dict[str, float] = {}
         self._all = 0.0
         self._as_of = clock()
-        self._has_light = False  # of late
+        self._has_light = False  # whether a light flow did something of late
         self._under_way: dict[object, float] = {}  # since when, the oldest first
         self._standing_back: deque[asyncio.Future[None]] = deque()
 

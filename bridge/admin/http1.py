@@ -123,7 +123,7 @@ class Http1Protocol(HttpToolsProtocol):
         if not self._is_idle or self.transport.is_closing() or self.transport.get_write_buffer_size():
             return False
         self.transport.abort()
-        self._leave()  # its place is free now, and not only when the loop has told of the end
+        self._leave()  # the place is free now; the loop tells of the end later
         return True
 
     def _leave(self) -> None:

@@ -1,25 +1,17 @@
 """SQLite looks at a slice of rows by their numbers, and at pages by an index: a check of the books scans no table."""
 
-import re
-
-import apsw
 import pytest
 
 from hub.store.accounting import accounting
 from hub.store.connection import Statement
-from hub.store.sqlite.migrate import shipped_versions
+from tests.hub.store.plans import plan_of
 
 STATEMENTS = [value for value in vars(accounting).values() if isinstance(value, Statement)]
 
 
 @pytest.mark.parametrize("statement", STATEMENTS, ids=lambda statement: statement.name)
 def test_rows_are_found_by_their_numbers(statement: Statement) -> None:
-    connection = apsw.Connection(":memory:")
-    for version in shipped_versions():
-        connection.execute(version.sql)
-    values = dict.fromkeys(re.findall(r":([a-z_]+)", statement.text))
-    plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement.text}", values)]
-    connection.close()
+    plan = plan_of(statement)
     assert [line for line in plan if "INTEGER PRIMARY KEY (rowid" in line], plan
     assert not [line for line in plan if line.startswith("SCAN") and "slice" not in line], plan
     assert not [line for line in plan if "TEMP B-TREE" in line], plan
